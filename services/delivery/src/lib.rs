@@ -1,0 +1,1 @@
+//! Shard to remote MX to outcome.

@@ -1,0 +1,1 @@
+//! SMTP bytes to a durable envelope.

@@ -1,0 +1,1 @@
+//! Message level: trace fields, loop count, delivery reports; no I/O.

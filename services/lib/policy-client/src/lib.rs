@@ -1,0 +1,1 @@
+//! Client of the policy service, with a brief cache.

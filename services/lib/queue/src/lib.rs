@@ -1,0 +1,1 @@
+//! The queue on NATS JetStream; the only crate that knows NATS.

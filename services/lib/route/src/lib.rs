@@ -1,0 +1,1 @@
+//! Destination to hosts and addresses; the only crate that knows DNS.

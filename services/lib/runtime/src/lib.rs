@@ -1,0 +1,1 @@
+//! Process shell: telemetry, metrics endpoint, shutdown; knows nothing of mail.

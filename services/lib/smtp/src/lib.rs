@@ -1,0 +1,1 @@
+//! The SMTP protocol as pure state machines: no socket, no clock.

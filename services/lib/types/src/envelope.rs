@@ -1,0 +1,72 @@
+//! One accepted message for one destination.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use crate::{
+    address::{Mailbox, ReversePath},
+    body::Body,
+    destination::Destination,
+    ids::EntryId,
+    outcome::Failure,
+};
+
+/// Why an entry waits; each lane has a budget of its own in every shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// First attempts of ordinary senders.
+    Fresh,
+    /// First attempts of bulk mail.
+    Bulk,
+    /// Retries.
+    Due,
+}
+
+impl Lane {
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Bulk, Self::Due];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Bulk => "bulk",
+            Self::Due => "due",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub entry: EntryId,
+    pub destination: Destination,
+    pub reverse_path: ReversePath,
+    /// Recipients that have no end yet; never empty.
+    pub recipients: Vec<Recipient>,
+    /// The content, our own trace fields included.
+    pub body: Body,
+    pub transfer: Transfer,
+    /// When the 250 was said; every give-up clock starts here (SEED-177).
+    pub accepted_at: SystemTime,
+    /// Finished attempts.
+    pub attempt: u32,
+    /// The client that handed the message in; absent for our own reports.
+    pub client: Option<IpAddr>,
+    /// Lane of the first attempt.
+    pub lane: Lane,
+}
+
+/// What the client declared at MAIL FROM and the next hop should hear too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Transfer {
+    /// BODY=8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Where it is delivered to.
+    pub address: Mailbox,
+    /// What the client wrote, when an alias changed it.
+    pub original: Option<String>,
+    pub last_failure: Option<Failure>,
+}

@@ -1,0 +1,14 @@
+//! The vocabulary of the relay. Pure values: no I/O, no clock, no randomness.
+//!
+//! Modules stand in the order in which a message meets them.
+
+pub mod domain; // a mail domain in its one canonical spelling
+pub mod address; // reverse-path and forward-path
+pub mod reply; // what an SMTP server says
+pub mod ids; // queue id, entry id
+pub mod destination; // next hop: by MX, or a fixed host
+pub mod shard; // destination -> shard
+pub mod body; // content, or where it is kept
+pub mod envelope; // one message for one destination
+pub mod outcome; // how an attempt ended
+pub mod schedule; // when the next attempt is

@@ -1,0 +1,1 @@
+//! Real parts for tests: nats-server, DNS, scripted MX, relay processes.
