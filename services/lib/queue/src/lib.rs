@@ -1,1 +1,22 @@
-//! The queue on NATS JetStream; the only crate that knows NATS.
+//! The queue on NATS JetStream. The only crate that knows NATS: no type of the
+//! client library crosses its public interface.
+//!
+//! Modules stand in the order of an entry's life.
+
+pub mod connect; // one connection for work, one for reading the broker's settings
+pub mod durability; // does the broker sync each write?
+mod subject; // the only place where a subject is spelled
+pub mod topology; // streams and consumers as code; reconcile
+mod codec; // Envelope <-> bytes
+mod trace; // traceparent in headers
+pub mod body_store; // content that is too large for an envelope
+pub mod publish; // Envelope -> stream; the promise behind 250
+pub mod lease; // an entry that a worker holds; settles once
+pub mod pull; // lane of a shard -> leases
+pub mod reschedule; // retry = a scheduled message
+pub mod browse; // what an operator sees and does
+pub mod kv; // buckets, for the directory
+pub mod metrics; // names, labels, descriptions
+
+pub use connect::{Nats, NatsConfig};
+pub use lease::Lease;

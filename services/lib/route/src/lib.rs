@@ -1,1 +1,4 @@
-//! Destination to hosts and addresses; the only crate that knows DNS.
+//! Destination -> hosts -> addresses. The only crate that knows DNS.
+
+pub mod resolver; // the cluster's one list of resolvers
+pub mod plan; // MX answers -> hosts in the order to try them; pure

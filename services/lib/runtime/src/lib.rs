@@ -1,1 +1,7 @@
-//! Process shell: telemetry, metrics endpoint, shutdown; knows nothing of mail.
+//! Process shell: telemetry, metrics endpoint, shutdown. Knows nothing of mail.
+
+pub mod crypto; // the one TLS provider
+pub mod telemetry; // logs and traces
+pub mod prometheus; // metrics endpoint
+pub mod shutdown; // signals -> drain -> end
+pub mod error_chain; // an error with all its sources, in one line

@@ -1,0 +1,311 @@
+//! Envelope <-> protobuf bytes. Refuses what it does not understand: an entry that
+//! cannot be read stays in the stream for a version that can.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hikyaku_proto::queue::v1 as wire;
+use hikyaku_types::{
+    address::Mailbox,
+    body::{Body, BodyRef},
+    envelope::{Envelope, Lane, Recipient, Transfer},
+    outcome::{Cause, Failure, FailureClass, Phase, RemoteReply},
+    reply::EnhancedCode,
+    shard::ShardId,
+};
+use prost::Message as _;
+
+/// The format this code writes; it reads all from 1 on.
+const VERSION: u32 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the envelope is not protobuf")]
+    Protobuf(#[from] prost::DecodeError),
+    #[error("envelope version {0} is not known here")]
+    Version(u32),
+    #[error("envelope field {field} has the value {value:?}")]
+    Field { field: &'static str, value: String },
+}
+
+fn field(field: &'static str, value: impl ToString) -> DecodeError {
+    DecodeError::Field { field, value: value.to_string() }
+}
+
+pub(crate) fn encode(envelope: &Envelope) -> Bytes {
+    let body = match &envelope.body {
+        Body::Inline(content) => wire::envelope::Body::Inline(content.clone()),
+        Body::Stored(stored) => wire::envelope::Body::Stored(wire::BodyRef {
+            shard: u32::from(stored.shard.get()),
+            sequences: stored.sequences.clone(),
+            size: stored.size,
+        }),
+    };
+    let record = wire::Envelope {
+        version: VERSION,
+        queue_id: envelope.entry.queue_id.to_string(),
+        hop: u32::from(envelope.entry.hop),
+        destination: envelope.destination.to_string(),
+        reverse_path: envelope.reverse_path.to_string(),
+        recipients: envelope.recipients.iter().map(encode_recipient).collect(),
+        body: Some(body),
+        eight_bit_mime: envelope.transfer.eight_bit_mime,
+        smtputf8: envelope.transfer.smtputf8,
+        accepted_at: Some(timestamp(envelope.accepted_at)),
+        attempt: envelope.attempt,
+        client: envelope.client.map(|client| client.to_string()).unwrap_or_default(),
+        lane: encode_lane(envelope.lane).into(),
+    };
+    record.encode_to_vec().into()
+}
+
+/// `bytes` is shared, not copied: an inline body is a slice of it.
+pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
+    let record = wire::Envelope::decode(bytes)?;
+    if record.version == 0 || record.version > VERSION {
+        return Err(DecodeError::Version(record.version));
+    }
+    let lane = decode_lane(&record)?;
+    let queue_id: hikyaku_types::ids::QueueId =
+        record.queue_id.parse().map_err(|_| field("queue_id", &record.queue_id))?;
+    let hop = u16::try_from(record.hop).map_err(|_| field("hop", record.hop))?;
+    let body = match record.body {
+        Some(wire::envelope::Body::Inline(content)) => Body::Inline(content),
+        Some(wire::envelope::Body::Stored(stored)) => Body::Stored(BodyRef {
+            shard: ShardId::new(u16::try_from(stored.shard).map_err(|_| field("body.shard", stored.shard))?),
+            sequences: stored.sequences,
+            size: stored.size,
+        }),
+        None => return Err(field("body", "absent")),
+    };
+    if record.recipients.is_empty() {
+        return Err(field("recipients", "none"));
+    }
+    let client = match record.client.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| field("client", text))?),
+    };
+    Ok(Envelope {
+        entry: queue_id.entry(hop),
+        destination: record.destination.parse().map_err(|_| field("destination", &record.destination))?,
+        reverse_path: record.reverse_path.parse().map_err(|_| field("reverse_path", &record.reverse_path))?,
+        recipients: record.recipients.into_iter().map(decode_recipient).collect::<Result<_, _>>()?,
+        body,
+        transfer: Transfer { eight_bit_mime: record.eight_bit_mime, smtputf8: record.smtputf8 },
+        accepted_at: time(record.accepted_at, "accepted_at")?,
+        attempt: record.attempt,
+        client,
+        lane,
+    })
+}
+
+fn encode_recipient(recipient: &Recipient) -> wire::Recipient {
+    wire::Recipient {
+        address: recipient.address.to_string(),
+        original: recipient.original.clone().unwrap_or_default(),
+        last_failure: recipient.last_failure.as_ref().map(encode_failure),
+    }
+}
+
+fn decode_recipient(record: wire::Recipient) -> Result<Recipient, DecodeError> {
+    let address: Mailbox =
+        record.address.parse().map_err(|_| field("recipients.address", &record.address))?;
+    Ok(Recipient {
+        address,
+        original: Some(record.original).filter(|original| !original.is_empty()),
+        last_failure: record.last_failure.map(decode_failure).transpose()?,
+    })
+}
+
+fn encode_failure(failure: &Failure) -> wire::Failure {
+    let (remote, local) = match &failure.cause {
+        Cause::Remote(reply) => (Some(encode_reply(reply)), String::new()),
+        Cause::Local(event) => (None, event.clone()),
+    };
+    let phase = match failure.phase {
+        Phase::Dns => wire::Phase::Dns,
+        Phase::Connect => wire::Phase::Connect,
+        Phase::Tls => wire::Phase::Tls,
+        Phase::Greeting => wire::Phase::Greeting,
+        Phase::Mail => wire::Phase::Mail,
+        Phase::Rcpt => wire::Phase::Rcpt,
+        Phase::Content => wire::Phase::Content,
+    };
+    let class = match failure.class {
+        FailureClass::Temp => wire::FailureClass::Temp,
+        FailureClass::NoReply => wire::FailureClass::Noreply,
+        FailureClass::Perm => wire::FailureClass::Perm,
+        FailureClass::Policy => wire::FailureClass::Policy,
+    };
+    wire::Failure {
+        at: Some(timestamp(failure.at)),
+        phase: phase.into(),
+        class: class.into(),
+        remote,
+        local,
+        status: failure.status.to_string(),
+    }
+}
+
+fn decode_failure(record: wire::Failure) -> Result<Failure, DecodeError> {
+    let phase = match wire::Phase::try_from(record.phase) {
+        Ok(wire::Phase::Dns) => Phase::Dns,
+        Ok(wire::Phase::Connect) => Phase::Connect,
+        Ok(wire::Phase::Tls) => Phase::Tls,
+        Ok(wire::Phase::Greeting) => Phase::Greeting,
+        Ok(wire::Phase::Mail) => Phase::Mail,
+        Ok(wire::Phase::Rcpt) => Phase::Rcpt,
+        Ok(wire::Phase::Content) => Phase::Content,
+        Ok(wire::Phase::Unspecified) | Err(_) => return Err(field("failure.phase", record.phase)),
+    };
+    let class = match wire::FailureClass::try_from(record.class) {
+        Ok(wire::FailureClass::Temp) => FailureClass::Temp,
+        Ok(wire::FailureClass::Noreply) => FailureClass::NoReply,
+        Ok(wire::FailureClass::Perm) => FailureClass::Perm,
+        Ok(wire::FailureClass::Policy) => FailureClass::Policy,
+        Ok(wire::FailureClass::Unspecified) | Err(_) => return Err(field("failure.class", record.class)),
+    };
+    let cause = match record.remote {
+        Some(reply) => Cause::Remote(decode_reply(reply)?),
+        None => Cause::Local(record.local),
+    };
+    let status = record.status.parse().map_err(|_| field("failure.status", &record.status))?;
+    Ok(Failure { at: time(record.at, "failure.at")?, phase, class, cause, status })
+}
+
+fn encode_reply(reply: &RemoteReply) -> wire::RemoteReply {
+    wire::RemoteReply {
+        host: reply.host.clone(),
+        address: reply.address.to_string(),
+        code: u32::from(reply.code),
+        enhanced: reply.enhanced.map(|code| code.to_string()).unwrap_or_default(),
+        text: reply.text.clone(),
+    }
+}
+
+fn decode_reply(record: wire::RemoteReply) -> Result<RemoteReply, DecodeError> {
+    let enhanced: Option<EnhancedCode> = match record.enhanced.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| field("reply.enhanced", text))?),
+    };
+    Ok(RemoteReply {
+        host: record.host,
+        address: record.address.parse().map_err(|_| field("reply.address", &record.address))?,
+        code: u16::try_from(record.code).map_err(|_| field("reply.code", record.code))?,
+        enhanced,
+        text: record.text,
+    })
+}
+
+fn encode_lane(lane: Lane) -> wire::Lane {
+    match lane {
+        Lane::Fresh => wire::Lane::Fresh,
+        Lane::Bulk => wire::Lane::Bulk,
+        Lane::Due => wire::Lane::Due,
+    }
+}
+
+fn decode_lane(record: &wire::Envelope) -> Result<Lane, DecodeError> {
+    match wire::Lane::try_from(record.lane) {
+        Ok(wire::Lane::Fresh) => Ok(Lane::Fresh),
+        Ok(wire::Lane::Bulk) => Ok(Lane::Bulk),
+        Ok(wire::Lane::Due) => Ok(Lane::Due),
+        Ok(wire::Lane::Unspecified) | Err(_) => Err(field("lane", record.lane)),
+    }
+}
+
+fn timestamp(at: SystemTime) -> prost_types::Timestamp {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    prost_types::Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(since.subsec_nanos()).unwrap_or(0), // below 10^9, so it fits
+    }
+}
+
+fn time(record: Option<prost_types::Timestamp>, name: &'static str) -> Result<SystemTime, DecodeError> {
+    let record = record.ok_or_else(|| field(name, "absent"))?;
+    let parts = u64::try_from(record.seconds).ok().zip(u32::try_from(record.nanos).ok());
+    let (seconds, nanos) = parts.ok_or_else(|| field(name, format!("{record:?}")))?;
+    Ok(UNIX_EPOCH + Duration::new(seconds, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hikyaku_types::ids::QueueId;
+
+    fn sample() -> Envelope {
+        let failure = |cause| Failure {
+            at: UNIX_EPOCH + Duration::new(1_790_000_100, 5),
+            phase: Phase::Rcpt,
+            class: FailureClass::Temp,
+            cause,
+            status: EnhancedCode(4, 7, 1),
+        };
+        let remote = RemoteReply {
+            host: "mx.example.org".to_owned(),
+            address: "192.0.2.1:25".parse().unwrap(),
+            code: 451,
+            enhanced: Some(EnhancedCode(4, 7, 1)),
+            text: "greylisted\ncome back".to_owned(),
+        };
+        let recipient = |address: &str, cause| Recipient {
+            address: address.parse().unwrap(),
+            original: None,
+            last_failure: cause,
+        };
+        Envelope {
+            entry: QueueId::new(1_790_000_000_000, 42).entry(1),
+            destination: "example.org".parse().unwrap(),
+            reverse_path: "a@example.net".parse().unwrap(),
+            recipients: vec![
+                recipient("b@example.org", Some(failure(Cause::Remote(remote)))),
+                recipient("c@example.org", Some(failure(Cause::Local("connection refused".to_owned())))),
+                Recipient {
+                    original: Some("info@own.example".to_owned()),
+                    ..recipient("d@example.org", None)
+                },
+            ],
+            body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
+            transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+            accepted_at: UNIX_EPOCH + Duration::new(1_790_000_000, 7),
+            attempt: 3,
+            client: Some("2001:db8::1".parse().unwrap()),
+            lane: Lane::Bulk,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let inline = sample();
+        assert_eq!(decode(encode(&inline)).unwrap(), inline);
+        let stored = BodyRef { shard: ShardId::new(5), sequences: vec![1, 9], size: 600_000 };
+        let stored = Envelope { body: Body::Stored(stored), client: None, ..sample() };
+        assert_eq!(decode(encode(&stored)).unwrap(), stored);
+    }
+
+    /// Bytes that version 1 wrote must be read for ever.
+    #[test]
+    fn version_1_is_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/golden/envelope-v1.bin");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, encode(&sample())).unwrap();
+        }
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(decode(bytes.into()).unwrap(), sample());
+    }
+
+    #[test]
+    fn unknown_is_refused() {
+        let mut record = wire::Envelope::decode(encode(&sample())).unwrap();
+        record.version = 2;
+        assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(2))));
+        record.version = 1;
+        record.lane = 99;
+        assert!(matches!(
+            decode(record.encode_to_vec().into()),
+            Err(DecodeError::Field { field: "lane", .. })
+        ));
+        assert!(decode(Bytes::from_static(b"\xff\xff")).is_err());
+    }
+}

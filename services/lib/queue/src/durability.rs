@@ -1,0 +1,134 @@
+//! Does an acknowledgement mean "on disk"?
+//!
+//! A broker with default settings acknowledges before it syncs, and loses the last
+//! minutes in a power cut. So the brokers' own settings are read, again and again, and
+//! [`DurabilityGate::check`] fails unless every broker with JetStream syncs each write
+//! and no stream of ours has switched that off. Ingress then answers 451, never 250.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_nats::{
+    Client,
+    jetstream::{self, stream::PersistenceMode},
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::watch;
+
+use crate::{metrics::DURABLE, topology::STREAM_PREFIX};
+
+const SETTINGS_SUBJECT: &str = "$SYS.REQ.SERVER.PING.VARZ";
+/// Servers answer a ping in parallel; silence for so long means that all have.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotDurable {
+    #[error("the brokers' settings were not read yet")]
+    Unknown,
+    #[error("no login of the NATS system account is configured, so the brokers' settings cannot be read")]
+    NoSystemLogin,
+    #[error("no broker answered when asked for its settings")]
+    NoAnswer,
+    #[error("broker {0} does not sync each write; set jetstream.sync_interval to always")]
+    NotSynced(String),
+    #[error("stream {0} has persist_mode async, which switches syncing off")]
+    AsyncStream(String),
+}
+
+/// The verdict, kept fresh in the background; cheap to clone.
+#[derive(Clone)]
+pub struct DurabilityGate(Arc<watch::Receiver<Result<(), NotDurable>>>);
+
+impl fmt::Debug for DurabilityGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DurabilityGate").field(&*self.0.borrow()).finish()
+    }
+}
+
+impl DurabilityGate {
+    pub(crate) fn start(system: Option<Client>, jetstream: jetstream::Context) -> Self {
+        let (sender, receiver) = watch::channel(Err(NotDurable::Unknown));
+        tokio::spawn(keep_checking(system, jetstream, sender));
+        Self(Arc::new(receiver))
+    }
+
+    pub fn check(&self) -> Result<(), NotDurable> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits for the first verdict, so that a process that has just started does not refuse mail.
+    pub async fn first_verdict(&self) -> Result<(), NotDurable> {
+        let mut receiver = (*self.0).clone();
+        match receiver.wait_for(|verdict| *verdict != Err(NotDurable::Unknown)).await {
+            Ok(verdict) => verdict.clone(),
+            Err(_) => Err(NotDurable::Unknown),
+        }
+    }
+}
+
+async fn keep_checking(
+    system: Option<Client>,
+    jetstream: jetstream::Context,
+    sender: watch::Sender<Result<(), NotDurable>>,
+) {
+    loop {
+        let verdict = match &system {
+            Some(system) => check(system, &jetstream).await,
+            None => Err(NotDurable::NoSystemLogin),
+        };
+        metrics::gauge!(DURABLE).set(if verdict.is_ok() { 1.0 } else { 0.0 });
+        let wait = if verdict.is_ok() { CHECK_INTERVAL } else { RETRY_INTERVAL };
+        let changed = *sender.borrow() != verdict;
+        if changed {
+            match &verdict {
+                Ok(()) => tracing::info!("every broker syncs each write"),
+                Err(reason) => tracing::error!(%reason, "mail is not accepted"),
+            }
+            if sender.send(verdict).is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = sender.closed() => return,
+        }
+    }
+}
+
+async fn check(system: &Client, jetstream: &jetstream::Context) -> Result<(), NotDurable> {
+    let settings = read_settings(system).await;
+    if settings.is_empty() {
+        return Err(NotDurable::NoAnswer);
+    }
+    if let Some((name, _)) = settings.into_iter().find(|(_, synced)| !synced) {
+        return Err(NotDurable::NotSynced(name));
+    }
+    let mut streams = jetstream.streams();
+    while let Some(stream) = streams.try_next().await.map_err(|_| NotDurable::NoAnswer)? {
+        let ours = stream.config.name.starts_with(STREAM_PREFIX);
+        if ours && stream.config.persist_mode == Some(PersistenceMode::Async) {
+            return Err(NotDurable::AsyncStream(stream.config.name));
+        }
+    }
+    Ok(())
+}
+
+/// Name of each broker with JetStream, and whether it syncs each write.
+async fn read_settings(system: &Client) -> BTreeMap<String, bool> {
+    let mut settings = BTreeMap::new();
+    let inbox = system.new_inbox();
+    let Ok(mut answers) = system.subscribe(inbox.clone()).await else { return settings };
+    if system.publish_with_reply(SETTINGS_SUBJECT, inbox, bytes::Bytes::new()).await.is_err() {
+        return settings;
+    }
+    while let Ok(Some(answer)) = tokio::time::timeout(LAST_ANSWER, answers.next()).await {
+        let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&answer.payload) else { continue };
+        let varz = answer.get("data").unwrap_or(&serde_json::Value::Null);
+        let Some(config) = varz.pointer("/jetstream/config") else { continue };
+        let name = varz.get("server_name").and_then(|name| name.as_str()).unwrap_or("?");
+        let synced = config.get("sync_always").and_then(serde_json::Value::as_bool).unwrap_or(false);
+        settings.insert(name.to_owned(), synced);
+    }
+    settings
+}

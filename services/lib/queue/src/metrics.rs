@@ -1,0 +1,27 @@
+//! Metric names of this crate.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Time from publish to the stream's acknowledgement.
+pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
+/// 1 when every broker syncs each write, else 0.
+pub const DURABLE: &str = "mail.queue.durable";
+/// Publishes that were repeated because no acknowledgement came.
+pub const REPEATED: &str = "mail.queue.publish.repeated";
+
+/// Values of `messaging.operation.name`.
+pub(crate) mod operation {
+    pub(crate) const ACCEPT: &str = "accept";
+    pub(crate) const SCHEDULE: &str = "schedule";
+    pub(crate) const BODY: &str = "body";
+}
+
+pub fn describe() {
+    describe_histogram!(
+        OPERATION_DURATION,
+        Unit::Seconds,
+        "Time from publish to the acknowledgement of the stream"
+    );
+    describe_gauge!(DURABLE, "1 when every broker syncs each write before it acknowledges");
+    describe_counter!(REPEATED, Unit::Count, "Publishes repeated because no acknowledgement came in time");
+}

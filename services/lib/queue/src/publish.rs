@@ -1,0 +1,190 @@
+//! Envelope -> stream. Behind `Ok` stands the acknowledgement of a stream that syncs
+//! each write: this is what a 250 promises.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{context::PublishErrorKind, message::PublishMessage},
+};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use hikyaku_types::{
+    body::Body,
+    envelope::{Envelope, Lane},
+    shard::ShardCount,
+};
+
+use crate::{
+    Nats,
+    body_store::{BodyError, BodyStore, INLINE_LIMIT},
+    codec,
+    durability::NotDurable,
+    metrics::{OPERATION_DURATION, REPEATED, operation},
+    subject::{self, Place, Subject},
+    topology::{DEAD_STREAM, queue_stream},
+    trace,
+};
+
+/// A stream whose leader died comes back after 5-6.5 s; with the acknowledgement's time-out of
+/// 4 s, so many tries outlive it.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error("an acknowledgement would not mean that the mail is on disk")]
+    NotDurable(#[from] NotDurable),
+    #[error("failed to store the content")]
+    Body(#[from] BodyError),
+    #[error("stream {stream} did not acknowledge")]
+    NotAcknowledged {
+        stream: String,
+        #[source]
+        source: async_nats::Error,
+    },
+}
+
+/// Writes entries; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    nats: Nats,
+    shards: ShardCount,
+    bodies: BodyStore,
+}
+
+impl Publisher {
+    pub fn new(nats: Nats, shards: ShardCount) -> Self {
+        Self { bodies: BodyStore::new(nats.clone()), nats, shards }
+    }
+
+    /// Stores one accepted message, an envelope for each next hop, in parallel. `Ok` only when
+    /// every envelope is acknowledged. Contents of any size are inline here; large ones are
+    /// moved to the body stream first.
+    ///
+    /// When a part fails, parts that were stored stay: the client repeats the whole, and the
+    /// hops that had been stored get it twice.
+    pub async fn accept(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
+        self.nats.durability.check()?;
+        try_join_all(envelopes.into_iter().map(|envelope| self.accept_one(envelope))).await?;
+        Ok(())
+    }
+
+    async fn accept_one(&self, mut envelope: Envelope) -> Result<(), PublishError> {
+        let shard = self.shards.shard_of(&envelope.destination);
+        if let Body::Inline(content) = &envelope.body
+            && content.len() > INLINE_LIMIT
+        {
+            let stored = self.bodies.store(shard, envelope.entry, content.clone()).await?;
+            envelope.body = Body::Stored(stored);
+        }
+        let lane = envelope.lane;
+        let message_id = envelope.entry.to_string();
+        self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
+    }
+
+    /// Moves an entry to another destination: its first attempts keep their lane.
+    pub(crate) async fn reroute(&self, envelope: &Envelope) -> Result<(), PublishError> {
+        let lane = if envelope.attempt == 0 { envelope.lane } else { Lane::Due };
+        let message_id = format!("{}>{}", envelope.entry, envelope.destination);
+        self.put(envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
+    }
+
+    /// Keeps a message that has no sender to report to (SEED-191).
+    pub async fn bury(&self, envelope: &Envelope) -> Result<(), PublishError> {
+        let entry = envelope.entry;
+        let message = || {
+            PublishMessage::build()
+                .message_id(entry.to_string())
+                .expected_stream(DEAD_STREAM)
+                .payload(codec::encode(envelope))
+        };
+        send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn put(
+        &self,
+        envelope: &Envelope,
+        place: Place,
+        message_id: &str,
+        mut headers: HeaderMap,
+        operation: &'static str,
+    ) -> Result<(), PublishError> {
+        let shard = self.shards.shard_of(&envelope.destination);
+        let destination = envelope.destination.clone();
+        let subject = Subject { shard, place, destination, entry: envelope.entry };
+        let stream = queue_stream(shard);
+        if headers.get("traceparent").is_none() {
+            trace::current().write(&mut headers);
+        }
+        let payload = codec::encode(envelope);
+        let message = || {
+            PublishMessage::build()
+                .headers(headers.clone())
+                .message_id(message_id)
+                .expected_stream(&stream)
+                .payload(payload.clone())
+        };
+        send(&self.nats, &stream, subject.to_string(), message, operation).await?;
+        Ok(())
+    }
+
+    pub(crate) fn shards(&self) -> ShardCount {
+        self.shards
+    }
+}
+
+/// Publishes until the stream acknowledges, with the same message id each time, and returns the
+/// stream sequence.
+pub(crate) async fn send(
+    nats: &Nats,
+    stream: &str,
+    subject: String,
+    message: impl Fn() -> PublishMessage,
+    operation: &'static str,
+) -> Result<u64, PublishError> {
+    let start = Instant::now();
+    let mut tries = 1;
+    loop {
+        match send_once(nats, subject.clone(), message()).await {
+            Ok(sequence) => {
+                metrics::histogram!(OPERATION_DURATION, "messaging.operation.name" => operation)
+                    .record(start.elapsed());
+                return Ok(sequence);
+            }
+            Err(error) if tries < TRIES && is_passing(&error) => {
+                metrics::counter!(REPEATED, "messaging.operation.name" => operation).increment(1);
+                tracing::warn!(stream, tries, %error, "stream did not acknowledge; publishing again");
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                let (stream, source) = (stream.to_owned(), error.into());
+                return Err(PublishError::NotAcknowledged { stream, source });
+            }
+        }
+    }
+}
+
+async fn send_once(
+    nats: &Nats,
+    subject: String,
+    message: PublishMessage,
+) -> Result<u64, async_nats::jetstream::context::PublishError> {
+    // First await: handed to the connection. Second await: stored by the stream.
+    let acknowledgement = nats.jetstream.send_publish(subject, message).await?.await?;
+    Ok(acknowledgement.sequence)
+}
+
+fn is_passing(error: &async_nats::jetstream::context::PublishError) -> bool {
+    matches!(
+        error.kind(),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound
+    )
+}
+
+/// A payload that the largest message of the broker holds beside its headers.
+pub(crate) fn chunks(content: &Bytes, size: usize) -> impl Iterator<Item = Bytes> + '_ {
+    (0..content.len()).step_by(size).map(move |start| content.slice(start..(start + size).min(content.len())))
+}

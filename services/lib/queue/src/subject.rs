@@ -1,0 +1,181 @@
+//! The only place where a subject is spelled.
+//!
+//! `hikyaku.v1.<shard>.<lane>.<destination>.<entry>` is an entry that may be attempted,
+//! `hikyaku.v1.<shard>.retry.<destination>.<entry>` one that waits for its time.
+//! The entry id stands in the subject so that there is one schedule for each entry
+//! and so that one entry, or all of a destination, can be found without reading others.
+
+use std::{fmt, str::FromStr};
+
+use hikyaku_types::{destination::Destination, envelope::Lane, ids::EntryId, shard::ShardId};
+
+const ROOT: &str = "hikyaku.v1";
+const RETRY: &str = "retry";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) shard: ShardId,
+    pub(crate) place: Place,
+    pub(crate) destination: Destination,
+    pub(crate) entry: EntryId,
+}
+
+/// Where in a shard an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Lane(Lane),
+    Retry,
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lane(lane) => lane.name(),
+            Self::Retry => RETRY,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a queue subject: {0:?}")]
+pub(crate) struct NotASubject(String);
+
+/// All subjects of a shard's queue stream.
+pub(crate) fn all_of_shard(shard: ShardId) -> String {
+    format!("{ROOT}.{shard}.>")
+}
+
+/// Everything in one lane of a shard.
+pub(crate) fn lane_filter(shard: ShardId, lane: Lane) -> String {
+    format!("{ROOT}.{shard}.{}.>", lane.name())
+}
+
+/// Everything of one destination in a shard.
+pub(crate) fn destination_filter(shard: ShardId, destination: &Destination) -> String {
+    format!("{ROOT}.{shard}.*.{}.*", token(destination))
+}
+
+/// One entry, wherever it is in a shard.
+pub(crate) fn entry_filter(shard: ShardId, entry: &str) -> String {
+    format!("{ROOT}.{shard}.*.*.{entry}")
+}
+
+pub(crate) fn all_bodies(shard: ShardId) -> String {
+    format!("hikyaku.body.v1.{shard}.*")
+}
+
+pub(crate) fn body(shard: ShardId, entry: EntryId) -> String {
+    format!("hikyaku.body.v1.{shard}.{entry}")
+}
+
+pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
+
+pub(crate) fn dead(entry: EntryId) -> String {
+    format!("hikyaku.dead.v1.{entry}")
+}
+
+/// A destination as one token, reversibly: `.` becomes `_`, and what is not a letter, a digit or
+/// a hyphen becomes `=` and two hexadecimal digits.
+fn token(destination: &Destination) -> String {
+    use fmt::Write as _;
+    let mut token = String::new();
+    for byte in destination.to_string().bytes() {
+        match byte {
+            b'.' => token.push('_'),
+            b'-' | b'0'..=b'9' | b'a'..=b'z' => token.push(char::from(byte)),
+            other => {
+                let _ = write!(token, "={other:02X}"); // writing to a String cannot fail
+            }
+        }
+    }
+    token
+}
+
+fn destination(token: &str) -> Option<Destination> {
+    let mut text = String::new();
+    let mut chars = token.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '_' => text.push('.'),
+            '=' => {
+                let hex = chars.as_str().get(..2)?;
+                text.push(char::from(u8::from_str_radix(hex, 16).ok()?));
+                chars.nth(1);
+            }
+            other => text.push(other),
+        }
+    }
+    text.parse().ok()
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shard, place, destination, entry } = self;
+        write!(f, "{ROOT}.{shard}.{}.{}.{entry}", place.name(), token(destination))
+    }
+}
+
+impl FromStr for Subject {
+    type Err = NotASubject;
+
+    fn from_str(text: &str) -> Result<Self, NotASubject> {
+        let parse = || {
+            let mut tokens = text.strip_prefix(ROOT)?.strip_prefix('.')?.split('.');
+            let shard = ShardId::new(tokens.next()?.parse().ok()?);
+            let place = tokens.next()?;
+            let place = match Lane::ALL.into_iter().find(|lane| lane.name() == place) {
+                Some(lane) => Place::Lane(lane),
+                None if place == RETRY => Place::Retry,
+                None => return None,
+            };
+            let destination = destination(tokens.next()?)?;
+            let entry = tokens.next()?.parse().ok()?;
+            tokens.next().is_none().then_some(Self { shard, place, destination, entry })
+        };
+        parse().ok_or_else(|| NotASubject(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hikyaku_types::ids::QueueId;
+
+    #[test]
+    fn round_trip() {
+        let places = Lane::ALL.map(Place::Lane).into_iter().chain([Place::Retry]);
+        for place in places {
+            for destination in ["example.org", "a_b.example", "[192.0.2.1]:25", "[2001:db8::1]:2525"] {
+                let subject = Subject {
+                    shard: ShardId::new(7),
+                    place,
+                    destination: destination.parse().unwrap(),
+                    entry: QueueId::new(1, 2).entry(0),
+                };
+                assert_eq!(subject.to_string().parse(), Ok(subject));
+            }
+        }
+    }
+
+    /// Frozen: the spelling is on disk.
+    #[test]
+    fn spelling() {
+        let subject = Subject {
+            shard: ShardId::new(3),
+            place: Place::Retry,
+            destination: "[mx.a-b.example]:25".parse().unwrap(),
+            entry: QueueId::new(0, 1).entry(2),
+        };
+        assert_eq!(
+            subject.to_string(),
+            "hikyaku.v1.3.retry.=5Bmx_a-b_example=5D=3A25.00000000000000000000000001-2"
+        );
+    }
+
+    #[test]
+    fn wildcards_and_strangers_are_not_entries() {
+        for text in ["hikyaku.v1.3.fresh.>", "hikyaku.v1.3.other.a_b.x-0", "x.y", "hikyaku.v1.3.fresh.a=5"] {
+            assert_eq!(text.parse::<Subject>(), Err(NotASubject(text.to_owned())));
+        }
+    }
+}

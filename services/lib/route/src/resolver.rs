@@ -1,0 +1,131 @@
+//! One list of resolvers for everything (SEED-150), with the DNS's own lifetimes, clamped
+//! (SEED-153).
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::RData,
+};
+use hikyaku_types::{
+    destination::{Destination, HostName},
+    domain::Domain,
+};
+
+use crate::plan::{MxRecord, RouteError, order};
+
+/// A dead resolver delays a look-up by less than this (SEED-150).
+const QUERY_TIMEOUT: Duration = Duration::from_millis(1_900);
+const POSITIVE_MIN: Duration = Duration::from_secs(60);
+const POSITIVE_MAX: Duration = Duration::from_secs(24 * 3600);
+const NEGATIVE_MAX: Duration = Duration::from_secs(15 * 60);
+const CACHE_ENTRIES: u64 = 65_536;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResolverError {
+    #[error("failed to read the system's resolver configuration; name resolvers with dns")]
+    System(#[source] NetError),
+    #[error("failed to set up the resolver")]
+    Build(#[source] NetError),
+}
+
+/// Fixed addresses for host names, asked before the DNS (SEED-152).
+pub trait HostMap: Send + Sync {
+    fn addresses(&self, host: &Domain) -> Option<Vec<IpAddr>>;
+}
+
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    dns: TokioResolver,
+    own_name: Domain,
+}
+
+impl Resolver {
+    /// `servers` empty: those of the system. `own_name` is this relay's name in MX records.
+    pub fn new(servers: &[SocketAddr], own_name: Domain) -> Result<Self, ResolverError> {
+        let builder = if servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(ResolverError::System)?
+        } else {
+            let servers = servers.iter().map(name_server).collect();
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_parts(None, Vec::new(), servers),
+                TokioRuntimeProvider::default(),
+            )
+        };
+        let dns = builder.with_options(options()).build().map_err(ResolverError::Build)?;
+        Ok(Self { dns, own_name })
+    }
+
+    /// The hosts of a destination in the order to try them.
+    pub async fn hosts(&self, destination: &Destination) -> Result<Vec<HostName>, RouteError> {
+        let domain = match destination {
+            Destination::Host { host, .. } => return Ok(vec![host.clone()]),
+            Destination::Mx(domain) => domain,
+        };
+        match self.dns.mx_lookup(format!("{domain}.")).await {
+            Ok(lookup) => {
+                let records: Vec<MxRecord> = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| {
+                        // Beside MX there may be the CNAME that led here.
+                        let RData::MX(mx) = &record.data else { return None };
+                        let exchange = mx.exchange.to_ascii().parse().ok();
+                        Some(MxRecord { preference: mx.preference, exchange })
+                    })
+                    .collect();
+                order(&records, &self.own_name, rand::random)
+            }
+            // NXDOMAIN first: "no records" is true for it as well.
+            Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),
+            // RFC 5321 5.1: without MX records the domain itself is the host.
+            Err(error) if error.is_no_records_found() => Ok(vec![HostName::Name(domain.clone())]),
+            Err(error) => Err(RouteError::TryAgain(error.to_string())),
+        }
+    }
+
+    /// All addresses of a host, host map first.
+    pub async fn addresses(&self, host: &HostName, map: &dyn HostMap) -> Result<Vec<IpAddr>, RouteError> {
+        let name = match host {
+            HostName::Address(address) => return Ok(vec![*address]),
+            HostName::Name(name) => name,
+        };
+        if let Some(addresses) = map.addresses(name) {
+            return Ok(addresses);
+        }
+        match self.dns.lookup_ip(format!("{name}.")).await {
+            Ok(lookup) => Ok(lookup.iter().collect()),
+            Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),
+            Err(error) if error.is_no_records_found() => Err(RouteError::NoAddress),
+            Err(error) => Err(RouteError::TryAgain(error.to_string())),
+        }
+    }
+}
+
+fn name_server(server: &SocketAddr) -> NameServerConfig {
+    let mut config = NameServerConfig::udp_and_tcp(server.ip());
+    for connection in &mut config.connections {
+        connection.port = server.port();
+    }
+    config
+}
+
+fn options() -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    options.timeout = QUERY_TIMEOUT;
+    options.attempts = 2;
+    options.try_tcp_on_error = true;
+    options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
+    options.cache_size = CACHE_ENTRIES;
+    options.positive_min_ttl = Some(POSITIVE_MIN);
+    options.positive_max_ttl = Some(POSITIVE_MAX);
+    options.negative_max_ttl = Some(NEGATIVE_MAX);
+    // SEED-152: the cluster's host map, not the file of one machine.
+    options.use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
+    options
+}
