@@ -1,1 +1,17 @@
-//! Shard to remote MX to outcome.
+//! Shard -> destination -> connection -> outcome.
+//!
+//! The actors only carry messages; what is decided is decided by pure code
+//! (`destination/brain.rs`, `outcome/plan.rs`), and what waits for a network runs in
+//! tasks beside the actors.
+
+pub mod config; // limits and clocks
+pub mod app; // composition root
+mod context; // what every part needs
+mod supervisor; // root actor: shards, restarts, drain
+mod shard; // owned shard: pulls, sends on to destinations
+mod destination; // one actor a destination: who is attempted when
+mod connection; // one actor a remote session
+mod outcome; // result of an attempt -> acknowledge | reschedule | bounce
+pub mod admin; // gRPC for operators
+mod mail_log; // one line for each change of an entry's state
+pub mod metrics; // names, labels, descriptions

@@ -1,1 +1,61 @@
-fn main() {}
+//! `hikyaku`: the relay in one process, or one of its roles.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use hikyaku_runtime::{
+    shutdown::{EndNow, Signals},
+    telemetry,
+};
+use tokio_util::sync::CancellationToken;
+
+mod cli; // flags and help texts
+mod config; // file < environment < flags -> Config
+mod nats_child; // finds, starts and supervises the broker of `up`
+mod parts; // configuration -> services
+mod role; // up | ingress | delivery | policy
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let (role, flags) = cli.command.split();
+    let config = match config::load(flags) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into()),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let code = match runtime.block_on(run(role, config)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    };
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(role: cli::Role, config: config::Config) -> anyhow::Result<ExitCode> {
+    hikyaku_runtime::crypto::install();
+    let signals = Signals::listen()?;
+    let telemetry = telemetry::init(&config.telemetry)?;
+    if let Some(address) = config.metrics {
+        hikyaku_runtime::prometheus::serve(address)?;
+        parts::describe_metrics();
+    }
+    tracing::info!(?config, "starting");
+    let shutdown = CancellationToken::new();
+    let code = tokio::select! {
+        result = role::run(role, config, shutdown.clone()) => result.map(|()| ExitCode::SUCCESS),
+        // Nothing is lost: what was not acknowledged is still in the queue.
+        EndNow = signals.run(shutdown) => Ok(ExitCode::from(130)),
+    };
+    telemetry.shutdown();
+    code
+}
+
+/// The log may not be there yet, and a person wants one readable sentence.
+#[expect(clippy::print_stderr, reason = "the last word of a process that cannot go on")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("hikyaku: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,1 +1,9 @@
-//! Real parts for tests: nats-server, DNS, scripted MX, relay processes.
+//! Real parts for tests. Every server binds port 0 first and tells where it is; every wait
+//! is for a state and says what was missing when it gives up.
+
+pub mod eventually; // wait for a state
+pub mod nats; // a nats-server of one's own
+pub mod dns; // a DNS server with a zone that tests write
+pub mod mx; // an SMTP server that does what its script says
+pub mod relay; // `hikyaku up` as a process
+pub mod client; // an SMTP client that sends what it is told

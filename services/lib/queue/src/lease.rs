@@ -1,12 +1,27 @@
 //! An entry that a worker holds. It is settled once, by value; one that is dropped
 //! unsettled goes back to the stream.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::jetstream::{AckKind, message::Acker};
 use hikyaku_types::envelope::{Envelope, Lane};
 
+use crate::topology::PIN_TIMEOUT;
+
 pub use crate::trace::Origin;
+
+/// By then the pin of a worker that stopped has run out.
+const GIVE_BACK_PAUSE: Duration = PIN_TIMEOUT;
+
+/// Renew a lease at least this often.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 pub struct Lease {
     envelope: Envelope,
@@ -14,13 +29,21 @@ pub struct Lease {
     /// How often the stream has handed this entry out.
     deliveries: u64,
     origin: Origin,
+    held: Held,
     /// `None` once settled.
-    acker: Option<Acker>,
+    acker: Option<Arc<Acker>>,
 }
 
 impl Lease {
-    pub(crate) fn new(envelope: Envelope, lane: Lane, deliveries: u64, origin: Origin, acker: Acker) -> Self {
-        Self { envelope, lane, deliveries, origin, acker: Some(acker) }
+    pub(crate) fn new(
+        envelope: Envelope,
+        lane: Lane,
+        deliveries: u64,
+        origin: Origin,
+        held: Held,
+        acker: Acker,
+    ) -> Self {
+        Self { envelope, lane, deliveries, origin, held, acker: Some(Arc::new(acker)) }
     }
 
     pub fn envelope(&self) -> &Envelope {
@@ -35,17 +58,20 @@ impl Lease {
         &self.origin
     }
 
+    /// Entries of this lane of this shard that the process holds now.
+    pub fn held_in_lane(&self) -> usize {
+        self.held.0.load(Ordering::Relaxed)
+    }
+
     /// Handed out before: the former holder may have written a schedule and died before the
     /// acknowledgement.
     pub fn is_redelivery(&self) -> bool {
         self.deliveries > 1
     }
 
-    /// Tells the stream that the entry is still worked on.
-    pub async fn renew(&self) {
-        if let Some(acker) = &self.acker {
-            report(acker.ack_with(AckKind::Progress).await, "lease was not renewed");
-        }
+    /// For telling the stream, now and then, that the entry is still worked on.
+    pub fn renewal(&self) -> Renewal {
+        Renewal(self.acker.clone())
     }
 
     /// The entry has its end, or lives on under another subject.
@@ -55,13 +81,49 @@ impl Lease {
         }
     }
 
-    /// Gives the entry back untouched.
+    /// Gives the entry back untouched, for the next owner of the shard. The pause keeps it from
+    /// coming straight back to this one.
     pub async fn give_back(mut self) {
         if let Some(acker) = self.acker.take() {
-            report(acker.ack_with(AckKind::Nak(None)).await, "entry was not given back");
+            report(acker.ack_with(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
         }
     }
 }
+
+impl Renewal {
+    pub async fn renew(&self) {
+        if let Some(acker) = &self.0 {
+            report(acker.ack_with(AckKind::Progress).await, "lease was not renewed");
+        }
+    }
+}
+
+impl fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewal").finish_non_exhaustive()
+    }
+}
+
+/// Counts the leases of a lane that exist.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    pub(crate) fn one_more(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Renews a lease without holding it.
+#[derive(Clone)]
+pub struct Renewal(Option<Arc<Acker>>);
 
 /// The connection reconnects by itself and the stream hands out again what it does not hear of.
 fn report(result: Result<(), async_nats::Error>, what: &'static str) {

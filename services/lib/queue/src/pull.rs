@@ -1,7 +1,10 @@
 //! One lane of a shard as a stream of leases. The broker pins one client to the lane;
 //! others wait until the pin runs out or is given up.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use async_nats::jetstream::consumer::pull::{self, Stream as Messages};
 use futures::StreamExt as _;
@@ -9,6 +12,7 @@ use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     Lease, Nats, codec,
+    lease::Held,
     topology::{GROUP, queue_stream},
     trace,
 };
@@ -24,6 +28,7 @@ pub struct LanePuller {
     nats: Nats,
     shard: ShardId,
     lane: Lane,
+    held: Arc<AtomicUsize>,
     messages: Option<Messages>,
 }
 
@@ -38,7 +43,7 @@ impl std::fmt::Debug for LanePuller {
 
 impl LanePuller {
     pub fn new(nats: Nats, shard: ShardId, lane: Lane) -> Self {
-        Self { nats, shard, lane, messages: None }
+        Self { nats, shard, lane, held: Arc::default(), messages: None }
     }
 
     /// The next entry of the lane. Safe to drop while it waits.
@@ -76,7 +81,10 @@ impl LanePuller {
         let (message, acker) = message.split();
         let origin = trace::read(message.headers.as_ref());
         match codec::decode(message.payload) {
-            Ok(envelope) => Some(Lease::new(envelope, self.lane, deliveries, origin, acker)),
+            Ok(envelope) => {
+                let held = Held::one_more(&self.held);
+                Some(Lease::new(envelope, self.lane, deliveries, origin, held, acker))
+            }
             Err(error) => {
                 // It is not acknowledged: it stays for a version that can read it.
                 tracing::error!(subject = %message.subject, %error, "entry cannot be read");

@@ -24,7 +24,7 @@ pub(crate) const GROUP: &str = "owner";
 /// A worker that has not pulled for so long has lost the lane.
 pub const PIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Without a sign of life an entry is handed out again after this time.
-pub const ACK_WAIT: Duration = Duration::from_secs(60);
+pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Entries of one lane that a worker may hold at once.
 pub const LANE_CAPACITY: u16 = 2_000;
 

@@ -34,11 +34,6 @@ pub enum ResolverError {
     Build(#[source] NetError),
 }
 
-/// Fixed addresses for host names, asked before the DNS (SEED-152).
-pub trait HostMap: Send + Sync {
-    fn addresses(&self, host: &Domain) -> Option<Vec<IpAddr>>;
-}
-
 #[derive(Clone, Debug)]
 pub struct Resolver {
     dns: TokioResolver,
@@ -89,15 +84,12 @@ impl Resolver {
         }
     }
 
-    /// All addresses of a host, host map first.
-    pub async fn addresses(&self, host: &HostName, map: &dyn HostMap) -> Result<Vec<IpAddr>, RouteError> {
+    /// All addresses of a host. The cluster's host map is the caller's to ask first.
+    pub async fn addresses(&self, host: &HostName) -> Result<Vec<IpAddr>, RouteError> {
         let name = match host {
             HostName::Address(address) => return Ok(vec![*address]),
             HostName::Name(name) => name,
         };
-        if let Some(addresses) = map.addresses(name) {
-            return Ok(addresses);
-        }
         match self.dns.lookup_ip(format!("{name}.")).await {
             Ok(lookup) => Ok(lookup.iter().collect()),
             Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),

@@ -1,0 +1,67 @@
+//! Limits and clocks of delivery.
+
+use std::time::Duration;
+
+use hikyaku_types::{
+    destination::{Destination, SMTP_PORT},
+    domain::Domain,
+    schedule::RetrySchedule,
+};
+
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// Our name in EHLO, in reports and in MX records.
+    pub hostname: Domain,
+    /// Port of hosts that were found by MX. Another than 25 is for trying things out.
+    pub mx_port: u16,
+    /// Sessions of this process, all destinations together (SEED-155).
+    pub max_connections: usize,
+    /// Sessions of one destination (SEED-155).
+    pub max_connections_per_destination: usize,
+    /// Messages over one session before it is closed.
+    pub messages_per_connection: u32,
+    /// A session without work is closed after this time.
+    pub idle_timeout: Duration,
+    /// SEED-154; the times of the dialogue are in the protocol's own table.
+    pub connect_timeout: Duration,
+    /// Entries of one destination in memory; more are set aside in the queue.
+    pub hold: usize,
+    pub retry: RetryConfig,
+    /// Time that running transactions have when the process drains.
+    pub drain_timeout: Duration,
+}
+
+/// Retry clocks by kind of destination.
+#[derive(Debug, Clone)]
+pub struct RetryConfig {
+    /// Destinations found by MX.
+    pub internet: RetrySchedule,
+    /// Fixed next hops.
+    pub routed: RetrySchedule,
+}
+
+impl DeliveryConfig {
+    pub fn new(hostname: Domain) -> Self {
+        Self {
+            hostname,
+            mx_port: SMTP_PORT,
+            max_connections: 500,
+            max_connections_per_destination: 20,
+            messages_per_connection: 100,
+            idle_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(30),
+            hold: 256,
+            retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+impl RetryConfig {
+    pub fn schedule(&self, destination: &Destination) -> &RetrySchedule {
+        match destination {
+            Destination::Mx(_) => &self.internet,
+            Destination::Host { .. } => &self.routed,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns the task in which a session lives: the task ends with the actor and the actor with
+//! the task, so that neither outlives the other, whatever goes wrong.
+
+use std::sync::Arc;
+
+use hikyaku_queue::Lease;
+use hikyaku_types::destination::Destination;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::{sync::mpsc, task::AbortHandle};
+
+use crate::{
+    connection::work::{self, Session},
+    context::Context,
+    destination::{DestinationMessage, SessionId},
+};
+
+#[derive(Debug)]
+pub(crate) enum ConnectionMessage {
+    Deliver(Box<Lease>),
+    Close,
+    /// The task has ended, in whatever way.
+    Ended,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectionArguments {
+    pub(crate) session: SessionId,
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) owner: ActorRef<DestinationMessage>,
+}
+
+pub(crate) struct ConnectionActor(pub(crate) Arc<Context>);
+
+pub(crate) struct State {
+    /// One place: the owner hands out the next entry when the last is finished.
+    work: Option<mpsc::Sender<Lease>>,
+    _task: AbortOnDrop,
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Actor for ConnectionActor {
+    type Msg = ConnectionMessage;
+    type State = State;
+    type Arguments = ConnectionArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        arguments: ConnectionArguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let (sender, receiver) = mpsc::channel(1);
+        let session = Session {
+            context: Arc::clone(&self.0),
+            id: arguments.session,
+            destination: arguments.destination,
+            owner: arguments.owner,
+            work: receiver,
+        };
+        let ended = TellWhenDropped(myself);
+        let task = self.0.tasks.spawn(async move {
+            let _ended = ended;
+            work::run(session).await;
+        });
+        Ok(State { work: Some(sender), _task: AbortOnDrop(task.abort_handle()) })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: ConnectionMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ConnectionMessage::Deliver(lease) => {
+                // When the task has ended the lease goes back to the stream by being dropped.
+                if let Some(work) = &state.work {
+                    let _ = work.try_send(*lease);
+                }
+            }
+            // The task says QUIT when it finds its channel closed.
+            ConnectionMessage::Close => state.work = None,
+            ConnectionMessage::Ended => myself.stop(None),
+        }
+        Ok(())
+    }
+}
+
+/// Also when the task panics.
+struct TellWhenDropped(ActorRef<ConnectionMessage>);
+
+impl Drop for TellWhenDropped {
+    fn drop(&mut self) {
+        let _ = self.0.cast(ConnectionMessage::Ended); // the actor may be gone
+    }
+}

@@ -1,0 +1,118 @@
+//! Destination -> hosts -> addresses -> a session that has its greeting. All hosts of a
+//! destination are tried in one attempt, in preference order (SEED-151).
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
+
+use hikyaku_route::plan::RouteError;
+use hikyaku_types::{
+    destination::{Destination, HostName},
+    outcome::{Cause, Failure, Phase},
+};
+use tokio::net::TcpStream;
+
+use crate::{connection::transfer::RemoteSession, context::Context, outcome::classify};
+
+pub(crate) async fn open(context: &Context, destination: &Destination) -> Result<RemoteSession, Failure> {
+    let now = SystemTime::now;
+    let port = match destination {
+        Destination::Mx(_) => context.config.mx_port,
+        Destination::Host { port, .. } => *port,
+    };
+    let hosts =
+        context.resolver.hosts(destination).await.map_err(|error| classify::no_route(&error, now()))?;
+    let mut failures = Failures::default();
+    for host in hosts {
+        let addresses = match addresses(context, &host).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                failures.add(no_address(destination, &host, &error));
+                continue;
+            }
+        };
+        for address in addresses {
+            match open_at(context, &host, SocketAddr::new(address, port)).await {
+                Ok(session) => return Ok(session),
+                Err(failure) => failures.add(failure),
+            }
+        }
+    }
+    Err(failures.most_telling().unwrap_or_else(|| classify::no_route(&RouteError::NoAddress, now())))
+}
+
+async fn addresses(context: &Context, host: &HostName) -> Result<Vec<IpAddr>, RouteError> {
+    if let HostName::Name(name) = host
+        && let Some(addresses) = context.policy.hosts().addresses(name)
+    {
+        return Ok(addresses.to_vec());
+    }
+    context.resolver.addresses(host).await
+}
+
+/// A domain without MX whose own address look-up finds nothing does not take mail. A host of an
+/// MX record or a route that has no address is a fault that somebody will mend: try later.
+fn no_address(destination: &Destination, host: &HostName, error: &RouteError) -> Failure {
+    let now = SystemTime::now();
+    let is_the_domain =
+        matches!((destination, host), (Destination::Mx(domain), HostName::Name(name)) if domain == name);
+    if is_the_domain {
+        return classify::no_route(error, now);
+    }
+    classify::no_reply(Phase::Dns, format!("host {host}: {error}"), now)
+}
+
+async fn open_at(context: &Context, host: &HostName, address: SocketAddr) -> Result<RemoteSession, Failure> {
+    let failed = |what: String| {
+        let what = format!("{host}[{address}]: {what}");
+        classify::no_reply(Phase::Connect, what, SystemTime::now())
+    };
+    let limit = context.config.connect_timeout;
+    let stream = match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(failed(describe(&error))),
+        Err(_) => return Err(failed(format!("no answer within {} s", limit.as_secs()))),
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%address, %error, "packets will be held back");
+    }
+    RemoteSession::open(stream, host.to_string(), address, &context.config.hostname).await
+}
+
+/// The names that administrators know (SEED-211).
+const NAMES: [(ErrorKind, &str); 6] = [
+    (ErrorKind::ConnectionRefused, "connection refused (ECONNREFUSED)"),
+    (ErrorKind::ConnectionReset, "connection reset by peer (ECONNRESET)"),
+    (ErrorKind::ConnectionAborted, "connection aborted (ECONNABORTED)"),
+    (ErrorKind::TimedOut, "connection timed out (ETIMEDOUT)"),
+    (ErrorKind::HostUnreachable, "no route to host (EHOSTUNREACH)"),
+    (ErrorKind::NetworkUnreachable, "network is unreachable (ENETUNREACH)"),
+];
+
+pub(crate) fn describe(error: &std::io::Error) -> String {
+    let known = NAMES.iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// Of several hosts' failures, the one that tells the sender most: what a server said comes
+/// before what we could not do.
+#[derive(Default)]
+struct Failures {
+    remote: Option<Failure>,
+    local: Option<Failure>,
+}
+
+impl Failures {
+    fn add(&mut self, failure: Failure) {
+        match failure.cause {
+            Cause::Remote(_) => self.remote = Some(failure),
+            Cause::Local(_) => self.local = Some(failure),
+        }
+    }
+
+    fn most_telling(self) -> Option<Failure> {
+        self.remote.or(self.local)
+    }
+}

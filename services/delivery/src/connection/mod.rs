@@ -1,0 +1,8 @@
+//! One actor for each session with a remote server.
+
+mod actor; // owns the session's task
+mod work; // the task: dial, then message after message
+mod dial; // destination -> hosts -> addresses -> session
+mod transfer; // socket <-> protocol
+
+pub(crate) use actor::{ConnectionActor, ConnectionArguments, ConnectionMessage};

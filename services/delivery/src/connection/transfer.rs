@@ -1,0 +1,257 @@
+//! Socket <-> protocol. It moves octets and watches the clock; what they mean is the
+//! protocol's to say.
+
+use std::{
+    collections::VecDeque,
+    io::{ErrorKind, IoSlice},
+    net::SocketAddr,
+    time::{Instant, SystemTime},
+};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use hikyaku_smtp::client::{
+    Action, ClientConfig, ClientSession, Cut, Delivery, DeliveryResult, Event, FailureKind, RawReply,
+    RecipientResult, SessionFailure, Timeouts,
+};
+use hikyaku_types::{
+    domain::Domain,
+    envelope::Envelope,
+    outcome::{Failure, Phase, RecipientOutcome, RemoteReply},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{connection::dial::describe, outcome::classify};
+
+/// Replies are short.
+const READ_BUFFER: usize = 4 * 1024;
+/// Pieces that one call hands to the kernel.
+const MAX_SLICES: usize = 16;
+
+pub(crate) struct RemoteSession {
+    stream: TcpStream,
+    session: ClientSession,
+    outgoing: VecDeque<Bytes>,
+    incoming: BytesMut,
+    pub(crate) host: String,
+    pub(crate) address: SocketAddr,
+}
+
+pub(crate) enum Delivered {
+    /// One outcome for each recipient.
+    Ended(Vec<RecipientOutcome>),
+    /// It was given up, because somebody else may own the entry by now.
+    Fenced,
+}
+
+/// What ends a turn of the driver.
+enum Turn {
+    Ready,
+    Done(DeliveryResult),
+    Failed(SessionFailure),
+    Closed,
+    Fenced,
+}
+
+impl RemoteSession {
+    /// Greeting and EHLO on a new connection.
+    pub(crate) async fn open(
+        stream: TcpStream,
+        host: String,
+        address: SocketAddr,
+        own_name: &Domain,
+    ) -> Result<Self, Failure> {
+        let config = ClientConfig { helo_name: own_name.to_string(), timeouts: Timeouts::default() };
+        let mut remote = Self {
+            stream,
+            session: ClientSession::new(config, Instant::now()),
+            outgoing: VecDeque::new(),
+            incoming: BytesMut::with_capacity(READ_BUFFER),
+            host,
+            address,
+        };
+        match remote.turn(|| true).await {
+            Turn::Ready => Ok(remote),
+            Turn::Failed(failure) => Err(remote.failure(failure)),
+            // Not before a delivery was begun, or after a failure was told.
+            Turn::Done(_) | Turn::Closed | Turn::Fenced => {
+                let what = remote.named("connection closed");
+                Err(classify::no_reply(Phase::Greeting, what, SystemTime::now()))
+            }
+        }
+    }
+
+    /// One message. Before each octet that is sent, `may_go_on` is asked.
+    pub(crate) async fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        content: Vec<Bytes>,
+        may_go_on: impl Fn() -> bool,
+    ) -> Delivered {
+        let delivery = Delivery {
+            reverse_path: envelope.reverse_path.clone(),
+            recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+            transfer: envelope.transfer,
+            size: envelope.body.size(),
+            content,
+        };
+        if self.session.start(delivery, Instant::now()).is_ok() {
+            loop {
+                match self.turn(&may_go_on).await {
+                    Turn::Done(result) => {
+                        let outcome = |result| self.outcome(result);
+                        return Delivered::Ended(result.recipients.into_iter().map(outcome).collect());
+                    }
+                    Turn::Fenced => return Delivered::Fenced,
+                    Turn::Ready => {}
+                    Turn::Failed(_) | Turn::Closed => break,
+                }
+            }
+        }
+        // The peer left between two messages: this one was not begun.
+        let what = self.named("connection closed by peer before MAIL");
+        let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
+        Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
+    }
+
+    /// Whether the session can take another message, once it has cleared up after the last.
+    pub(crate) async fn is_usable(&mut self) -> bool {
+        loop {
+            if self.session.is_ready() {
+                return true;
+            }
+            match self.turn(|| true).await {
+                Turn::Ready | Turn::Done(_) => {}
+                Turn::Failed(_) | Turn::Closed | Turn::Fenced => return false,
+            }
+        }
+    }
+
+    /// Returns when the peer has ended an idle session.
+    pub(crate) async fn until_lost(&mut self) {
+        loop {
+            match self.turn(|| true).await {
+                Turn::Ready | Turn::Done(_) => {}
+                Turn::Failed(_) | Turn::Closed | Turn::Fenced => return,
+            }
+        }
+    }
+
+    pub(crate) async fn quit(mut self) {
+        self.session.quit(Instant::now());
+        self.until_lost().await;
+    }
+
+    /// Moves octets until the protocol has something to say. Safe to drop while it waits.
+    async fn turn(&mut self, may_go_on: impl Fn() -> bool) -> Turn {
+        loop {
+            while let Some(action) = self.session.next_action() {
+                match action {
+                    Action::Write(octets) => self.outgoing.push_back(octets),
+                    Action::Ready => return Turn::Ready,
+                    Action::Done(result) => return Turn::Done(result),
+                    Action::Failed(failure) => return Turn::Failed(failure),
+                    Action::Close => return Turn::Closed,
+                }
+            }
+            if self.session.is_closed() {
+                return Turn::Closed;
+            }
+            if !self.outgoing.is_empty() && !may_go_on() {
+                return Turn::Fenced;
+            }
+            self.wait().await;
+        }
+    }
+
+    async fn wait(&mut self) {
+        let deadline = self.session.next_deadline();
+        let timer = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let (mut reader, mut writer) = self.stream.split();
+        let outgoing = &self.outgoing;
+        let writing = async {
+            if outgoing.is_empty() {
+                return std::future::pending().await;
+            }
+            let slices: Vec<IoSlice<'_>> =
+                outgoing.iter().take(MAX_SLICES).map(|piece| IoSlice::new(piece)).collect();
+            writer.write_vectored(&slices).await
+        };
+        let incoming = &mut self.incoming;
+        tokio::select! {
+            read = reader.read_buf(incoming) => match read {
+                Ok(0) => self.session.handle(Event::Closed(Cut::Closed), Instant::now()),
+                Ok(_) => {
+                    let octets = self.incoming.split();
+                    self.session.handle(Event::Input(&octets), Instant::now());
+                }
+                Err(error) => self.session.handle(Event::Closed(cut(&error)), Instant::now()),
+            },
+            written = writing => match written {
+                Ok(count) => self.written(count),
+                Err(error) => {
+                    self.outgoing.clear();
+                    self.session.handle(Event::Closed(cut(&error)), Instant::now());
+                }
+            },
+            () = timer => self.session.handle(Event::TimedOut, Instant::now()),
+        }
+        self.incoming.reserve(READ_BUFFER);
+    }
+
+    fn written(&mut self, mut count: usize) {
+        while let Some(piece) = self.outgoing.front_mut() {
+            if piece.len() > count {
+                piece.advance(count);
+                return;
+            }
+            count -= piece.len();
+            self.outgoing.pop_front();
+            self.session.handle(Event::WriteDone, Instant::now());
+        }
+    }
+
+    fn outcome(&self, result: RecipientResult) -> RecipientOutcome {
+        let now = SystemTime::now();
+        RecipientOutcome::Failed(match result {
+            RecipientResult::Accepted(reply) => return RecipientOutcome::Delivered(self.reply(reply)),
+            RecipientResult::Refused { phase, reply } => classify::refused(phase, self.reply(reply), now),
+            RecipientResult::NoReply { phase, silence: _, what } => {
+                classify::no_reply(phase, self.named(&what), now)
+            }
+            RecipientResult::Unsupported { status, what } => {
+                classify::unsupported(status, self.named(&what), now)
+            }
+        })
+    }
+
+    fn failure(&self, failure: SessionFailure) -> Failure {
+        let now = SystemTime::now();
+        match failure.kind {
+            FailureKind::Remote(reply) => classify::refused(failure.phase, self.reply(reply), now),
+            FailureKind::NoReply { silence: _, what } => {
+                classify::no_reply(failure.phase, self.named(&what), now)
+            }
+        }
+    }
+
+    fn reply(&self, reply: RawReply) -> RemoteReply {
+        let (host, address) = (self.host.clone(), self.address);
+        RemoteReply { host, address, code: reply.code, enhanced: reply.enhanced, text: reply.text }
+    }
+
+    fn named(&self, what: &str) -> String {
+        format!("{}[{}]: {what}", self.host, self.address)
+    }
+}
+
+fn cut(error: &std::io::Error) -> Cut {
+    if error.kind() == ErrorKind::ConnectionReset { Cut::Reset } else { Cut::Other(describe(error)) }
+}

@@ -1,0 +1,25 @@
+//! What every part of delivery needs; made once, shared by all actors.
+
+use std::sync::Arc;
+
+use hikyaku_policy_client::PolicyClient;
+use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
+use hikyaku_route::resolver::Resolver;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::config::DeliveryConfig;
+
+pub(crate) struct Context {
+    pub(crate) config: DeliveryConfig,
+    pub(crate) nats: Nats,
+    pub(crate) publisher: Publisher,
+    pub(crate) rescheduler: Rescheduler,
+    pub(crate) bodies: BodyStore,
+    pub(crate) policy: PolicyClient,
+    pub(crate) resolver: Resolver,
+    /// One permit for each session of this process.
+    pub(crate) sessions: Arc<Semaphore>,
+    /// What runs beside the actors and must end before the process does.
+    pub(crate) tasks: TaskTracker,
+}

@@ -1,0 +1,225 @@
+//! Carries messages between the brain, the sessions and the queue. It decides nothing and
+//! never waits for a network.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hikyaku_queue::{
+    Lease,
+    lease::{RENEW_EVERY, Renewal},
+};
+use hikyaku_types::{destination::Destination, outcome::Failure};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::{
+    connection::{ConnectionActor, ConnectionArguments, ConnectionMessage},
+    context::Context,
+    destination::brain::{Brain, Effect, Event, JobId, Limits, SessionId},
+    outcome::settle,
+    shard::ShardMessage,
+};
+
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) enum DestinationMessage {
+    Work { lease: Box<Lease>, pressure: bool },
+    Opened(SessionId),
+    OpenFailed(SessionId, Box<Failure>),
+    Finished { session: SessionId, usable: bool },
+    Closed(SessionId),
+    Tick,
+    Drain,
+}
+
+#[derive(Debug)]
+pub(crate) struct DestinationArguments {
+    pub(crate) destination: Destination,
+    pub(crate) shard: ActorRef<ShardMessage>,
+}
+
+pub(crate) struct DestinationActor(pub(crate) Arc<Context>);
+
+pub(crate) struct State {
+    destination: Arc<Destination>,
+    shard: ActorRef<ShardMessage>,
+    brain: Brain,
+    /// Entries that wait; those in transfer are with their session.
+    jobs: HashMap<JobId, Lease>,
+    next_job: u64,
+    /// Entries taken from the shard since the start, so that it can tell whether more are on the way.
+    taken: u64,
+    sessions: HashMap<SessionId, ActorRef<ConnectionMessage>>,
+    renewed_at: Instant,
+}
+
+impl Actor for DestinationActor {
+    type Msg = DestinationMessage;
+    type State = State;
+    type Arguments = DestinationArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        arguments: DestinationArguments,
+    ) -> Result<State, ActorProcessingErr> {
+        myself.send_interval(TICK, || DestinationMessage::Tick);
+        let config = &self.0.config;
+        let limits = Limits {
+            sessions: config.max_connections_per_destination,
+            hold: config.hold,
+            idle: config.idle_timeout,
+        };
+        let now = Instant::now();
+        Ok(State {
+            destination: Arc::new(arguments.destination),
+            shard: arguments.shard,
+            brain: Brain::new(limits, now),
+            jobs: HashMap::new(),
+            next_job: 0,
+            taken: 0,
+            sessions: HashMap::new(),
+            renewed_at: now,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: DestinationMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (event, failure) = match message {
+            DestinationMessage::Work { lease, pressure } => (state.take(*lease, pressure), None),
+            DestinationMessage::Opened(session) => (Event::Opened(session), None),
+            DestinationMessage::OpenFailed(session, failure) => {
+                state.sessions.remove(&session);
+                (Event::OpenFailed(session), Some(failure))
+            }
+            DestinationMessage::Finished { session, usable } => (Event::Finished { session, usable }, None),
+            DestinationMessage::Closed(session) => {
+                state.sessions.remove(&session);
+                (Event::Closed(session), None)
+            }
+            DestinationMessage::Tick => {
+                state.renew(&self.0);
+                (Event::Tick, None)
+            }
+            DestinationMessage::Drain => (Event::Drain, None),
+        };
+        for effect in state.brain.on(event, Instant::now()) {
+            self.perform(&myself, state, effect, failure.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (who, failed) = match event {
+            SupervisionEvent::ActorTerminated(who, ..) => (who, false),
+            SupervisionEvent::ActorFailed(who, error) => {
+                tracing::error!(destination = %state.destination, %error, "session actor failed");
+                (who, true)
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+        };
+        // Its entry, if it had one, went back to the stream when the lease was dropped.
+        let gone = state.sessions.iter().find(|(_, actor)| actor.get_id() == who.get_id());
+        if let Some(session) = gone.map(|(session, _)| *session) {
+            if failed {
+                metrics::counter!(crate::metrics::RESTARTS, "actor.kind" => "connection").increment(1);
+            }
+            myself.cast(DestinationMessage::Closed(session))?;
+        }
+        Ok(())
+    }
+}
+
+impl DestinationActor {
+    async fn perform(
+        &self,
+        myself: &ActorRef<DestinationMessage>,
+        state: &mut State,
+        effect: Effect,
+        failure: Option<&Failure>,
+    ) -> Result<(), ActorProcessingErr> {
+        match effect {
+            Effect::Open(session) => {
+                let arguments = ConnectionArguments {
+                    session,
+                    destination: Arc::clone(&state.destination),
+                    owner: myself.clone(),
+                };
+                let actor = ConnectionActor(Arc::clone(&self.0));
+                // Starting an actor waits for its own start-up code only.
+                let (connection, _) = Actor::spawn_linked(None, actor, arguments, myself.get_cell()).await?;
+                state.sessions.insert(session, connection);
+            }
+            Effect::Assign(session, job) => {
+                if let (Some(lease), Some(connection)) =
+                    (state.jobs.remove(&job), state.sessions.get(&session))
+                {
+                    // When the session is gone the lease goes back by being dropped.
+                    let _ = connection.cast(ConnectionMessage::Deliver(Box::new(lease)));
+                }
+            }
+            Effect::Close(session) => {
+                if let Some(connection) = state.sessions.remove(&session) {
+                    let _ = connection.cast(ConnectionMessage::Close); // gone already: the same
+                }
+            }
+            Effect::Park(job, after) => {
+                if let Some(lease) = state.jobs.remove(&job) {
+                    settle::park(&self.0, lease, after);
+                }
+            }
+            Effect::Defer(jobs) => {
+                let Some(failure) = failure else { return Ok(()) };
+                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(&job)) {
+                    settle::unreachable(&self.0, lease, failure.clone());
+                }
+            }
+            Effect::GiveBack(jobs) => {
+                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(&job)) {
+                    self.0.tasks.spawn(lease.give_back());
+                }
+            }
+            Effect::Idle => {
+                let (destination, taken) = (Arc::clone(&state.destination), state.taken);
+                state.shard.cast(ShardMessage::Idle { destination, taken })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn take(&mut self, lease: Lease, pressure: bool) -> Event {
+        let (job, lane) = (JobId(self.next_job), lease.lane());
+        self.next_job += 1;
+        self.taken += 1;
+        self.jobs.insert(job, lease);
+        Event::Arrived { job, lane, pressure }
+    }
+
+    /// Entries that wait long must not be handed out to another worker.
+    fn renew(&mut self, context: &Context) {
+        if self.renewed_at.elapsed() < RENEW_EVERY || self.jobs.is_empty() {
+            return;
+        }
+        self.renewed_at = Instant::now();
+        let renewals: Vec<Renewal> = self.jobs.values().map(Lease::renewal).collect();
+        context.tasks.spawn(async move {
+            for renewal in renewals {
+                renewal.renew().await;
+            }
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! The mail log: target `mail`, one line for each change of an entry's state. It is the only
+//! place where addresses appear.
+
+use std::time::SystemTime;
+
+use hikyaku_types::{
+    envelope::{Envelope, Recipient},
+    outcome::{Failure, RemoteReply},
+};
+
+pub(crate) fn attempt(envelope: &Envelope, host: &str, address: std::net::SocketAddr) {
+    tracing::info!(target: "mail", event = "attempt", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, destination = %envelope.destination, host, %address,
+        attempt = envelope.attempt + 1);
+}
+
+pub(crate) fn delivered(envelope: &Envelope, recipient: &Recipient, reply: &RemoteReply, now: SystemTime) {
+    tracing::info!(target: "mail", event = "delivered", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
+        destination = %envelope.destination, attempt = envelope.attempt + 1, delay_seconds = age(envelope, now),
+        remote = %reply);
+}
+
+pub(crate) fn deferred(envelope: &Envelope, recipient: &Recipient, failure: &Failure, at: SystemTime) {
+    tracing::info!(target: "mail", event = "deferred", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
+        destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
+        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause,
+        next_attempt = hikyaku_mail::date::rfc5322(at));
+}
+
+pub(crate) fn bounced(
+    envelope: &Envelope,
+    recipient: &Recipient,
+    failure: &Failure,
+    expired: bool,
+    report: &str,
+) {
+    tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
+        destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
+        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, expired, report);
+}
+
+pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
+    tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, destination = %envelope.destination,
+        until = hikyaku_mail::date::rfc5322(at));
+}
+
+fn age(envelope: &Envelope, now: SystemTime) -> f64 {
+    now.duration_since(envelope.accepted_at).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,46 @@
+//! Metric names of this crate.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Recipients by the end of their attempt; `outcome` = delivered, deferred, bounced; `phase`.
+pub const ATTEMPTS: &str = "mail.delivery.attempts";
+/// From the 250 to the final outcome; `outcome` = delivered, bounced.
+pub const LATENCY: &str = "mail.delivery.latency";
+/// Open sessions to remote servers.
+pub const CONNECTIONS: &str = "smtp.client.connections";
+/// Entries set aside because their destination had enough in memory.
+pub const PARKED: &str = "mail.delivery.parked";
+/// Entries that were sent to another destination because their route had changed.
+pub const REROUTED: &str = "mail.delivery.rerouted";
+/// Messages without a sender to report to (SEED-191).
+pub const DEAD_LETTERS: &str = "mail.delivery.dead_letters";
+/// Attempts given up because the broker had not been heard for too long.
+pub const FENCED: &str = "mail.delivery.fenced";
+/// Destinations with an actor.
+pub const DESTINATIONS: &str = "mail.delivery.destinations";
+/// Actors started again after a failure; `actor.kind` = shard, destination, connection.
+pub const RESTARTS: &str = "actor.restarts";
+
+pub fn describe() {
+    describe_counter!(ATTEMPTS, Unit::Count, "Recipients by the end of their attempt");
+    describe_histogram!(LATENCY, Unit::Seconds, "Time from the 250 to the final outcome of a recipient");
+    describe_gauge!(CONNECTIONS, "Open sessions to remote servers");
+    describe_counter!(
+        PARKED,
+        Unit::Count,
+        "Entries set aside because their destination had enough in memory"
+    );
+    describe_counter!(
+        REROUTED,
+        Unit::Count,
+        "Entries sent to another destination because their route had changed"
+    );
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Failed messages that have no sender to report to");
+    describe_counter!(
+        FENCED,
+        Unit::Count,
+        "Attempts given up because the broker had not been heard for too long"
+    );
+    describe_gauge!(DESTINATIONS, "Destinations that have work");
+    describe_counter!(RESTARTS, Unit::Count, "Actors started again after a failure");
+}

@@ -1,0 +1,111 @@
+//! Writes the end of an attempt. The order is what keeps mail: first the report, then the
+//! retry, and last the acknowledgement of the original. A crash in between repeats, it never
+//! loses; when a write fails the entry comes again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use hikyaku_queue::{Lease, publish::PublishError};
+use hikyaku_runtime::error_chain::chain;
+use hikyaku_types::{
+    envelope::{Envelope, Recipient},
+    outcome::{Failure, RecipientOutcome},
+};
+
+use crate::{
+    context::Context,
+    mail_log,
+    metrics::{ATTEMPTS, LATENCY, PARKED},
+    outcome::{
+        bounce,
+        plan::{Plan, most_telling, plan},
+    },
+};
+
+/// Settles in the background: the session goes on with its next message meanwhile.
+pub(crate) fn attempted(context: &Arc<Context>, lease: Lease, outcomes: Vec<RecipientOutcome>) {
+    let task_context = Arc::clone(context);
+    context.tasks.spawn(async move {
+        let entry = lease.envelope().entry;
+        if let Err(error) = settle(&task_context, lease, outcomes).await {
+            tracing::error!(%entry, error = chain(&error), "the end of an attempt was not written; it is repeated");
+        }
+    });
+}
+
+/// No host of the destination could be reached: the attempt of every recipient ends so.
+pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
+    let count = lease.envelope().recipients.len();
+    attempted(context, lease, vec![RecipientOutcome::Failed(failure); count]);
+}
+
+/// Sets an entry aside, unattempted.
+pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
+    let task_context = Arc::clone(context);
+    context.tasks.spawn(async move {
+        let at = SystemTime::now() + after;
+        metrics::counter!(PARKED).increment(1);
+        mail_log::parked(lease.envelope(), at);
+        let entry = lease.envelope().entry;
+        if let Err(error) = task_context.rescheduler.park(lease, at).await {
+            tracing::error!(%entry, error = chain(&error), "entry was not set aside; it comes again");
+        }
+    });
+}
+
+async fn settle(
+    context: &Context,
+    lease: Lease,
+    outcomes: Vec<RecipientOutcome>,
+) -> Result<(), PublishError> {
+    let now = SystemTime::now();
+    let envelope = lease.envelope().clone();
+    let schedule = context.config.retry.schedule(&envelope.destination);
+    let plan = plan(&envelope, outcomes, schedule, now, rand::random_range(-1.0..=1.0));
+    let report = match plan.bounced.as_slice() {
+        [] => String::new(),
+        bounced => bounce::report(context, &envelope, bounced, now).await?,
+    };
+    record(&envelope, &plan, &report, now);
+    match plan.at {
+        Some(at) => {
+            let recipients = plan.again.into_iter().map(remember).collect();
+            let next = Envelope { recipients, attempt: envelope.attempt + 1, ..envelope };
+            context.rescheduler.retry_at(lease, &next, at).await
+        }
+        None => {
+            lease.done().await;
+            // A dead letter keeps its content.
+            if plan.bounced.is_empty() || report != bounce::DEAD_LETTER {
+                context.bodies.free(&envelope.body).await;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn remember((recipient, failure): (Recipient, Failure)) -> Recipient {
+    let last_failure = Some(most_telling(&recipient, failure));
+    Recipient { last_failure, ..recipient }
+}
+
+fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {
+    let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
+    for (recipient, reply) in &plan.delivered {
+        metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content").increment(1);
+        metrics::histogram!(LATENCY, "outcome" => "delivered").record(latency);
+        mail_log::delivered(envelope, recipient, reply, now);
+    }
+    for bounced in &plan.bounced {
+        let phase = bounced.failure.phase.name();
+        metrics::counter!(ATTEMPTS, "outcome" => "bounced", "phase" => phase).increment(1);
+        metrics::histogram!(LATENCY, "outcome" => "bounced").record(latency);
+        mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, report);
+    }
+    for (recipient, failure) in &plan.again {
+        metrics::counter!(ATTEMPTS, "outcome" => "deferred", "phase" => failure.phase.name()).increment(1);
+        mail_log::deferred(envelope, recipient, failure, plan.at.unwrap_or(now));
+    }
+}

@@ -1,0 +1,378 @@
+//! File < environment < flags -> [`Raw`] (everything optional, unknown keys refused) ->
+//! [`Config`] (nothing left to check). All problems are told at once.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use hikyaku_delivery::config::DeliveryConfig;
+use hikyaku_ingress::config::IngressConfig;
+use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
+use hikyaku_runtime::telemetry::{LogFormat, TelemetryConfig};
+use hikyaku_types::{
+    destination::{Destination, HostName},
+    domain::Domain,
+    schedule::MIN_BASE,
+    shard::ShardCount,
+};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::cli::Flags;
+
+const DEFAULT_SHARDS: u16 = 16;
+const DNS_PORT: u16 = 53;
+
+/// What a file, the environment and flags may say. The manual is services/hikyaku/config/hikyaku.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    hostname: Option<String>,
+    data_dir: Option<PathBuf>,
+    smtp: Vec<String>,
+    dns: Vec<String>,
+    relay_from: Vec<String>,
+    own_domain: Vec<String>,
+    nats: Option<String>,
+    nats_server: Option<PathBuf>,
+    nats_login: Option<RawLogin>,
+    nats_system_login: Option<RawLogin>,
+    shards: Option<u16>,
+    replicas: Option<usize>,
+    policy: Option<String>,
+    policy_listen: Option<String>,
+    admin_listen: Option<String>,
+    metrics: Option<String>,
+    log: Option<String>,
+    log_filter: Option<String>,
+    otlp_endpoint: Option<String>,
+    trace_sample_ratio: Option<f64>,
+    ingress: RawIngress,
+    delivery: RawDelivery,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLogin {
+    user: String,
+    password_file: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawIngress {
+    max_message_bytes: Option<u64>,
+    max_recipients: Option<usize>,
+    max_connections: Option<usize>,
+    max_connections_per_client: Option<usize>,
+    idle_timeout_seconds: Option<u64>,
+    session_timeout_seconds: Option<u64>,
+    max_received: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDelivery {
+    mx_port: Option<u16>,
+    max_connections: Option<usize>,
+    max_connections_per_destination: Option<usize>,
+    messages_per_connection: Option<u32>,
+    idle_timeout_seconds: Option<u64>,
+    connect_timeout_seconds: Option<u64>,
+    retry_base_seconds: Option<u64>,
+    retry_cap_seconds: Option<u64>,
+    retry_clock_rate: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) smtp: Vec<SocketAddr>,
+    pub(crate) dns: Vec<SocketAddr>,
+    pub(crate) relay_from: Vec<IpNet>,
+    pub(crate) own_domains: Vec<(Domain, Destination)>,
+    pub(crate) nats: Broker,
+    pub(crate) topology: TopologyConfig,
+    pub(crate) policy_endpoint: String,
+    pub(crate) policy_listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) telemetry: TelemetryConfig,
+    pub(crate) ingress: IngressConfig,
+    pub(crate) delivery: DeliveryConfig,
+}
+
+#[derive(Debug)]
+pub(crate) enum Broker {
+    /// A child of this process; the program, when it was named.
+    Embedded(Option<PathBuf>),
+    Given(NatsConfig),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("invalid configuration: {0}")]
+    Read(#[from] Box<figment::Error>),
+    #[error("invalid configuration:\n  - {}", .0.join("\n  - "))]
+    Problems(Vec<String>),
+}
+
+pub(crate) fn load(flags: Flags) -> Result<Config, ConfigError> {
+    let mut figment = Figment::new();
+    if let Some(file) = &flags.config {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let figment = figment.merge(Env::prefixed("HIKYAKU__").split("__")).merge(Serialized::defaults(&flags));
+    check(figment.extract().map_err(Box::new)?)
+}
+
+/// Collects problems, so that all are told at once.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn note(&mut self, key: &str, value: impl std::fmt::Debug, reason: impl std::fmt::Display) {
+        self.0.push(format!("{key}: {value:?}: {reason}"));
+    }
+
+    fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, key: &str, text: &str) -> Option<T> {
+        text.parse().map_err(|error| self.note(key, text, error)).ok()
+    }
+
+    fn parse_all<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+    ) -> Vec<T> {
+        texts.iter().filter_map(|text| self.parse(key, text)).collect()
+    }
+
+    /// A number within limits, or the default.
+    fn within<T: PartialOrd + Copy + std::fmt::Debug>(
+        &mut self,
+        key: &str,
+        value: Option<T>,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+    ) -> T {
+        let Some(value) = value else { return default };
+        if !range.contains(&value) {
+            self.note(key, value, format!("not within {:?} to {:?}", range.start(), range.end()));
+        }
+        value
+    }
+
+    fn seconds(&mut self, key: &str, value: Option<u64>, default: Duration, limits: (u64, u64)) -> Duration {
+        Duration::from_secs(self.within(key, value, default.as_secs(), limits.0..=limits.1))
+    }
+}
+
+fn check(raw: Raw) -> Result<Config, ConfigError> {
+    let mut problems = Problems::default();
+    let hostname = hostname(raw.hostname.as_deref(), &mut problems);
+    let smtp = match raw.smtp.as_slice() {
+        [] => vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+        given => problems.parse_all("smtp", given),
+    };
+    let address = |text: Option<String>, key, default: [u8; 4], port, problems: &mut Problems| match text {
+        Some(text) => problems.parse(key, &text),
+        None => Some(SocketAddr::from((default, port))),
+    };
+    let policy_listen = address(raw.policy_listen, "policy_listen", [127, 0, 0, 1], 7002, &mut problems);
+    let admin_listen = address(raw.admin_listen, "admin_listen", [127, 0, 0, 1], 7003, &mut problems);
+    let metrics = raw.metrics.and_then(|text| problems.parse("metrics", &text));
+    let dns = raw.dns.iter().filter_map(|text| resolver(text, &mut problems)).collect();
+    let relay_from = raw.relay_from.iter().filter_map(|text| network(text, &mut problems)).collect();
+    let own_domains = raw.own_domain.iter().filter_map(|text| own_domain(text, &mut problems)).collect();
+    let shards = ShardCount::new(raw.shards.unwrap_or(DEFAULT_SHARDS));
+    if shards.is_none() {
+        problems.note("shards", raw.shards, format!("not within 1 to {}", ShardCount::MAX));
+    }
+    let replicas = raw.replicas.unwrap_or(1);
+    if ![1, 3, 5].contains(&replicas) {
+        problems.note("replicas", replicas, "not 1, 3 or 5");
+    }
+    let nats = broker(raw.nats.as_deref(), raw.nats_server, raw.nats_login, raw.nats_system_login, &mut problems);
+    let telemetry = TelemetryConfig {
+        service_name: "hikyaku",
+        log_format: match raw.log.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                problems.note("log", other, "not text or json");
+                LogFormat::Text
+            }
+        },
+        log_filter: raw.log_filter.unwrap_or_else(|| "info,async_nats=warn".to_owned()),
+        otlp_endpoint: raw.otlp_endpoint,
+        sample_ratio: problems.within("trace_sample_ratio", raw.trace_sample_ratio, 0.1, 0.0..=1.0),
+    };
+    let (Some(hostname), Some(policy_listen), Some(admin_listen), Some(shards), Some(nats)) =
+        (hostname, policy_listen, admin_listen, shards, nats)
+    else {
+        return Err(ConfigError::Problems(problems.0));
+    };
+    let ingress = ingress(raw.ingress, hostname.clone(), &mut problems);
+    let delivery = delivery(raw.delivery, hostname, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(ConfigError::Problems(problems.0));
+    }
+    Ok(Config {
+        data_dir: raw.data_dir.unwrap_or_else(|| PathBuf::from("hikyaku-data")),
+        smtp,
+        dns,
+        relay_from,
+        own_domains,
+        nats,
+        topology: TopologyConfig { shards, replicas },
+        policy_endpoint: raw.policy.unwrap_or_else(|| format!("http://{policy_listen}")),
+        policy_listen,
+        admin_listen,
+        metrics,
+        telemetry,
+        ingress,
+        delivery,
+    })
+}
+
+/// The name of the machine, unless another is given. It stands in trace fields all over the
+/// world, so it must be a full name; `localhost` is for trying things out.
+fn hostname(given: Option<&str>, problems: &mut Problems) -> Option<Domain> {
+    match given {
+        Some(name) => problems.parse("hostname", name),
+        None => {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            name.trim().parse().ok().or_else(|| problems.parse("hostname", "localhost"))
+        }
+    }
+}
+
+fn resolver(text: &str, problems: &mut Problems) -> Option<SocketAddr> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(SocketAddr::new(address, DNS_PORT)),
+        Err(_) => problems.parse("dns", text),
+    }
+}
+
+fn network(text: &str, problems: &mut Problems) -> Option<IpNet> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.into()),
+        Err(_) => problems.parse("relay_from", text),
+    }
+}
+
+fn own_domain(text: &str, problems: &mut Problems) -> Option<(Domain, Destination)> {
+    let parsed = text.split_once('=').and_then(|(domain, hop)| {
+        let (host, port) = hop.rsplit_once(':')?;
+        let (host, port) = (host.parse::<HostName>().ok()?, port.parse().ok().filter(|port| *port > 0)?);
+        Some((domain.parse().ok()?, Destination::Host { host, port }))
+    });
+    if parsed.is_none() {
+        problems.note("own_domain", text, "not DOMAIN=HOST:PORT");
+    }
+    parsed
+}
+
+fn broker(
+    nats: Option<&str>,
+    program: Option<PathBuf>,
+    login: Option<RawLogin>,
+    system_login: Option<RawLogin>,
+    problems: &mut Problems,
+) -> Option<Broker> {
+    let Some(url) = nats.filter(|nats| *nats != "embedded") else { return Some(Broker::Embedded(program)) };
+    let login = login.map(|raw| read_login("nats_login", raw, problems));
+    let system_login = system_login.map(|raw| read_login("nats_system_login", raw, problems));
+    Some(Broker::Given(NatsConfig {
+        url: url.to_owned(),
+        login: login.flatten(),
+        system_login: system_login.flatten(),
+        client_name: "hikyaku".to_owned(),
+    }))
+}
+
+fn read_login(key: &str, raw: RawLogin, problems: &mut Problems) -> Option<Login> {
+    match std::fs::read_to_string(&raw.password_file) {
+        Ok(password) => {
+            Some(Login { user: raw.user, password: SecretString::from(password.trim_end().to_owned()) })
+        }
+        Err(error) => {
+            problems.note(&format!("{key}.password_file"), &raw.password_file, error);
+            None
+        }
+    }
+}
+
+fn ingress(raw: RawIngress, hostname: Domain, problems: &mut Problems) -> IngressConfig {
+    let mut config = IngressConfig::new(hostname);
+    let p = problems;
+    config.max_message_bytes =
+        p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
+    // RFC 5321 4.5.3.1.8: at least 100 recipients.
+    config.max_recipients =
+        p.within("ingress.max_recipients", raw.max_recipients, config.max_recipients, 100..=100_000);
+    config.max_connections =
+        p.within("ingress.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
+    config.max_connections_per_client = p.within(
+        "ingress.max_connections_per_client",
+        raw.max_connections_per_client,
+        config.max_connections_per_client,
+        1..=100_000,
+    );
+    config.idle_timeout =
+        p.seconds("ingress.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (1, 3_600));
+    config.session_timeout = p.seconds(
+        "ingress.session_timeout_seconds",
+        raw.session_timeout_seconds,
+        config.session_timeout,
+        (60, 86_400),
+    );
+    config.max_received = p.within("ingress.max_received", raw.max_received, config.max_received, 10..=1_000);
+    config
+}
+
+fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> DeliveryConfig {
+    let mut config = DeliveryConfig::new(hostname);
+    let p = problems;
+    config.mx_port = p.within("delivery.mx_port", raw.mx_port, config.mx_port, 1..=u16::MAX);
+    config.max_connections =
+        p.within("delivery.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
+    config.max_connections_per_destination = p.within(
+        "delivery.max_connections_per_destination",
+        raw.max_connections_per_destination,
+        config.max_connections_per_destination,
+        1..=10_000,
+    );
+    config.messages_per_connection = p.within(
+        "delivery.messages_per_connection",
+        raw.messages_per_connection,
+        config.messages_per_connection,
+        1..=100_000,
+    );
+    config.idle_timeout =
+        p.seconds("delivery.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (0, 300));
+    config.connect_timeout =
+        p.seconds("delivery.connect_timeout_seconds", raw.connect_timeout_seconds, config.connect_timeout, (1, 1_200));
+    let internet = &mut config.retry.internet;
+    let base = (MIN_BASE.as_secs(), 3_600);
+    internet.base = p.seconds("delivery.retry_base_seconds", raw.retry_base_seconds, internet.base, base);
+    internet.cap = p.seconds("delivery.retry_cap_seconds", raw.retry_cap_seconds, internet.cap, (60, 86_400));
+    let rate = p.within("delivery.retry_clock_rate", raw.retry_clock_rate, 1, 1..=100_000);
+    let (base, cap) = (internet.base, internet.cap);
+    for schedule in [&mut config.retry.internet, &mut config.retry.routed] {
+        (schedule.base, schedule.cap) = (base, cap);
+        schedule.run_faster(rate);
+    }
+    config
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

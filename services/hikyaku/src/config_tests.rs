@@ -1,0 +1,69 @@
+use super::*;
+
+fn from_toml(text: &str) -> Result<Config, String> {
+    let figment = Figment::new().merge(Toml::string(text));
+    check(figment.extract().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
+#[test]
+fn nothing_given_is_a_configuration() {
+    let config = from_toml("").unwrap();
+    assert_eq!(config.smtp, ["127.0.0.1:2525".parse().unwrap()]);
+    assert!(config.relay_from.is_empty(), "nobody may relay by default");
+    assert!(matches!(config.nats, Broker::Embedded(None)));
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let error = from_toml(
+        "smtp = [\"here\"]\nrelay_from = [\"10.0.0.0/40\"]\nown_domain = [\"x.example\"]\nreplicas = 2\n\
+         [delivery]\nretry_base_seconds = 5\n[ingress]\nmax_recipients = 1",
+    )
+    .unwrap_err();
+    for key in
+        ["smtp", "relay_from", "own_domain", "replicas", "delivery.retry_base_seconds", "ingress.max_recipients"]
+    {
+        assert!(error.contains(&format!("- {key}: ")), "{key} is missing in {error}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    let error = from_toml("x_relay = \"off\"").unwrap_err();
+    assert!(error.contains("x_relay"), "{error}");
+}
+
+#[test]
+fn own_domains_name_a_host_and_a_port() {
+    let config = from_toml("own_domain = [\"Example.ORG=[2001:db8::1]:2525\", \"b.example=mx:25\"]").unwrap();
+    let shown: Vec<String> = config.own_domains.iter().map(|(domain, hop)| format!("{domain} {hop}")).collect();
+    assert_eq!(shown, ["example.org [2001:db8::1]:2525", "b.example [mx]:25"]);
+}
+
+/// The file that documents the defaults must be the defaults.
+#[test]
+fn the_documented_file_is_the_default() {
+    let documented = include_str!("../config/hikyaku.toml");
+    let uncommented: String = documented
+        .lines()
+        .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+        .filter(|line| !line.starts_with("hostname"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(format!("{:?}", from_toml(&uncommented).unwrap()), format!("{:?}", from_toml("").unwrap()));
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "s3cret\n").unwrap();
+    let text = format!(
+        "nats = \"nats://n:4222\"\n[nats_login]\nuser = \"u\"\npassword_file = {:?}",
+        file.to_str().unwrap()
+    );
+    let config = from_toml(&text).unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let Broker::Given(nats) = config.nats else { panic!("the broker was given") };
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&nats.login.unwrap().password), "s3cret");
+}

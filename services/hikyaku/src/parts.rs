@@ -1,0 +1,113 @@
+//! Configuration -> services. Each part is built here and nowhere else, so that `up` and the
+//! single roles are the same code.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
+use hikyaku_queue::{Nats, NatsConfig, browse::Browser, publish::Publisher, topology};
+use hikyaku_route::resolver::Resolver;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// A broker or a policy service that starts at the same time may need so long.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_POLL: Duration = Duration::from_millis(100);
+
+pub(crate) fn describe_metrics() {
+    hikyaku_ingress::metrics::describe();
+    hikyaku_policy::metrics::describe();
+    hikyaku_policy_client::metrics::describe();
+    hikyaku_queue::metrics::describe();
+    hikyaku_delivery::metrics::describe();
+}
+
+/// Connects, and makes the streams what they should be.
+pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<Nats> {
+    let deadline = tokio::time::Instant::now() + READY_TIMEOUT;
+    let nats = loop {
+        match Nats::connect(nats).await {
+            Ok(connected) => break connected,
+            Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%error, "waiting for NATS");
+                tokio::time::sleep(READY_POLL).await;
+            }
+        }
+    };
+    loop {
+        match topology::reconcile(&nats, &config.topology).await {
+            Ok(()) => return Ok(nats),
+            // A cluster that has just started has no leaders yet.
+            Err(error @ (topology::TopologyError::Stream { .. } | topology::TopologyError::Consumer { .. }))
+                if tokio::time::Instant::now() < deadline =>
+            {
+                tracing::warn!(error = hikyaku_runtime::error_chain::chain(&error), "waiting for JetStream");
+                tokio::time::sleep(READY_POLL * 5).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+pub(crate) async fn policy(config: &Config, nats: Nats) -> anyhow::Result<hikyaku_policy::app::App> {
+    let listener = bind("policy", config.policy_listen).await?;
+    let mut policy = hikyaku_policy::config::PolicyConfig::default();
+    policy.replicas = config.topology.replicas;
+    policy.dns_servers = config.dns.iter().map(SocketAddr::ip).collect();
+    Ok(hikyaku_policy::app::App::build(policy, listener, nats).await?)
+}
+
+pub(crate) async fn policy_client(endpoint: &str) -> anyhow::Result<PolicyClient> {
+    let client = PolicyClient::new(PolicyClientConfig::new(endpoint))?;
+    client.wait_ready(READY_TIMEOUT).await.with_context(|| format!("policy service {endpoint}"))?;
+    Ok(client)
+}
+
+pub(crate) async fn ingress(
+    config: &Config,
+    nats: &Nats,
+    policy: PolicyClient,
+) -> anyhow::Result<hikyaku_ingress::app::App> {
+    let mut listeners = Vec::new();
+    for address in &config.smtp {
+        listeners.push(bind("smtp", *address).await?);
+    }
+    if let Err(reason) = nats.durability().first_verdict().await {
+        tracing::error!(%reason, "mail is answered 451 until this is mended");
+    }
+    let publisher = Publisher::new(nats.clone(), config.topology.shards);
+    Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, policy, publisher))
+}
+
+pub(crate) fn delivery(
+    config: &Config,
+    nats: &Nats,
+    policy: PolicyClient,
+) -> anyhow::Result<hikyaku_delivery::app::App> {
+    let delivery = config.delivery.clone();
+    let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
+    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), config.topology.shards, policy, resolver))
+}
+
+/// The operators' service; it answers until the very end.
+pub(crate) async fn admin(
+    config: &Config,
+    nats: &Nats,
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let listener = bind("admin", config.admin_listen).await?;
+    let browser = Browser::new(nats.clone(), config.topology.shards);
+    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, shutdown).await?) })
+}
+
+async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} ({service})"))?;
+    // Port 0 means any: this line says which it became.
+    let address = listener.local_addr()?;
+    tracing::info!(service, %address, "listening");
+    Ok(listener)
+}

@@ -1,0 +1,87 @@
+//! What each role runs, and in which order it ends.
+
+use hikyaku_policy::store::Additions;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::Role,
+    config::{Broker, Config},
+    nats_child::NatsChild,
+    parts,
+};
+
+pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    match (role, &config.nats) {
+        (Role::Up, Broker::Embedded(program)) => {
+            let child = NatsChild::prepare(program.as_deref(), &config.data_dir).await?;
+            let nats = child.connection();
+            let process = child.start().await?;
+            let stop_broker = CancellationToken::new();
+            let broker = tokio::spawn(child.supervise(process, stop_broker.clone()));
+            let result = everything(&config, &nats, shutdown).await;
+            stop_broker.cancel();
+            broker.await?;
+            result
+        }
+        (Role::Up, Broker::Given(nats)) => everything(&config, nats, shutdown).await,
+        (_, Broker::Embedded(_)) => {
+            anyhow::bail!("a single role needs a NATS server that others reach too: set nats to its URL")
+        }
+        (Role::Policy, Broker::Given(nats)) => {
+            let nats = parts::queue(nats, &config).await?;
+            Ok(parts::policy(&config, nats).await?.run(shutdown).await?)
+        }
+        (Role::Ingress, Broker::Given(nats)) => {
+            let nats = parts::queue(nats, &config).await?;
+            let policy = parts::policy_client(&config.policy_endpoint).await?;
+            parts::ingress(&config, &nats, policy).await?.run(shutdown).await;
+            nats.flush().await;
+            Ok(())
+        }
+        (Role::Delivery, Broker::Given(nats)) => {
+            let nats = parts::queue(nats, &config).await?;
+            let policy = parts::policy_client(&config.policy_endpoint).await?;
+            let admin = parts::admin(&config, &nats, shutdown.clone()).await?;
+            let delivery = parts::delivery(&config, &nats, policy)?.run(shutdown);
+            tokio::try_join!(admin, async { Ok(delivery.await?) })?;
+            Ok(())
+        }
+    }
+}
+
+/// All roles, over the same interfaces as in a cluster.
+async fn everything(
+    config: &Config,
+    nats: &hikyaku_queue::NatsConfig,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let nats = parts::queue(nats, config).await?;
+    let policy = parts::policy(config, nats.clone()).await?;
+    let endpoint = format!("http://{}", policy.address());
+    let additions =
+        Additions { own_domains: config.own_domains.clone(), relay_networks: config.relay_from.clone() };
+    policy.store().ensure(&additions).await?;
+    // The policy service answers until the others have ended.
+    let stop_policy = CancellationToken::new();
+    let policy = tokio::spawn(policy.run(stop_policy.clone()));
+    let client = parts::policy_client(&endpoint).await?;
+    let ingress = parts::ingress(config, &nats, client.clone()).await?;
+    let delivery = parts::delivery(config, &nats, client)?;
+    let admin = parts::admin(config, &nats, stop_policy.clone()).await?;
+    let admin = tokio::spawn(admin);
+    tracing::info!("ready");
+    let ingress = ingress.run(shutdown.clone());
+    let result = tokio::try_join!(
+        async {
+            ingress.await;
+            anyhow::Ok(())
+        },
+        async { anyhow::Ok(delivery.run(shutdown.clone()).await?) },
+    );
+    stop_policy.cancel();
+    policy.await??;
+    admin.await??;
+    nats.flush().await;
+    tracing::info!("ended");
+    result.map(|_| ())
+}

@@ -1,0 +1,131 @@
+//! A DNS server whose records tests write and change.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use hickory_server::{
+    Server,
+    net::runtime::Time,
+    proto::{
+        op::{Header, HeaderCounts, Metadata, ResponseCode},
+        rr::{
+            Name, RData, Record, RecordType,
+            rdata::{A, AAAA, MX},
+        },
+    },
+    server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
+    zone_handler::MessageResponseBuilder,
+};
+use tokio::net::{TcpListener, UdpSocket};
+
+const TTL: u32 = 60;
+
+#[derive(Debug, Clone, Default)]
+struct Zone(Arc<Mutex<HashMap<String, Answers>>>);
+
+#[derive(Debug, Clone, Default)]
+struct Answers {
+    mx: Vec<(u16, String)>,
+    addresses: Vec<IpAddr>,
+    fails: bool,
+}
+
+pub struct DnsServer {
+    _server: Server<Zone>,
+    zone: Zone,
+    address: SocketAddr,
+}
+
+impl DnsServer {
+    pub async fn start() -> anyhow::Result<Self> {
+        let zone = Zone::default();
+        let mut server = Server::new(zone.clone());
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = udp.local_addr()?;
+        server.register_socket(udp);
+        server.register_listener(TcpListener::bind(address).await?, std::time::Duration::from_secs(5), 4096);
+        Ok(Self { _server: server, zone, address })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// "." is the null MX.
+    pub fn mx(&self, domain: &str, preference: u16, exchange: &str) {
+        self.zone.change(domain, |answers| answers.mx.push((preference, exchange.to_owned())));
+    }
+
+    pub fn address_of(&self, host: &str, address: IpAddr) {
+        self.zone.change(host, |answers| answers.addresses.push(address));
+    }
+
+    /// SERVFAIL for everything about this name.
+    pub fn fails(&self, name: &str) {
+        self.zone.change(name, |answers| answers.fails = true);
+    }
+}
+
+impl Zone {
+    fn change(&self, name: &str, change: impl FnOnce(&mut Answers)) {
+        let mut zone = self.0.lock().unwrap();
+        change(zone.entry(name.to_ascii_lowercase()).or_default());
+    }
+
+    fn records(&self, name: &Name, kind: RecordType) -> Result<Vec<Record>, ResponseCode> {
+        let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
+        let zone = self.0.lock().unwrap();
+        let answers = zone.get(&text).ok_or(ResponseCode::NXDomain)?;
+        if answers.fails {
+            return Err(ResponseCode::ServFail);
+        }
+        let data: Vec<RData> = match kind {
+            RecordType::MX => {
+                let name = |exchange: &str| Name::from_ascii(format!("{}.", exchange.trim_end_matches('.')));
+                let mx = answers.mx.iter().filter_map(|(preference, exchange)| {
+                    Some(RData::MX(MX::new(*preference, name(exchange).ok()?)))
+                });
+                mx.collect()
+            }
+            RecordType::A => answers.addresses.iter().filter_map(|address| match address {
+                IpAddr::V4(v4) => Some(RData::A(A(*v4))),
+                IpAddr::V6(_) => None,
+            }).collect(),
+            RecordType::AAAA => answers.addresses.iter().filter_map(|address| match address {
+                IpAddr::V6(v6) => Some(RData::AAAA(AAAA(*v6))),
+                IpAddr::V4(_) => None,
+            }).collect(),
+            _ => Vec::new(),
+        };
+        Ok(data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect())
+    }
+}
+
+#[async_trait::async_trait]
+impl RequestHandler for Zone {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut response_handle: R,
+    ) -> ResponseInfo {
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.authoritative = true;
+        let answers = match request.request_info() {
+            Ok(info) => self.records(&Name::from(info.query.name()), info.query.query_type()),
+            Err(_) => Err(ResponseCode::FormErr),
+        };
+        let records = answers.unwrap_or_else(|code| {
+            metadata.response_code = code;
+            Vec::new()
+        });
+        let builder = MessageResponseBuilder::from_message_request(request);
+        let response = builder.build(metadata, records.iter(), [], [], []);
+        match response_handle.send_response(response).await {
+            Ok(info) => info,
+            Err(_) => Header { metadata, counts: HeaderCounts::default() }.into(),
+        }
+    }
+}

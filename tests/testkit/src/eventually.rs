@@ -1,0 +1,24 @@
+//! Waiting for a state, never for a time.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+const POLL: Duration = Duration::from_millis(25);
+
+/// Asks again until `check` is `Ok`. Panics after `limit` with what was missing last.
+pub async fn eventually<T, F>(limit: Duration, mut check: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let start = Instant::now();
+    loop {
+        let missing = match check().await {
+            Ok(value) => return value,
+            Err(missing) => missing,
+        };
+        assert!(start.elapsed() < limit, "after {:?}: {missing}", start.elapsed());
+        tokio::time::sleep(POLL).await;
+    }
+}

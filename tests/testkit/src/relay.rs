@@ -1,0 +1,193 @@
+//! A role of the relay, or `hikyaku up`, as a process, with its log in memory.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::eventually::eventually;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+pub struct Relay {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    data_dir: PathBuf,
+}
+
+/// The folder in which cargo put this test and the programs.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    // target/<profile>/deps/<test>
+    let folder = test.ancestors().nth(2).map(Path::to_owned).unwrap_or_default();
+    folder.join(name)
+}
+
+impl Relay {
+    /// `hikyaku up` on ports of its own, ready to take mail.
+    pub async fn up(data_dir: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let nats = crate::nats::program();
+        let nats = nats.to_str().context("path of nats-server")?;
+        let data = data_dir.to_str().context("path of the data folder")?;
+        let mut all = vec!["up", "--data-dir", data, "--smtp", "127.0.0.1:0"];
+        if nats != "nats-server" {
+            all.extend(["--nats-server", nats]);
+        }
+        all.extend(arguments);
+        let relay = Self::start(data_dir, &all).await?;
+        relay.wait_for_message("ready").await;
+        Ok(relay)
+    }
+
+    /// Any role, with every flag given.
+    pub async fn start(data_dir: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(program("hikyaku"))
+            .args(arguments)
+            .env("HIKYAKU__LOG", "json")
+            .env("HIKYAKU__POLICY_LISTEN", "127.0.0.1:0")
+            .env("HIKYAKU__ADMIN_LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("hikyaku is not built: cargo build --workspace")?;
+        let stdout = child.stdout.take().context("standard output")?;
+        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let sink = Arc::clone(&log);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                sink.lock().unwrap().push(event);
+            }
+        });
+        Ok(Self { child, log, data_dir: data_dir.to_owned() })
+    }
+
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Lines of the mail log with this event, optionally about one queue id.
+    pub fn mail_log(&self, event: &str, queue_id: Option<&str>) -> Vec<Value> {
+        let wanted = |line: &Value| {
+            line["target"] == "mail"
+                && line["event"] == event
+                && queue_id.is_none_or(|id| line["queue_id"] == id)
+        };
+        self.log().into_iter().filter(wanted).collect()
+    }
+
+    pub async fn wait_for_message(&self, message: &str) {
+        eventually(START_LIMIT, async || {
+            let log = self.log();
+            if log.iter().any(|line| line["message"] == message) {
+                return Ok(());
+            }
+            let tail: Vec<String> = log.iter().rev().take(5).map(ToString::to_string).collect();
+            Err(format!("no {message:?} in the log; last lines: {tail:#?}"))
+        })
+        .await;
+    }
+
+    pub async fn wait_for_mail_log(&self, event: &str, queue_id: &str, limit: Duration) -> Value {
+        eventually(limit, async || {
+            let found = self.mail_log(event, Some(queue_id));
+            found.first().cloned().ok_or_else(|| {
+                let about: Vec<Value> =
+                    self.log().into_iter().filter(|line| line["queue_id"] == queue_id).collect();
+                format!("no {event:?} of {queue_id}; its log: {about:#?}")
+            })
+        })
+        .await
+    }
+
+    /// Where a service listens: smtp, policy or admin.
+    pub fn address(&self, service: &str) -> anyhow::Result<SocketAddr> {
+        let log = self.log();
+        let line = log.iter().find(|line| line["message"] == "listening" && line["service"] == service);
+        let address = line.and_then(|line| line["address"].as_str()).with_context(|| format!("{service} does not listen"))?;
+        Ok(address.parse()?)
+    }
+
+    pub fn smtp(&self) -> SocketAddr {
+        self.address("smtp").expect("the relay listens before it is ready")
+    }
+
+    /// `hikyakuctl` against this relay; what it prints.
+    pub async fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(program("hikyakuctl"))
+            .arg("--server")
+            .arg(format!("http://{}", self.address("admin")?))
+            .arg("--directory-server")
+            .arg(format!("http://{}", self.address("policy")?))
+            .args(arguments)
+            .output()
+            .await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "hikyakuctl {arguments:?}: {text}{errors}");
+        Ok(text)
+    }
+
+    /// SIGTERM, and the end of the process. Returns its exit code.
+    pub async fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+        let pid = self.pid().context("process has ended")?;
+        signal("TERM", pid).await?;
+        let code = self.child.wait().await?.code();
+        self.data_dir = PathBuf::new(); // its broker has ended with it
+        Ok(code)
+    }
+
+    /// kill -9 of the process and of its broker.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.start_kill()?;
+        self.kill_broker();
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// kill -9 of the process alone: its broker goes on.
+    pub async fn kill_without_broker(mut self) -> anyhow::Result<()> {
+        self.child.start_kill()?;
+        self.child.wait().await?;
+        self.data_dir = PathBuf::new();
+        Ok(())
+    }
+
+    fn kill_broker(&self) {
+        let pid_file = self.data_dir.join("nats/nats-server.pid");
+        if let Ok(pid) = fs::read_to_string(pid_file) {
+            let _ = std::process::Command::new("kill").args(["-KILL", pid.trim()]).output();
+        }
+    }
+}
+
+/// A test that fails must not leave a broker behind.
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        self.kill_broker();
+    }
+}
+
+pub async fn signal(name: &str, pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().await?;
+    anyhow::ensure!(status.success(), "kill -{name} {pid}: {status}");
+    Ok(())
+}
