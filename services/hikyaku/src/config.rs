@@ -13,14 +13,10 @@ use figment::{
 };
 use hikyaku_delivery::config::DeliveryConfig;
 use hikyaku_ingress::config::IngressConfig;
+use hikyaku_policy::OwnDomain;
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
 use hikyaku_runtime::telemetry::{LogFormat, TelemetryConfig};
-use hikyaku_types::{
-    destination::{Destination, HostName},
-    domain::Domain,
-    schedule::MIN_BASE,
-    shard::ShardCount,
-};
+use hikyaku_types::{domain::Domain, schedule::MIN_BASE, shard::ShardCount};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -97,7 +93,7 @@ pub(crate) struct Config {
     pub(crate) smtp: Vec<SocketAddr>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) relay_from: Vec<IpNet>,
-    pub(crate) own_domains: Vec<(Domain, Destination)>,
+    pub(crate) own_domains: Vec<OwnDomain>,
     pub(crate) nats: Broker,
     pub(crate) topology: TopologyConfig,
     pub(crate) policy_endpoint: String,
@@ -199,7 +195,8 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
     if ![1, 3, 5].contains(&replicas) {
         problems.note("replicas", replicas, "not 1, 3 or 5");
     }
-    let nats = broker(raw.nats.as_deref(), raw.nats_server, raw.nats_login, raw.nats_system_login, &mut problems);
+    let nats =
+        broker(raw.nats.as_deref(), raw.nats_server, raw.nats_login, raw.nats_system_login, &mut problems);
     let telemetry = TelemetryConfig {
         service_name: "hikyaku",
         log_format: match raw.log.as_deref() {
@@ -268,11 +265,11 @@ fn network(text: &str, problems: &mut Problems) -> Option<IpNet> {
     }
 }
 
-fn own_domain(text: &str, problems: &mut Problems) -> Option<(Domain, Destination)> {
+fn own_domain(text: &str, problems: &mut Problems) -> Option<OwnDomain> {
     let parsed = text.split_once('=').and_then(|(domain, hop)| {
         let (host, port) = hop.rsplit_once(':')?;
-        let (host, port) = (host.parse::<HostName>().ok()?, port.parse().ok().filter(|port| *port > 0)?);
-        Some((domain.parse().ok()?, Destination::Host { host, port }))
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        Some(OwnDomain { domain: domain.parse().ok()?, host: host.parse().ok()?, port })
     });
     if parsed.is_none() {
         problems.note("own_domain", text, "not DOMAIN=HOST:PORT");
@@ -358,8 +355,12 @@ fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> Deli
     );
     config.idle_timeout =
         p.seconds("delivery.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (0, 300));
-    config.connect_timeout =
-        p.seconds("delivery.connect_timeout_seconds", raw.connect_timeout_seconds, config.connect_timeout, (1, 1_200));
+    config.connect_timeout = p.seconds(
+        "delivery.connect_timeout_seconds",
+        raw.connect_timeout_seconds,
+        config.connect_timeout,
+        (1, 1_200),
+    );
     let internet = &mut config.retry.internet;
     let base = (MIN_BASE.as_secs(), 3_600);
     internet.base = p.seconds("delivery.retry_base_seconds", raw.retry_base_seconds, internet.base, base);

@@ -20,9 +20,14 @@ fn all_problems_are_told_at_once() {
          [delivery]\nretry_base_seconds = 5\n[ingress]\nmax_recipients = 1",
     )
     .unwrap_err();
-    for key in
-        ["smtp", "relay_from", "own_domain", "replicas", "delivery.retry_base_seconds", "ingress.max_recipients"]
-    {
+    for key in [
+        "smtp",
+        "relay_from",
+        "own_domain",
+        "replicas",
+        "delivery.retry_base_seconds",
+        "ingress.max_recipients",
+    ] {
         assert!(error.contains(&format!("- {key}: ")), "{key} is missing in {error}");
     }
 }
@@ -36,8 +41,9 @@ fn unknown_keys_are_refused() {
 #[test]
 fn own_domains_name_a_host_and_a_port() {
     let config = from_toml("own_domain = [\"Example.ORG=[2001:db8::1]:2525\", \"b.example=mx:25\"]").unwrap();
-    let shown: Vec<String> = config.own_domains.iter().map(|(domain, hop)| format!("{domain} {hop}")).collect();
-    assert_eq!(shown, ["example.org [2001:db8::1]:2525", "b.example [mx]:25"]);
+    let shown: Vec<String> =
+        config.own_domains.iter().map(|own| format!("{} {} {}", own.domain, own.host, own.port)).collect();
+    assert_eq!(shown, ["example.org 2001:db8::1 2525", "b.example mx 25"]);
 }
 
 /// The file that documents the defaults must be the defaults.

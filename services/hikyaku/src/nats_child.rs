@@ -26,7 +26,9 @@ const SYSTEM_USER: &str = "system";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NatsChildError {
-    #[error("no nats-server program was found; install it or name it with --nats-server PATH (looked in: {0})")]
+    #[error(
+        "no nats-server program was found; install it or name it with --nats-server PATH (looked in: {0})"
+    )]
     NotFound(String),
     #[error("failed to prepare {path}")]
     Prepare {
@@ -224,7 +226,6 @@ fn free_port() -> io::Result<u16> {
 /// The file holds passwords.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use io::Write as _;
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }

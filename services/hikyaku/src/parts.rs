@@ -1,9 +1,13 @@
 //! Configuration -> services. Each part is built here and nowhere else, so that `up` and the
 //! single roles are the same code.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Context as _;
+use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{Nats, NatsConfig, browse::Browser, publish::Publisher, topology};
 use hikyaku_route::resolver::Resolver;
@@ -41,9 +45,9 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
         match topology::reconcile(&nats, &config.topology).await {
             Ok(()) => return Ok(nats),
             // A cluster that has just started has no leaders yet.
-            Err(error @ (topology::TopologyError::Stream { .. } | topology::TopologyError::Consumer { .. }))
-                if tokio::time::Instant::now() < deadline =>
-            {
+            Err(
+                error @ (topology::TopologyError::Stream { .. } | topology::TopologyError::Consumer { .. }),
+            ) if tokio::time::Instant::now() < deadline => {
                 tracing::warn!(error = hikyaku_runtime::error_chain::chain(&error), "waiting for JetStream");
                 tokio::time::sleep(READY_POLL * 5).await;
             }
@@ -52,12 +56,18 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
     }
 }
 
-pub(crate) async fn policy(config: &Config, nats: Nats) -> anyhow::Result<hikyaku_policy::app::App> {
+/// The service, and where it listens.
+pub(crate) async fn policy(config: &Config, nats: Nats) -> anyhow::Result<(PolicyApp, SocketAddr)> {
     let listener = bind("policy", config.policy_listen).await?;
-    let mut policy = hikyaku_policy::config::PolicyConfig::default();
-    policy.replicas = config.topology.replicas;
-    policy.dns_servers = config.dns.iter().map(SocketAddr::ip).collect();
-    Ok(hikyaku_policy::app::App::build(policy, listener, nats).await?)
+    let address = listener.local_addr()?;
+    // On loopback many services share an address, so there it says nothing about a loop.
+    let known = |addresses: &[SocketAddr]| {
+        let outside = |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified();
+        addresses.iter().map(SocketAddr::ip).filter(outside).collect()
+    };
+    let surroundings = Surroundings { own_addresses: known(&config.smtp), dns_servers: known(&config.dns) };
+    let policy = PolicyConfig { replicas: config.topology.replicas, surroundings };
+    Ok((PolicyApp::build(policy, listener, nats).await?, address))
 }
 
 pub(crate) async fn policy_client(endpoint: &str) -> anyhow::Result<PolicyClient> {
@@ -104,8 +114,9 @@ pub(crate) async fn admin(
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address} ({service})"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address} ({service})"))?;
     // Port 0 means any: this line says which it became.
     let address = listener.local_addr()?;
     tracing::info!(service, %address, "listening");

@@ -1,6 +1,6 @@
 //! What each role runs, and in which order it ends.
 
-use hikyaku_policy::store::Additions;
+use hikyaku_policy::Additions;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,7 +29,8 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         }
         (Role::Policy, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            Ok(parts::policy(&config, nats).await?.run(shutdown).await?)
+            let (policy, _) = parts::policy(&config, nats).await?;
+            Ok(policy.run(shutdown).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
@@ -56,8 +57,8 @@ async fn everything(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let nats = parts::queue(nats, config).await?;
-    let policy = parts::policy(config, nats.clone()).await?;
-    let endpoint = format!("http://{}", policy.address());
+    let (policy, address) = parts::policy(config, nats.clone()).await?;
+    let endpoint = format!("http://{address}");
     let additions =
         Additions { own_domains: config.own_domains.clone(), relay_networks: config.relay_from.clone() };
     policy.store().ensure(&additions).await?;

@@ -1,1 +1,89 @@
-fn main() {}
+//! The operator's command line: arguments in, one call to the cluster, words or JSON out.
+//!
+//! Exit status: 0 done, 1 refused or failed (the reason is printed), 2 the command
+//! cannot be understood or its file cannot be read.
+
+mod args; // the command line
+mod server; // a channel to a service
+mod queue; // hikyakuctl queue ...
+mod directory; // hikyakuctl directory ...
+mod output; // tables and JSON
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Args, Noun},
+    output::{Format, Output},
+};
+
+/// Exit status of a command line that cannot be used; the same as of the argument parser.
+const USAGE: u8 = 2;
+
+/// How a command ended that could be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    /// The answer was no; the reason has been printed.
+    Refused,
+}
+
+/// A file of the command line that cannot be read: nothing was asked of the cluster.
+#[derive(Debug)]
+struct Unreadable {
+    file: String,
+    source: io::Error,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {}: {}", self.file, self.source)
+    }
+}
+
+impl Error for Unreadable {}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::SUCCESS,
+            End::Refused => Self::FAILURE,
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args, io::stdout().lock(), io::stdin().lock()).await {
+        Ok(end) => end.into(),
+        // `hikyakuctl queue list | head` is no failure.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody to tell that this cannot be told.
+            let _ = writeln!(io::stderr(), "hikyakuctl: {error:#}");
+            if error.is::<Unreadable>() { USAGE.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow::Result<End> {
+    let format = if args.json { Format::Json } else { Format::Human };
+    let mut output = Output::new(format, stdout);
+    match args.noun {
+        Noun::Queue { command } => queue::run(command, &args.server, &mut output).await,
+        Noun::Directory { command } => {
+            directory::run(command, &args.directory_server, stdin, &mut output).await
+        }
+        Noun::Version => output.version(env!("CARGO_PKG_VERSION")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,17 @@
-//! SMTP bytes to a durable envelope.
+//! Bytes of a client to a durable envelope.
+//!
+//! It speaks SMTP by `hikyaku-smtp`, asks the policy service who may send what, and says 250 only
+//! after the queue acknowledged every envelope of a message. It keeps nothing: a node that dies
+//! loses unacknowledged sessions and no mail.
+//!
+//! Not here: rules, routes, queue subjects, delivery.
+
+pub mod config; // limits and clocks
+pub mod app; // composition root
+mod listener; // accept loop, limits on connections
+mod clients; // how many connections each client has
+mod connection; // socket <-> session
+mod decide; // the session's questions -> policy
+mod accept; // transaction -> trace fields -> an envelope per next hop -> queue
+mod mail_log; // one line for each accepted envelope and each refusal
+pub mod metrics; // names, labels, descriptions

@@ -1,1 +1,25 @@
 //! Who may send what, and where it goes.
+//!
+//! Modules stand in the order in which a question meets them; the documents that the
+//! answers come from follow.
+
+pub mod config;
+pub mod app; // composition root
+mod grpc; // generated types <-> ours
+pub mod rules; // documents -> tables -> answers; pure
+pub mod document; // the texts, by name
+pub mod problem; // what is wrong with them
+pub mod store; // versions in JetStream KV
+pub mod metrics; // names
+
+pub use crate::{
+    app::App,
+    config::PolicyConfig,
+    document::{DocumentName, Documents},
+    problem::{Problem, Severity},
+    rules::{
+        Rules, Surroundings,
+        grow::{Additions, OwnDomain},
+    },
+    store::{Store, commit::Outcome},
+};

@@ -18,7 +18,17 @@ pub struct SmtpClient {
 impl SmtpClient {
     /// Connects and reads the greeting.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?).await
+    }
+
+    /// From a chosen address, for being somebody else.
+    pub async fn connect_from(local: SocketAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(local)?;
+        Self::over(socket.connect(address).await?).await
+    }
+
+    async fn over(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         let mut client = Self { reader: BufReader::new(reader), writer };

@@ -90,14 +90,22 @@ impl Zone {
                 });
                 mx.collect()
             }
-            RecordType::A => answers.addresses.iter().filter_map(|address| match address {
-                IpAddr::V4(v4) => Some(RData::A(A(*v4))),
-                IpAddr::V6(_) => None,
-            }).collect(),
-            RecordType::AAAA => answers.addresses.iter().filter_map(|address| match address {
-                IpAddr::V6(v6) => Some(RData::AAAA(AAAA(*v6))),
-                IpAddr::V4(_) => None,
-            }).collect(),
+            RecordType::A => answers
+                .addresses
+                .iter()
+                .filter_map(|address| match address {
+                    IpAddr::V4(v4) => Some(RData::A(A(*v4))),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+            RecordType::AAAA => answers
+                .addresses
+                .iter()
+                .filter_map(|address| match address {
+                    IpAddr::V6(v6) => Some(RData::AAAA(AAAA(*v6))),
+                    IpAddr::V4(_) => None,
+                })
+                .collect(),
             _ => Vec::new(),
         };
         Ok(data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect())

@@ -225,9 +225,7 @@ impl Memory {
     fn rcpt(&self, script: &Script, peer: IpAddr, sender: &str, recipient: &str) -> String {
         let reply = match script {
             Script::RefuseRcpt(reply) => (*reply).to_owned(),
-            Script::RefuseLocalPart(local_part, reply)
-                if recipient.split('@').next() == Some(local_part) =>
-            {
+            Script::RefuseLocalPart(local_part, reply) if recipient.split('@').next() == Some(local_part) => {
                 (*reply).to_owned()
             }
             Script::Greylist(window) => {

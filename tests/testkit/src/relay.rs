@@ -121,7 +121,9 @@ impl Relay {
     pub fn address(&self, service: &str) -> anyhow::Result<SocketAddr> {
         let log = self.log();
         let line = log.iter().find(|line| line["message"] == "listening" && line["service"] == service);
-        let address = line.and_then(|line| line["address"].as_str()).with_context(|| format!("{service} does not listen"))?;
+        let address = line
+            .and_then(|line| line["address"].as_str())
+            .with_context(|| format!("{service} does not listen"))?;
         Ok(address.parse()?)
     }
 

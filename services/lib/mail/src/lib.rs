@@ -1,4 +1,7 @@
 //! Message level: what the relay reads and writes of a message. No I/O, no clock.
 
+pub mod loops; // is it going in circles?
 pub mod date; // RFC 5322 dates
+pub mod received; // our trace field
+pub mod relay_trace; // X-Relay: relayed because of the client's address
 pub mod dsn; // delivery reports

@@ -1,0 +1,203 @@
+//! `hikyakuctl directory`: read and replace documents.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::Path,
+    string::FromUtf8Error,
+};
+
+use hikyaku_proto::directory::v1::{
+    CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest, GetDirectoryResponse,
+    Problem, Severity, directory_service_client::DirectoryServiceClient,
+};
+use serde::Serialize;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    End, Unreadable,
+    args::DirectoryCommand,
+    output::{Output, harmless, table},
+    server::{connect, refusal},
+};
+
+type Client = DirectoryServiceClient<Channel>;
+
+pub(crate) async fn run(
+    command: DirectoryCommand,
+    server: &Endpoint,
+    stdin: impl Read,
+    output: &mut Output<impl Write>,
+) -> anyhow::Result<End> {
+    match command {
+        DirectoryCommand::Get { name: Some(name) } => {
+            get_one(&mut client(server).await?, &name, output).await
+        }
+        DirectoryCommand::Get { name: None } => get_all(&mut client(server).await?, output).await,
+        DirectoryCommand::Set { name, file, validate_only, base_version } => {
+            let shown_as = if is_stdin(&file) { "stdin".to_owned() } else { file.display().to_string() };
+            let bytes = read(&file, stdin).map_err(|source| Unreadable { file: shown_as.clone(), source })?;
+            let text = match String::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(error) => {
+                    let report = Report::of_encoding(&error, name, shown_as);
+                    return report.print(validate_only, output);
+                }
+            };
+            let change = Change { document: Document { name, text }, shown_as, validate_only, base_version };
+            set(&mut client(server).await?, change, output).await
+        }
+    }
+}
+
+async fn client(server: &Endpoint) -> anyhow::Result<Client> {
+    // All documents travel in one message.
+    Ok(Client::new(connect(server).await?).max_decoding_message_size(usize::MAX))
+}
+
+async fn get(client: &mut Client) -> anyhow::Result<GetDirectoryResponse> {
+    Ok(client.get_directory(GetDirectoryRequest {}).await.map_err(refusal)?.into_inner())
+}
+
+async fn get_one(client: &mut Client, name: &str, output: &mut Output<impl Write>) -> anyhow::Result<End> {
+    let GetDirectoryResponse { version, documents } = get(client).await?;
+    let names: Vec<String> = documents.iter().map(|document| document.name.clone()).collect();
+    let document = documents.into_iter().find(|document| document.name == name);
+    let Some(Document { name, text }) = document else {
+        anyhow::bail!("{name:?} is not a document; there are {}", names.join(", "));
+    };
+    let shown = serde_json::json!({ "version": version, "name": name, "text": text });
+    output.print(&shown, |writer| writer.write_all(text.as_bytes()))?;
+    Ok(End::Done)
+}
+
+async fn get_all(client: &mut Client, output: &mut Output<impl Write>) -> anyhow::Result<End> {
+    let GetDirectoryResponse { version, documents } = get(client).await?;
+    let texts: serde_json::Map<String, serde_json::Value> =
+        documents.iter().map(|document| (document.name.clone(), document.text.clone().into())).collect();
+    let shown = serde_json::json!({ "version": version, "documents": texts });
+    output.print(&shown, |writer| {
+        writeln!(writer, "version {version}")?;
+        let rows: Vec<[String; 3]> = documents
+            .iter()
+            .map(|it| [it.name.clone(), it.text.lines().count().to_string(), it.text.len().to_string()])
+            .collect();
+        table(writer, ["DOCUMENT", "LINES", "BYTES"], &rows)
+    })?;
+    Ok(End::Done)
+}
+
+struct Change {
+    document: Document,
+    /// Name of the text in problems.
+    shown_as: String,
+    validate_only: bool,
+    base_version: Option<u64>,
+}
+
+async fn set(client: &mut Client, change: Change, output: &mut Output<impl Write>) -> anyhow::Result<End> {
+    let Change { document, shown_as, validate_only, base_version } = change;
+    let name = document.name.clone();
+    let base_version = match base_version {
+        Some(version) => version,
+        None => get(client).await?.version,
+    };
+    let request = CommitDocumentsRequest { base_version, documents: vec![document], validate_only };
+    let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
+    let CommitDocumentsResponse { version, accepted, problems } = response;
+    let problems = problems.into_iter().map(|problem| Shown::new(problem, &name, &shown_as)).collect();
+    Report { version: Some(version), accepted, problems }.print(validate_only, output)
+}
+
+/// What came of a change.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Version in force; absent when the service was not asked.
+    version: Option<u64>,
+    accepted: bool,
+    problems: Vec<Shown>,
+}
+
+impl Report {
+    fn of_encoding(error: &FromUtf8Error, document: String, file: String) -> Self {
+        let offset = error.utf8_error().valid_up_to();
+        let good = error.as_bytes().get(..offset).unwrap_or_default();
+        let lines = good.iter().filter(|byte| **byte == b'\n').count();
+        let problem = Shown {
+            document,
+            file,
+            line: u32::try_from(lines + 1).unwrap_or(u32::MAX),
+            severity: "error",
+            code: "E-ENCODING".to_owned(),
+            reason: format!("byte {offset} is not UTF-8"),
+        };
+        Self { version: None, accepted: false, problems: vec![problem] }
+    }
+
+    fn print(&self, validate_only: bool, output: &mut Output<impl Write>) -> anyhow::Result<End> {
+        output.print(self, |writer| {
+            for problem in &self.problems {
+                problem.write(writer)?;
+            }
+            let count =
+                |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+            let (errors, warnings) = (count("error"), count("warning"));
+            match (self.accepted, validate_only) {
+                (true, false) => writeln!(writer, "applied as version {}", self.version.unwrap_or_default()),
+                (true, true) => writeln!(writer, "{errors} errors, {warnings} warnings; would be applied"),
+                (false, _) => writeln!(writer, "{errors} errors, {warnings} warnings; nothing applied"),
+            }
+        })?;
+        Ok(if self.accepted { End::Done } else { End::Refused })
+    }
+}
+
+/// A problem as it is printed. The names are an interface for scripts.
+#[derive(Debug, Serialize)]
+struct Shown {
+    document: String,
+    file: String,
+    line: u32,
+    severity: &'static str,
+    code: String,
+    reason: String,
+}
+
+impl Shown {
+    /// A problem of the document that was given has the name of its file.
+    fn new(problem: Problem, given: &str, shown_as: &str) -> Self {
+        let severity = match Severity::try_from(problem.severity) {
+            Ok(Severity::Note) => "note",
+            Ok(Severity::Warning) => "warning",
+            Ok(Severity::Error) => "error",
+            Ok(Severity::Unspecified) | Err(_) => "unknown",
+        };
+        let file = if problem.document == given { shown_as } else { &problem.document };
+        Self {
+            file: file.to_owned(),
+            document: problem.document,
+            line: problem.line,
+            severity,
+            code: problem.code,
+            reason: problem.reason,
+        }
+    }
+
+    fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        let Self { file, line, severity, code, reason, .. } = self;
+        writeln!(writer, "{file}:{line}: {severity} {code}: {}", harmless(reason))
+    }
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+fn read(file: &Path, mut stdin: impl Read) -> io::Result<Vec<u8>> {
+    if !is_stdin(file) {
+        return fs::read(file);
+    }
+    let mut bytes = Vec::new();
+    stdin.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,165 @@
+//! A complete transaction to envelopes in the queue: loop check, trace fields, one envelope for
+//! each next hop, and the promise when all of them are stored.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    num::TryFromIntError,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hikyaku_mail::{
+    loops,
+    received::{Received, With},
+    relay_trace::RelayTrace,
+};
+use hikyaku_queue::publish::Publisher;
+use hikyaku_runtime::error_chain::chain;
+use hikyaku_smtp::server::{AcceptedRecipient, Protocol, Stored, Transaction};
+use hikyaku_types::{
+    body::Body,
+    destination::Destination,
+    envelope::{Envelope, Lane, Recipient},
+    ids::QueueId,
+    reply::{EnhancedCode, Reply},
+};
+
+use crate::{
+    config::IngressConfig,
+    mail_log::{self, Refused},
+    metrics,
+};
+
+/// Where a message came from.
+pub(crate) struct Arrival<'a> {
+    pub(crate) client: IpAddr,
+    /// It was taken because of the client's address (SEED-096).
+    pub(crate) is_relay_network: bool,
+    pub(crate) config: &'a IngressConfig,
+}
+
+pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publisher: &Publisher) -> Stored {
+    let helo = transaction.client_name.clone();
+    let sender = transaction.reverse_path.clone();
+    let about = Refused { client: arrival.client, helo: Some(&helo), sender: Some(&sender), recipient: None };
+
+    let content = transaction.content.as_slice();
+    if let Err(reason) = loops::check(content, &arrival.config.hostname, arrival.config.max_received) {
+        let reply = Reply::new(554, Some(EnhancedCode(5, 4, 6)), &reason.to_string());
+        mail_log::refused(&about, &reply, "mail.loop");
+        return Stored::Refused(reply);
+    }
+    let now = SystemTime::now();
+    let millis = now.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
+    let queue_id = QueueId::new(u64::try_from(millis).unwrap_or(u64::MAX), rand::random());
+    let size = transaction.content.len();
+
+    let put_off = Reply::new(451, Some(EnhancedCode(4, 3, 0)), "message was not stored; try again");
+    let Ok(envelopes) = envelopes(transaction, arrival, queue_id, now) else {
+        mail_log::refused(&about, &put_off, "mail.destinations");
+        return Stored::Refused(put_off);
+    };
+    let accepted = envelopes.clone();
+    if let Err(error) = publisher.accept(envelopes).await {
+        tracing::error!(%queue_id, error = chain(&error), "the queue did not take a message");
+        mail_log::refused(&about, &put_off, "queue");
+        return Stored::Refused(put_off);
+    }
+    metrics::message(size);
+    for envelope in &accepted {
+        mail_log::accepted(envelope, &helo, size);
+    }
+    Stored::Durable(queue_id)
+}
+
+/// One envelope for each next hop; they share the content. Fails only when there are more next
+/// hops than an entry id can number.
+fn envelopes(
+    transaction: Transaction,
+    arrival: &Arrival<'_>,
+    queue_id: QueueId,
+    now: SystemTime,
+) -> Result<Vec<Envelope>, TryFromIntError> {
+    let trace = trace_fields(&transaction, arrival, queue_id, now);
+    let is_bulk = transaction.recipients.len() > arrival.config.bulk_recipients;
+    let lane = if is_bulk { Lane::Bulk } else { Lane::Fresh };
+    let content = transaction.content.with_prefix(trace.as_bytes());
+    by_next_hop(transaction.recipients)
+        .into_iter()
+        .enumerate()
+        .map(|(hop, (destination, recipients))| {
+            Ok(Envelope {
+                entry: queue_id.entry(u16::try_from(hop)?),
+                destination,
+                reverse_path: transaction.reverse_path.clone(),
+                recipients,
+                body: Body::Inline(content.clone()),
+                transfer: transaction.transfer,
+                accepted_at: now,
+                attempt: 0,
+                client: Some(arrival.client),
+                lane,
+            })
+        })
+        .collect()
+}
+
+/// Our fields, in the order in which they stand: Received on top, X-Relay below it, both above
+/// everything that came (SEED-096, SEED-097).
+fn trace_fields(
+    transaction: &Transaction,
+    arrival: &Arrival<'_>,
+    queue_id: QueueId,
+    now: SystemTime,
+) -> String {
+    let with = match (transaction.transfer.smtputf8, transaction.protocol) {
+        (true, Protocol::Esmtp | Protocol::Smtp) => With::Utf8Smtp,
+        (false, Protocol::Esmtp) => With::Esmtp,
+        (false, Protocol::Smtp) => With::Smtp,
+    };
+    let sole_recipient = match &transaction.recipients[..] {
+        [only] => Some(&only.forward_path),
+        [] | [_, _, ..] => None,
+    };
+    let received = Received {
+        client_name: &transaction.client_name,
+        client: arrival.client,
+        by: &arrival.config.hostname,
+        with,
+        id: queue_id,
+        sole_recipient,
+        at: now,
+    };
+    let mut fields = received.to_string();
+    if arrival.is_relay_network {
+        let relay = RelayTrace { by: &arrival.config.hostname, reverse_path: &transaction.reverse_path };
+        fields += &relay.to_string();
+    }
+    fields
+}
+
+/// Recipients by next hop, both in the order of the RCPT commands. Aliases that end at the same
+/// address become one recipient (SEED-046).
+fn by_next_hop(accepted: Vec<AcceptedRecipient>) -> Vec<(Destination, Vec<Recipient>)> {
+    let mut hops: Vec<(Destination, Vec<Recipient>)> = Vec::new();
+    let mut places: HashMap<Destination, usize> = HashMap::new();
+    let mut seen = HashSet::new();
+    for AcceptedRecipient { forward_path, deliver_to, destination } in accepted {
+        let place = *places.entry(destination).or_insert_with_key(|destination| {
+            hops.push((destination.clone(), Vec::new()));
+            hops.len() - 1
+        });
+        let written = forward_path.to_string();
+        let address = deliver_to.to_string();
+        let original = (written != address).then_some(written);
+        if seen.insert((place, address))
+            && let Some((_, recipients)) = hops.get_mut(place)
+        {
+            recipients.push(Recipient { address: deliver_to, original, last_failure: None });
+        }
+    }
+    hops
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use hikyaku_smtp::server::Content;
+use hikyaku_types::envelope::Transfer;
+
+use super::*;
+
+const CONTENT: &[u8] = b"X-Relay: forged From <ceo@bank.example>\r\nSubject: \xe9\r\n\r\n.body\r\n";
+
+fn recipient(forward_path: &str, deliver_to: &str, destination: &str) -> AcceptedRecipient {
+    AcceptedRecipient {
+        forward_path: forward_path.parse().unwrap(),
+        deliver_to: deliver_to.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+    }
+}
+
+fn transaction(recipients: Vec<AcceptedRecipient>) -> Transaction {
+    Transaction {
+        client_name: "client.example".to_owned(),
+        protocol: Protocol::Esmtp,
+        reverse_path: "info@example.com".parse().unwrap(),
+        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        recipients,
+        content: Content::from(CONTENT),
+    }
+}
+
+fn accept(transaction: Transaction, is_relay_network: bool) -> Vec<Envelope> {
+    let config = IngressConfig::new("gw.example".parse().unwrap());
+    let client = IpAddr::from([192, 168, 0, 50]);
+    let arrival = Arrival { client, is_relay_network, config: &config };
+    let now = UNIX_EPOCH + Duration::from_secs(1_763_000_000);
+    envelopes(transaction, &arrival, QueueId::new(0, 0), now).unwrap()
+}
+
+fn content(envelope: &Envelope) -> &Bytes {
+    match &envelope.body {
+        Body::Inline(content) => content,
+        Body::Stored(stored) => panic!("{stored:?}"),
+    }
+}
+
+fn addresses(envelope: &Envelope) -> Vec<String> {
+    envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect()
+}
+
+#[test]
+fn one_envelope_for_each_next_hop() {
+    let envelopes = accept(
+        transaction(vec![
+            recipient("a@one.example", "a@one.example", "one.example"),
+            recipient("b@own.example", "b@own.example", "[192.0.2.1]:25"),
+            recipient("c@one.example", "c@one.example", "one.example"),
+            recipient("d@two.example", "d@two.example", "[192.0.2.1]:25"),
+        ]),
+        false,
+    );
+    assert_eq!(envelopes.len(), 2);
+    assert_eq!(envelopes[0].destination.to_string(), "one.example");
+    assert_eq!(addresses(&envelopes[0]), ["a@one.example", "c@one.example"]);
+    assert_eq!(addresses(&envelopes[1]), ["b@own.example", "d@two.example"]);
+    assert_eq!(envelopes[0].entry, QueueId::new(0, 0).entry(0));
+    assert_eq!(envelopes[1].entry, QueueId::new(0, 0).entry(1));
+    assert_eq!(content(&envelopes[0]).as_ptr(), content(&envelopes[1]).as_ptr(), "the content is shared");
+}
+
+/// SEED-046: aliases c@, d@ -> f@ are one delivery; what the client wrote is kept for reports.
+#[test]
+fn aliases_of_one_mailbox_are_one_recipient() {
+    let envelopes = accept(
+        transaction(vec![
+            recipient("c@own.example", "f@own.example", "own.example"),
+            recipient("d@own.example", "f@own.example", "own.example"),
+            recipient("f@own.example", "f@own.example", "own.example"),
+            recipient("postmaster", "admin@own.example", "own.example"),
+        ]),
+        false,
+    );
+    assert_eq!(addresses(&envelopes[0]), ["f@own.example", "admin@own.example"]);
+    let originals: Vec<_> =
+        envelopes[0].recipients.iter().map(|recipient| recipient.original.as_deref()).collect();
+    assert_eq!(originals, [Some("c@own.example"), Some("postmaster")]);
+}
+
+#[test]
+fn an_address_that_no_alias_changed_has_no_original() {
+    let envelopes =
+        accept(transaction(vec![recipient("A@Own.Example", "A@own.example", "own.example")]), false);
+    assert_eq!(envelopes[0].recipients[0].original, None);
+}
+
+/// SEED-096 and SEED-097: Received, X-Relay, then every byte that came.
+#[test]
+fn our_fields_stand_above_the_original_header() {
+    let one = || transaction(vec![recipient("x@example.net", "x@example.net", "example.net")]);
+    let received = "Received: from client.example ([192.168.0.50])\r\n\
+                    \tby gw.example with ESMTP id 00000000000000000000000000\r\n\
+                    \tfor <x@example.net>;\r\n\
+                    \tThu, 13 Nov 2025 02:13:20 +0000\r\n";
+    let envelopes = accept(one(), true);
+    let relay = "X-Relay: gw.example From <info@example.com>\r\n";
+    assert_eq!(content(&envelopes[0]), &[received.as_bytes(), relay.as_bytes(), CONTENT].concat());
+    assert_eq!(content(&accept(one(), false)[0]), &[received.as_bytes(), CONTENT].concat());
+}
+
+/// RFC 5321 7.2: recipients do not learn of each other.
+#[test]
+fn several_recipients_are_not_named() {
+    let envelopes = accept(
+        transaction(vec![
+            recipient("a@one.example", "a@one.example", "one.example"),
+            recipient("b@two.example", "b@two.example", "two.example"),
+        ]),
+        false,
+    );
+    assert!(!content(&envelopes[0]).windows(6).any(|text| text == b"\tfor <"));
+}
+
+/// SEED-182.
+#[test]
+fn many_recipients_are_bulk() {
+    let many = |count| {
+        let recipients = (0..count).map(|index| {
+            let address = format!("u{index}@one.example");
+            recipient(&address, &address, "one.example")
+        });
+        accept(transaction(recipients.collect()), false)[0].lane
+    };
+    assert_eq!((many(50), many(51)), (Lane::Fresh, Lane::Bulk));
+}

@@ -1,0 +1,78 @@
+//! Composition root of ingress.
+
+use std::{fmt, sync::Arc};
+
+use hikyaku_policy_client::PolicyClient;
+use hikyaku_queue::publish::Publisher;
+use hikyaku_smtp::server::SessionConfig;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{clients::Clients, config::IngressConfig, listener};
+
+/// What every connection needs.
+pub(crate) struct Context {
+    pub(crate) config: IngressConfig,
+    pub(crate) session: Arc<SessionConfig>,
+    pub(crate) policy: PolicyClient,
+    pub(crate) publisher: Publisher,
+    /// One permit for each connection of this node.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) clients: Clients,
+    pub(crate) tasks: TaskTracker,
+    /// Asks sessions to come to an end.
+    pub(crate) drain: CancellationToken,
+    /// Ends them.
+    pub(crate) end: CancellationToken,
+}
+
+pub struct App {
+    context: Arc<Context>,
+    listeners: Vec<TcpListener>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// The listeners are bound already, so that a test may use port 0.
+    pub fn build(
+        config: IngressConfig,
+        listeners: Vec<TcpListener>,
+        policy: PolicyClient,
+        publisher: Publisher,
+    ) -> Self {
+        let context = Context {
+            session: Arc::new(config.session()),
+            policy,
+            publisher,
+            permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            clients: Clients::default(),
+            tasks: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            end: CancellationToken::new(),
+            config,
+        };
+        Self { context: Arc::new(context), listeners }
+    }
+
+    /// Accepts until `shutdown`, then drains: what a client has begun to send may end, everything
+    /// else hears 421 4.3.2.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { context, listeners } = self;
+        for listener in listeners {
+            context.tasks.spawn(listener::accept(listener, Arc::clone(&context)));
+        }
+        shutdown.cancelled().await;
+        context.drain.cancel();
+        context.tasks.close();
+        if tokio::time::timeout(context.config.drain_timeout, context.tasks.wait()).await.is_err() {
+            tracing::warn!("sessions still ran when the time to drain was over; their clients will repeat");
+            context.end.cancel();
+            context.tasks.wait().await;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Limits and clocks of ingress. Plain values that need no check; the shipped ones are the
+//! defaults.
+
+use std::time::Duration;
+
+use hikyaku_smtp::server::SessionConfig;
+use hikyaku_types::domain::Domain;
+
+#[derive(Debug, Clone)]
+pub struct IngressConfig {
+    /// The name of the cluster: in the banner, in Received and in X-Relay. All nodes share it,
+    /// so that loops through any of them are seen.
+    pub hostname: Domain,
+    /// Octets of content; 0 is no limit (SEED-138).
+    pub max_message_bytes: u64,
+    /// Recipients of one transaction (SEED-139).
+    pub max_recipients: usize,
+    /// Connections of this node (SEED-140).
+    pub max_connections: usize,
+    /// Connections of one client address; clients that may relay are exempt (SEED-140).
+    pub max_connections_per_client: usize,
+    /// Protocol errors of one session.
+    pub max_errors: u32,
+    /// Received fields that a message may have when it comes in (SEED-137).
+    pub max_received: usize,
+    /// A transaction with more recipients is bulk mail (SEED-182).
+    pub bulk_recipients: usize,
+    /// Longest silence of a client (SEED-141).
+    pub idle_timeout: Duration,
+    /// Longest time for one transaction (SEED-141).
+    pub session_timeout: Duration,
+    /// Longest wait for a client to take a reply.
+    pub write_timeout: Duration,
+    /// How long running transactions may go on after shutdown was asked for.
+    pub drain_timeout: Duration,
+}
+
+impl IngressConfig {
+    pub fn new(hostname: Domain) -> Self {
+        let session = SessionConfig::default();
+        Self {
+            hostname,
+            max_message_bytes: session.max_message_size,
+            max_recipients: session.max_recipients,
+            max_connections: 500,
+            max_connections_per_client: 20,
+            max_errors: session.max_errors,
+            max_received: 100,
+            bulk_recipients: 50,
+            idle_timeout: session.idle_timeout,
+            session_timeout: session.transaction_timeout,
+            write_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+
+    pub(crate) fn session(&self) -> SessionConfig {
+        SessionConfig {
+            hostname: self.hostname.to_string(),
+            max_message_size: self.max_message_bytes,
+            max_recipients: self.max_recipients,
+            max_errors: self.max_errors,
+            idle_timeout: self.idle_timeout,
+            transaction_timeout: self.session_timeout,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Socket <-> session. It moves octets and watches the clock; what they mean is the session's to
+//! say. Questions and stores are awaited in place: the session reads nothing meanwhile, which is
+//! how a slow queue slows its clients down.
+
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hikyaku_smtp::server::{Action, Event, Outcome, Question, Session, Stored, Transaction};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Sleep,
+};
+use tracing::{Instrument as _, Span};
+
+use crate::{accept, app::Context, decide::Decider, mail_log, metrics};
+
+/// One read: larger than most messages, small enough for every connection to have one.
+const READ_BUFFER: usize = 32 * 1024;
+/// For what a client still sends after we closed: a socket that is dropped with unread octets
+/// takes our last reply back.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_READS: usize = 64;
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    context: Arc<Context>,
+    session: Session,
+    decider: Decider,
+    /// Of the running transaction.
+    span: Span,
+    is_draining: bool,
+}
+
+/// Why a turn is over.
+enum End {
+    /// The session waits for its client.
+    Quiet,
+    Closed,
+    /// The client cannot be reached any more.
+    Lost,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, client: IpAddr, context: Arc<Context>) -> Self {
+        let session = Session::new(Arc::clone(&context.session), Instant::now());
+        let decider = Decider::new(client, &context);
+        Self { stream, context, session, decider, span: Span::none(), is_draining: false }
+    }
+
+    pub(crate) async fn serve(mut self) {
+        let verdict = self.decider.connection().await;
+        self.handle(Event::Connected(verdict));
+        let mut buffer = vec![0; READ_BUFFER];
+        let deadline = self.session.next_deadline().unwrap_or_else(Instant::now);
+        let mut timer = Box::pin(tokio::time::sleep_until(deadline.into()));
+        loop {
+            match self.perform().await {
+                End::Quiet => self.wait(&mut buffer, timer.as_mut()).await,
+                End::Closed => return self.linger(&mut buffer).await,
+                End::Lost => {
+                    self.handle(Event::Closed);
+                    while let Some(action) = self.session.next_action() {
+                        self.note(&action);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        self.session.handle(event, Instant::now());
+    }
+
+    /// Waits for octets, for the deadline or for the end of the service.
+    async fn wait(&mut self, buffer: &mut [u8], mut timer: Pin<&mut Sleep>) {
+        let drain = self.context.drain.clone();
+        tokio::select! {
+            read = self.stream.read(buffer) => match read {
+                Ok(0) | Err(_) => self.handle(Event::Closed),
+                Ok(count) => self.handle(Event::Input(&buffer[..count])),
+            },
+            () = timer.as_mut() => {
+                self.handle(Event::TimedOut);
+                // The deadline only ever moves on, so the timer is set when it has run out, not
+                // with every read.
+                if let Some(deadline) = self.session.next_deadline() {
+                    timer.reset(deadline.into());
+                }
+            }
+            () = drain.cancelled(), if !self.is_draining => {
+                self.is_draining = true;
+                self.handle(Event::Draining);
+            }
+        }
+    }
+
+    async fn perform(&mut self) -> End {
+        while let Some(action) = self.session.next_action() {
+            self.note(&action);
+            match action {
+                Action::Write(octets) => {
+                    let write = self.stream.write_all(&octets);
+                    match tokio::time::timeout(self.context.config.write_timeout, write).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) | Err(_) => return End::Lost,
+                    }
+                }
+                Action::Ask(question) => self.answer(question).await,
+                Action::Store(transaction) => {
+                    let stored = self.store(*transaction).await;
+                    self.handle(Event::Stored(stored));
+                }
+                Action::Close => return End::Closed,
+                Action::Refused { .. } | Action::Ended(_) => {}
+            }
+        }
+        End::Quiet
+    }
+
+    /// Books what is for logs and metrics only.
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Refused { refusal, reverse_path } => {
+                let helo = self.session.client_name();
+                mail_log::refused_by_protocol(self.decider.client(), helo, reverse_path.as_ref(), *refusal);
+            }
+            Action::Ended(outcome) => {
+                metrics::transaction(*outcome);
+                self.span.record("outcome", Outcome::name(*outcome));
+                self.span = Span::none();
+            }
+            Action::Write(_) | Action::Ask(_) | Action::Store(_) | Action::Close => {}
+        }
+    }
+
+    async fn answer(&mut self, question: Question) {
+        let helo = self.session.client_name().unwrap_or_default();
+        let event = match question {
+            Question::Sender { reverse_path } => {
+                self.span = tracing::info_span!("smtp.transaction", otel.kind = "server",
+                    client.address = %self.decider.client(), outcome = tracing::field::Empty);
+                let sender = self.decider.sender(helo, &reverse_path);
+                Event::SenderAnswered(sender.instrument(self.span.clone()).await)
+            }
+            Question::Recipient { reverse_path, forward_path } => {
+                let recipient = self.decider.recipient(helo, &reverse_path, forward_path);
+                Event::RecipientAnswered(recipient.instrument(self.span.clone()).await)
+            }
+        };
+        self.handle(event);
+    }
+
+    async fn store(&self, transaction: Transaction) -> Stored {
+        let arrival = accept::Arrival {
+            client: self.decider.client(),
+            is_relay_network: self.decider.is_relay_network(),
+            config: &self.context.config,
+        };
+        accept::store(transaction, &arrival, &self.context.publisher).instrument(self.span.clone()).await
+    }
+
+    async fn linger(mut self, buffer: &mut [u8]) {
+        let reading = async {
+            self.stream.shutdown().await?;
+            for _ in 0..LINGER_READS {
+                if self.stream.read(buffer).await? == 0 {
+                    break;
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        // The client has our last word or is gone; both are fine.
+        let _ = tokio::time::timeout(LINGER, reading).await;
+    }
+}

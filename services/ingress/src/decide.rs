@@ -1,0 +1,145 @@
+//! The session's questions, put to the policy service. Without an answer the client hears 451
+//! 4.3.0: never 250, never 5yz.
+
+use std::net::IpAddr;
+
+use hikyaku_policy_client::{
+    ConnectionAnswer, PolicyClient, PolicyUnavailable, RecipientVerdict, Verdict as PolicyVerdict,
+    answer::unavailable_reply,
+};
+use hikyaku_runtime::error_chain::chain;
+use hikyaku_smtp::server::{AcceptedRecipient, Verdict};
+use hikyaku_types::{
+    address::{ForwardPath, ReversePath},
+    reply::{EnhancedCode, Reply},
+};
+
+use crate::{
+    app::Context,
+    clients::Counted,
+    mail_log::{self, Refused},
+};
+
+const UNAVAILABLE: &str = "policy-unavailable";
+
+/// The policy as one client sees it.
+pub(crate) struct Decider {
+    policy: PolicyClient,
+    client: IpAddr,
+    connections: Counted,
+    max_connections: usize,
+    /// `None` until policy has said what it thinks of the client.
+    admitted: Option<ConnectionAnswer>,
+}
+
+impl Decider {
+    pub(crate) fn new(client: IpAddr, context: &Context) -> Self {
+        Self {
+            policy: context.policy.clone(),
+            client,
+            connections: context.clients.count(client),
+            max_connections: context.config.max_connections_per_client,
+            admitted: None,
+        }
+    }
+
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// True when messages of this client are relayed because of its address (SEED-096).
+    pub(crate) fn is_relay_network(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|answer| answer.relay_network)
+    }
+
+    /// A client is greeted even while there is no policy: its senders are put off then.
+    pub(crate) async fn connection(&mut self) -> Verdict<()> {
+        let answer = self.policy.check_connection(self.client).await;
+        self.admitted = answer.inspect_err(|error| self.warn(error)).ok();
+        // SEED-140: a network that may relay has as many as it likes.
+        if self.connections.ordinal > self.max_connections && !self.is_relay_network() {
+            mail_log::turned_away(self.client, "smtp.connections-per-client");
+            let reply = Reply::new(421, Some(EnhancedCode(4, 3, 2)), "too many connections; try again");
+            return Verdict::Refuse(reply);
+        }
+        match &self.admitted {
+            Some(ConnectionAnswer { decision, .. }) => match &decision.verdict {
+                PolicyVerdict::Accept => Verdict::Accept(()),
+                PolicyVerdict::Refuse(reply) => {
+                    self.refuse(None, None, None, reply.clone(), &decision.decided_by)
+                }
+            },
+            None => Verdict::Accept(()),
+        }
+    }
+
+    pub(crate) async fn sender(&mut self, helo: &str, reverse_path: &ReversePath) -> Verdict<()> {
+        let (helo, sender) = (Some(helo), Some(reverse_path));
+        if self.admitted.is_none() {
+            match self.policy.check_connection(self.client).await {
+                Ok(ConnectionAnswer { decision, relay_network }) => {
+                    if let PolicyVerdict::Refuse(reply) = decision.verdict {
+                        return self.refuse(helo, sender, None, reply, &decision.decided_by);
+                    }
+                    self.admitted = Some(ConnectionAnswer { decision, relay_network });
+                }
+                Err(error) => return self.unavailable(helo, sender, None, &error),
+            }
+        }
+        match self.policy.check_sender(self.client, reverse_path).await {
+            Ok(decision) => match decision.verdict {
+                PolicyVerdict::Accept => Verdict::Accept(()),
+                PolicyVerdict::Refuse(reply) => self.refuse(helo, sender, None, reply, &decision.decided_by),
+            },
+            Err(error) => self.unavailable(helo, sender, None, &error),
+        }
+    }
+
+    pub(crate) async fn recipient(
+        &self,
+        helo: &str,
+        reverse_path: &ReversePath,
+        forward_path: ForwardPath,
+    ) -> Verdict<AcceptedRecipient> {
+        let (helo, sender) = (Some(helo), Some(reverse_path));
+        match self.policy.check_recipient(self.client, reverse_path, &forward_path).await {
+            Ok(answer) => match answer.verdict {
+                RecipientVerdict::Accept { deliver_to, destination } => {
+                    Verdict::Accept(AcceptedRecipient { forward_path, deliver_to, destination })
+                }
+                RecipientVerdict::Refuse(reply) => {
+                    self.refuse(helo, sender, Some(&forward_path), reply, &answer.decided_by)
+                }
+            },
+            Err(error) => self.unavailable(helo, sender, Some(&forward_path), &error),
+        }
+    }
+
+    fn unavailable<T>(
+        &self,
+        helo: Option<&str>,
+        sender: Option<&ReversePath>,
+        recipient: Option<&ForwardPath>,
+        error: &PolicyUnavailable,
+    ) -> Verdict<T> {
+        self.warn(error);
+        self.refuse(helo, sender, recipient, unavailable_reply(), UNAVAILABLE)
+    }
+
+    fn warn(&self, error: &PolicyUnavailable) {
+        tracing::warn!(error = chain(error), "policy gave no answer; the client is put off");
+    }
+
+    /// SEED-201: every refusal is in the log with what decided it.
+    fn refuse<T>(
+        &self,
+        helo: Option<&str>,
+        sender: Option<&ReversePath>,
+        recipient: Option<&ForwardPath>,
+        reply: Reply,
+        decided_by: &str,
+    ) -> Verdict<T> {
+        mail_log::refused(&Refused { client: self.client, helo, sender, recipient }, &reply, decided_by);
+        Verdict::Refuse(reply)
+    }
+}

@@ -1,0 +1,56 @@
+//! Accepts connections, as many as the node may have (SEED-140).
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{app::Context, connection, mail_log, metrics};
+
+/// After a failed accept, which mostly means that there are no file descriptors left.
+const PAUSE: Duration = Duration::from_millis(100);
+const TOO_MANY: &[u8] = b"421 4.3.2 too many connections; try again\r\n";
+
+pub(crate) async fn accept(listener: TcpListener, context: Arc<Context>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = context.drain.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address, &context).await,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn admit(mut stream: TcpStream, address: SocketAddr, context: &Arc<Context>) {
+    // Replies are complete when they are written: waiting to fill a segment only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the connection was gone before it was served");
+        return;
+    }
+    // ::ffff:192.0.2.1 is 192.0.2.1 to every rule.
+    let client = address.ip().to_canonical();
+    let Ok(permit) = Arc::clone(&context.permits).try_acquire_owned() else {
+        mail_log::turned_away(client, "smtp.connections");
+        // A new socket has room for a line, so this does not wait.
+        let _ = tokio::time::timeout(PAUSE, stream.write_all(TOO_MANY)).await;
+        return;
+    };
+    let connection = connection::Connection::new(stream, client, Arc::clone(context));
+    let end = context.end.clone();
+    context.tasks.spawn(async move {
+        let _permit = permit;
+        let _open = metrics::OpenConnection::new();
+        tokio::select! {
+            () = connection.serve() => {}
+            () = end.cancelled() => {}
+        }
+    });
+}

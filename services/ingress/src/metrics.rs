@@ -1,0 +1,44 @@
+//! Metric names of this crate.
+
+use hikyaku_smtp::server::Outcome;
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Open connections of clients.
+pub const CONNECTIONS: &str = "smtp.server.connections";
+/// Transactions by `outcome`: accepted, rejected, deferred, aborted.
+pub const TRANSACTIONS: &str = "smtp.server.transactions";
+/// Content of accepted messages, as it came.
+pub const MESSAGE_SIZE: &str = "smtp.server.message.size";
+
+pub fn describe() {
+    describe_gauge!(CONNECTIONS, "Open connections of clients");
+    describe_counter!(TRANSACTIONS, Unit::Count, "Transactions by their outcome");
+    describe_histogram!(MESSAGE_SIZE, Unit::Bytes, "Content of accepted messages");
+}
+
+pub(crate) fn transaction(outcome: Outcome) {
+    metrics::counter!(TRANSACTIONS, "outcome" => outcome.name()).increment(1);
+}
+
+pub(crate) fn message(size: usize) {
+    // A histogram takes a float; sizes are exact in it up to 2^53.
+    #[expect(clippy::cast_precision_loss, reason = "no message is that large")]
+    metrics::histogram!(MESSAGE_SIZE).record(size as f64);
+}
+
+/// A connection, counted for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(());
+
+impl OpenConnection {
+    pub(crate) fn new() -> Self {
+        metrics::gauge!(CONNECTIONS).increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        metrics::gauge!(CONNECTIONS).decrement(1.0);
+    }
+}

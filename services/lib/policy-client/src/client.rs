@@ -1,0 +1,304 @@
+//! The questions. Each is answered from the cache or by one call with a
+//! deadline; a call that found a broken connection is repeated once.
+
+use std::{
+    fmt,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use hikyaku_proto::policy::v1 as proto;
+use hikyaku_proto::policy::v1::policy_service_client::PolicyServiceClient;
+use hikyaku_types::{
+    address::{ForwardPath, ReversePath},
+    destination::Destination,
+    domain::Domain,
+};
+use tokio::sync::watch;
+use tonic::{
+    Code, Request, Response, Status,
+    transport::{Channel, Endpoint},
+};
+use tracing::{debug, warn};
+
+use crate::{
+    answer::{ConnectionAnswer, Decision, RecipientAnswer},
+    cache::Cache,
+    error::{InvalidEndpoint, PolicyUnavailable},
+    hosts::HostMap,
+    known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, SenderKey},
+    metrics::{Source, record},
+    wire,
+};
+
+/// Answers of each kind that are kept.
+const CACHE_CAPACITY: usize = 100_000;
+/// A route that is this old is still better than no route.
+const KEEP_STALE_ROUTE: Duration = Duration::from_secs(3600);
+const REFRESH_HOSTS_EVERY: Duration = Duration::from_secs(2);
+/// A host that vanished without a word is noticed after twice this time.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
+const READINESS_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone)]
+pub struct PolicyClientConfig {
+    /// `http://host:port`.
+    pub endpoint: String,
+    /// Longest wait for one answer, connecting included.
+    pub timeout: Duration,
+}
+
+impl PolicyClientConfig {
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: endpoint.into(), timeout: Duration::from_secs(1) }
+    }
+}
+
+/// A handle; clones share connection, cache and host map.
+#[derive(Clone)]
+pub struct PolicyClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    grpc: PolicyServiceClient<Channel>,
+    timeout: Duration,
+    connections: Cache<IpAddr, ConnectionAnswer>,
+    senders: Cache<SenderKey, Decision>,
+    recipients: Cache<RecipientKey, KnownRecipient>,
+    routes: Cache<Domain, Destination>,
+    hosts: watch::Sender<Arc<HostMap>>,
+}
+
+impl PolicyClient {
+    /// Does not connect yet; see [`PolicyClient::wait_ready`]. Must run inside a tokio runtime.
+    pub fn new(config: PolicyClientConfig) -> Result<Self, InvalidEndpoint> {
+        let endpoint = Endpoint::from_shared(config.endpoint.clone())
+            .map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?
+            .connect_timeout(config.timeout)
+            .timeout(config.timeout)
+            .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+            .keep_alive_timeout(KEEP_ALIVE_EVERY)
+            .keep_alive_while_idle(true);
+        let inner = Arc::new(Inner {
+            grpc: PolicyServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(usize::MAX),
+            timeout: config.timeout,
+            connections: Cache::new(CACHE_CAPACITY, Duration::ZERO),
+            senders: Cache::new(CACHE_CAPACITY, Duration::ZERO),
+            recipients: Cache::new(CACHE_CAPACITY, Duration::ZERO),
+            routes: Cache::new(CACHE_CAPACITY, KEEP_STALE_ROUTE),
+            hosts: watch::Sender::new(Arc::default()),
+        });
+        tokio::spawn(keep_hosts_fresh(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    pub async fn check_connection(&self, client: IpAddr) -> Result<ConnectionAnswer, PolicyUnavailable> {
+        let asked = Instant::now();
+        let client = client.to_canonical();
+        let connections = &self.inner.connections;
+        if let Some(known) = connections.fresh(&client, asked) {
+            record(known.decision.verdict.decision_name(), Source::Cache, asked);
+            return Ok(known);
+        }
+        let question = proto::CheckConnectionRequest { client: client.to_string() };
+        let response = self
+            .inner
+            .call(question, |mut grpc, question| async move { grpc.check_connection(question).await })
+            .await
+            .inspect_err(|_| record("defer", Source::Fallback, asked))?;
+        let wire::Answer { decision, valid_for, .. } = wire::answer(response.decision);
+        let answer = ConnectionAnswer { decision, relay_network: response.relay_network };
+        record(answer.decision.verdict.decision_name(), Source::Remote, asked);
+        connections.insert(client, answer.clone(), valid_for, Instant::now());
+        Ok(answer)
+    }
+
+    pub async fn check_sender(
+        &self,
+        client: IpAddr,
+        reverse_path: &ReversePath,
+    ) -> Result<Decision, PolicyUnavailable> {
+        let asked = Instant::now();
+        let client = client.to_canonical();
+        let keys = SenderKey::of(client, reverse_path);
+        if let Some(known) = find(&self.inner.senders, &keys, asked) {
+            record(known.verdict.decision_name(), Source::Cache, asked);
+            return Ok(known);
+        }
+        let question =
+            proto::CheckSenderRequest { client: client.to_string(), reverse_path: reverse_path.to_string() };
+        let response = self
+            .inner
+            .call(question, |mut grpc, question| async move { grpc.check_sender(question).await })
+            .await
+            .inspect_err(|_| record("defer", Source::Fallback, asked))?;
+        let wire::Answer { decision, scope, valid_for } = wire::answer(response.decision);
+        record(decision.verdict.decision_name(), Source::Remote, asked);
+        self.inner.senders.insert(keys.of_scope(scope), decision.clone(), valid_for, Instant::now());
+        Ok(decision)
+    }
+
+    pub async fn check_recipient(
+        &self,
+        client: IpAddr,
+        reverse_path: &ReversePath,
+        recipient: &ForwardPath,
+    ) -> Result<RecipientAnswer, PolicyUnavailable> {
+        let asked = Instant::now();
+        let client = client.to_canonical();
+        let keys = RecipientKey::of(client, reverse_path, recipient);
+        if let Some(known) = find(&self.inner.recipients, &keys, asked) {
+            let answer = known.answer_for(recipient)?;
+            record(answer.verdict.decision_name(), Source::Cache, asked);
+            return Ok(answer);
+        }
+        let question = proto::CheckRecipientRequest {
+            client: client.to_string(),
+            reverse_path: reverse_path.to_string(),
+            recipient: recipient.to_string(),
+        };
+        let remembered = self
+            .inner
+            .call(question, |mut grpc, question| async move { grpc.check_recipient(question).await })
+            .await
+            .and_then(wire::recipient);
+        let (known, scope, valid_for) =
+            remembered.inspect_err(|_| record("defer", Source::Fallback, asked))?;
+        let answer = known.clone().answer_for(recipient)?;
+        record(answer.verdict.decision_name(), Source::Remote, asked);
+        self.inner.recipients.insert(keys.of_scope(known.narrow(scope)), known, valid_for, Instant::now());
+        Ok(answer)
+    }
+
+    /// Where mail for `domain` goes now. Without an answer, where it went within the last hour.
+    pub async fn resolve_route(&self, domain: &Domain) -> Result<Destination, PolicyUnavailable> {
+        let asked = Instant::now();
+        if let Some(known) = self.inner.routes.fresh(domain, asked) {
+            record("route", Source::Cache, asked);
+            return Ok(known);
+        }
+        match self.inner.ask_route(domain).await {
+            Ok(destination) => {
+                record("route", Source::Remote, asked);
+                Ok(destination)
+            }
+            Err(unavailable) => {
+                let stale = self.inner.routes.stale(domain, Instant::now());
+                let decision = if stale.is_some() { "route" } else { "defer" };
+                record(decision, Source::Fallback, asked);
+                debug!(mail.domain = %domain, "policy does not answer, an old route is used if there is one");
+                stale.ok_or(unavailable)
+            }
+        }
+    }
+
+    /// The host map as of the last two seconds, or the last one that could be had.
+    pub fn hosts(&self) -> Arc<HostMap> {
+        Arc::clone(&self.inner.hosts.borrow())
+    }
+
+    /// Waits until the service answers and the host map is here.
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<(), PolicyUnavailable> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let unavailable = match self.inner.refresh_hosts().await {
+                Ok(()) => return Ok(()),
+                Err(unavailable) => unavailable,
+            };
+            if tokio::time::Instant::now() + READINESS_PAUSE >= deadline {
+                return Err(unavailable);
+            }
+            tokio::time::sleep(READINESS_PAUSE).await;
+        }
+    }
+}
+
+impl Inner {
+    async fn call<Q, A, F>(
+        &self,
+        question: Q,
+        rpc: impl Fn(PolicyServiceClient<Channel>, Request<Q>) -> F,
+    ) -> Result<A, PolicyUnavailable>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let attempt = || async {
+            let mut request = Request::new(question.clone());
+            request.set_timeout(self.timeout);
+            rpc(self.grpc.clone(), request).await
+        };
+        let answer = tokio::time::timeout(self.timeout, async {
+            match attempt().await {
+                Err(status) if is_transport_fault(status.code()) => attempt().await,
+                answer => answer,
+            }
+        });
+        match answer.await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(PolicyUnavailable::Call(Box::new(status))),
+            Err(_) => Err(PolicyUnavailable::Timeout(self.timeout)),
+        }
+    }
+
+    async fn ask_route(&self, domain: &Domain) -> Result<Destination, PolicyUnavailable> {
+        let question = proto::ResolveRouteRequest { domain: domain.to_string() };
+        let response = self
+            .call(question, |mut grpc, question| async move { grpc.resolve_route(question).await })
+            .await?;
+        let destination = wire::destination(&response.destination)?;
+        let valid_for = wire::valid_for(response.valid_for);
+        self.routes.insert(domain.clone(), destination.clone(), valid_for, Instant::now());
+        Ok(destination)
+    }
+
+    async fn refresh_hosts(&self) -> Result<(), PolicyUnavailable> {
+        let question = proto::ListHostsRequest { known_version: self.hosts.borrow().version };
+        let response =
+            self.call(question, |mut grpc, question| async move { grpc.list_hosts(question).await }).await?;
+        if !response.unchanged {
+            self.hosts.send_replace(Arc::new(wire::host_map(response)?));
+        }
+        Ok(())
+    }
+}
+
+/// Ends when the last client is dropped.
+async fn keep_hosts_fresh(inner: Weak<Inner>) {
+    let mut was_fresh = true;
+    while let Some(inner) = inner.upgrade() {
+        let refreshed = inner.refresh_hosts().await;
+        if let Err(unavailable) = &refreshed
+            && was_fresh
+        {
+            warn!(error = %unavailable, "host map cannot be refreshed, the last one stays in use");
+        }
+        was_fresh = refreshed.is_ok();
+        drop(inner);
+        tokio::time::sleep(REFRESH_HOSTS_EVERY).await;
+    }
+}
+
+/// Codes under which the end of a kept connection shows; the service itself says only Unavailable
+/// of them. Questions may be repeated.
+fn is_transport_fault(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+}
+
+/// A domain answer is looked for first: it is the one that a busy domain has.
+fn find<K: Eq + Hash, V: Clone>(cache: &Cache<K, V>, keys: &Keys<K>, now: Instant) -> Option<V> {
+    let domain = keys.domain.as_ref().and_then(|key| cache.fresh(key, now));
+    domain.or_else(|| cache.fresh(&keys.address, now))
+}
+
+impl fmt::Debug for PolicyClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyClient").field("timeout", &self.inner.timeout).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What happens to a session, and what it wants done. Actions are performed in order.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::delivery::{DeliveryResult, SessionFailure};
+
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Octets of the server.
+    Input(&'a [u8]),
+    /// The oldest [`Action::Write`] that was not reported yet is in the kernel's hands.
+    WriteDone,
+    /// The time of [`ClientSession::next_deadline`](super::ClientSession::next_deadline) has come.
+    TimedOut,
+    /// The connection is gone.
+    Closed(Cut),
+}
+
+/// How a connection ended, as far as the socket tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// End of stream.
+    Closed,
+    /// ECONNRESET.
+    Reset,
+    /// Anything else, in the words of the operating system.
+    Other(String),
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("connection closed by peer"),
+            Self::Reset => f.write_str("connection reset by peer"),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send these octets and report [`Event::WriteDone`].
+    Write(Bytes),
+    /// The session can take a delivery.
+    Ready,
+    /// The delivery is over.
+    Done(DeliveryResult),
+    /// The session is over and no delivery was under way.
+    Failed(SessionFailure),
+    /// Close the connection. No action follows.
+    Close,
+}
+
+/// A delivery can only start while [`ClientSession::is_ready`](super::ClientSession::is_ready).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("session is not ready for a delivery")]
+pub struct NotReady;

@@ -1,0 +1,352 @@
+//! Events to signals, signals through the table, effects to actions.
+
+use std::{collections::VecDeque, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    active::Active,
+    commands,
+    delivery::{Delivery, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence},
+    event::{Action, Event, NotReady},
+    limits::ClientConfig,
+    state::{Effect, Signal, State},
+};
+use crate::wire::{
+    ehlo::Capabilities,
+    reply::{RawReply, ReplyReader},
+    stuffing::Stuffing,
+};
+
+#[derive(Debug)]
+pub struct ClientSession {
+    config: ClientConfig,
+    state: State,
+    offer: Capabilities,
+    replies: ReplyReader,
+    actions: VecDeque<Action>,
+    active: Option<Active>,
+    /// Writes handed out and not reported as done.
+    unwritten: usize,
+    /// Content that was not handed out yet.
+    content: Option<Stuffing>,
+    /// A 2yz that overtook the report that the final dot was written.
+    early: Option<RawReply>,
+    deadline: Option<Instant>,
+}
+
+/// What made the table be asked.
+enum Cause {
+    Reply(RawReply),
+    Silence(Silence, String),
+    /// Our own side.
+    Us,
+}
+
+impl ClientSession {
+    /// For a connection that has just been made: the server speaks first.
+    pub fn new(config: ClientConfig, now: Instant) -> Self {
+        let deadline = Some(now + config.timeouts.greeting);
+        Self {
+            config,
+            state: State::Greeting,
+            offer: Capabilities::default(),
+            replies: ReplyReader::default(),
+            actions: VecDeque::new(),
+            active: None,
+            unwritten: 0,
+            content: None,
+            early: None,
+            deadline,
+        }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// What the server offered; nothing before its reply to EHLO, and nothing after HELO.
+    pub fn capabilities(&self) -> Capabilities {
+        self.offer
+    }
+
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to send [`Event::TimedOut`]; none while idle and when closed.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Begins a delivery. It ends by [`Action::Done`]; the next can begin at [`Action::Ready`].
+    pub fn start(&mut self, delivery: Delivery, now: Instant) -> Result<(), NotReady> {
+        if !self.is_ready() {
+            return Err(NotReady);
+        }
+        if let Some((status, what)) = commands::unsupported(&delivery, self.offer) {
+            let result = RecipientResult::Unsupported { status, what };
+            self.finish_at_once(vec![result; delivery.recipients.len()]);
+        } else if delivery.recipients.is_empty() {
+            self.finish_at_once(Vec::new());
+        } else {
+            self.active = Some(Active::new(delivery));
+            self.apply(Signal::Start { pipelined: self.offer.pipelining }, &Cause::Us, now);
+        }
+        Ok(())
+    }
+
+    fn finish_at_once(&mut self, recipients: Vec<RecipientResult>) {
+        self.actions.extend([Action::Done(DeliveryResult { recipients }), Action::Ready]);
+    }
+
+    /// Ends the session: politely when it is idle, at once otherwise. A delivery under way ends
+    /// without a reply.
+    pub fn quit(&mut self, now: Instant) {
+        let words = format!("given up {}", self.state.while_doing());
+        self.apply(Signal::Quit, &Cause::Silence(Silence::GivenUp, words), now);
+    }
+
+    pub fn handle(&mut self, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Input(input) => {
+                self.replies.push(input);
+                self.read(now);
+            }
+            Event::WriteDone => self.write_done(now),
+            Event::TimedOut => {
+                if self.deadline.is_some_and(|deadline| now >= deadline) {
+                    self.lost(Signal::TimedOut, Silence::TimedOut, "timed out", now);
+                }
+            }
+            Event::Closed(cut) => {
+                // What the server said before it left counts.
+                self.take_early(now);
+                self.lost(Signal::Cut, Silence::Cut, &cut.to_string(), now);
+            }
+        }
+    }
+
+    fn lost(&mut self, signal: Signal, silence: Silence, words: &str, now: Instant) {
+        let words = format!("{words} {}", self.state.while_doing());
+        self.apply(signal, &Cause::Silence(silence, words), now);
+    }
+
+    fn read(&mut self, now: Instant) {
+        while self.state != State::Closed {
+            match self.replies.next_reply() {
+                Ok(Some(reply)) => self.reply(reply, now),
+                Ok(None) => break,
+                Err(error) => {
+                    self.lost(Signal::Nonsense, Silence::Protocol, &error.to_string(), now);
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: RawReply, now: Instant) {
+        let signal = match reply.code {
+            421 => Signal::Goodbye,
+            200..=299 => Signal::Positive,
+            300..=399 => Signal::Intermediate,
+            400..=499 => Signal::Deferred,
+            _ => Signal::Rejected,
+        };
+        // The server may answer the final dot before our driver reports that it was written.
+        let is_handed_out = self.state == State::Content && self.content.is_none();
+        if is_handed_out && signal == Signal::Positive && self.early.is_none() {
+            self.early = Some(reply);
+            return;
+        }
+        self.apply(signal, &Cause::Reply(reply), now);
+    }
+
+    fn write_done(&mut self, now: Instant) {
+        self.unwritten = self.unwritten.saturating_sub(1);
+        self.restart_clock(now);
+        if self.state != State::Content || self.unwritten > 0 {
+            return;
+        }
+        if self.content.is_some() {
+            self.next_piece();
+        } else {
+            self.apply(Signal::ContentSent, &Cause::Us, now);
+            self.take_early(now);
+        }
+    }
+
+    fn take_early(&mut self, now: Instant) {
+        if let Some(reply) = self.early.take() {
+            self.apply(Signal::ContentSent, &Cause::Us, now);
+            self.reply(reply, now);
+        }
+    }
+
+    /// Hands the next piece out; behind the last one `content` is empty.
+    fn next_piece(&mut self) {
+        let Some(content) = &mut self.content else { return };
+        let piece = content.next();
+        if content.is_finished() {
+            self.content = None;
+        }
+        if let Some(piece) = piece {
+            self.write(piece);
+        }
+    }
+
+    fn apply(&mut self, signal: Signal, cause: &Cause, now: Instant) {
+        let before = self.state;
+        let (next, effects) = before.on(signal);
+        self.state = next;
+        for effect in effects {
+            self.perform(*effect, before, cause);
+        }
+        self.restart_clock(now);
+        let is_naming = matches!(self.state, State::Rcpt { .. } | State::RcptMoot);
+        if is_naming && let Some(some) = self.active.as_ref().and_then(Active::all_answered) {
+            self.apply(Signal::RecipientsAnswered { some }, &Cause::Us, now);
+        }
+    }
+
+    fn restart_clock(&mut self, now: Instant) {
+        let limits = &self.config.timeouts;
+        let limit = match self.state {
+            State::Ready | State::Closed => None,
+            State::Greeting => Some(limits.greeting),
+            State::Ehlo | State::Helo | State::Reset => Some(limits.hello),
+            State::Mail { .. } => Some(limits.mail),
+            State::Rcpt { .. } | State::RcptMoot => Some(limits.rcpt),
+            State::Data { .. } => Some(limits.data),
+            State::Content => Some(limits.block),
+            State::FinalDot | State::MootDot => Some(limits.final_dot),
+            State::Quit => Some(limits.quit),
+        };
+        self.deadline = limit.map(|limit| now + limit);
+    }
+
+    fn perform(&mut self, effect: Effect, before: State, cause: &Cause) {
+        match effect {
+            Effect::SendEhlo => self.write(format!("EHLO {}\r\n", self.config.helo_name)),
+            Effect::SendHelo => self.write(format!("HELO {}\r\n", self.config.helo_name)),
+            Effect::SendGroup => self.send_group(),
+            Effect::SendMail => self.send_mail(),
+            Effect::SendRcpt => self.send_rcpt(),
+            Effect::SendData => self.write("DATA\r\n"),
+            Effect::SendDot => self.write(".\r\n"),
+            Effect::SendReset => self.write("RSET\r\n"),
+            Effect::SendQuit => self.write("QUIT\r\n"),
+            Effect::SendContent => {
+                self.content = self.active.as_mut().map(|active| Stuffing::new(active.take_content()));
+                self.next_piece();
+            }
+            Effect::NoteOffer => {
+                if let Cause::Reply(reply) = cause {
+                    self.offer = Capabilities::parse(&reply.text);
+                }
+            }
+            Effect::BookRecipient => {
+                if let (Some(active), Cause::Reply(reply)) = (&mut self.active, cause) {
+                    active.answer(reply);
+                }
+            }
+            Effect::SkipRecipient => {
+                if let Some(active) = &mut self.active {
+                    active.skip();
+                }
+            }
+            Effect::RefuseOpen => {
+                self.close_open(|reply| RecipientResult::Refused { phase: before.phase(), reply }, cause)
+            }
+            Effect::AcceptOpen => self.close_open(RecipientResult::Accepted, cause),
+            Effect::LoseOpen => {
+                let result = no_reply(before, cause);
+                if let Some(active) = &mut self.active {
+                    active.close(&result);
+                }
+            }
+            Effect::Finish => {
+                if let Some(active) = self.active.take() {
+                    let result = active.finish(|| no_reply(before, cause));
+                    self.actions.push_back(Action::Done(result));
+                }
+            }
+            Effect::Ready => self.actions.push_back(Action::Ready),
+            Effect::Fail => self.actions.push_back(Action::Failed(failure(before, cause))),
+            Effect::Close => {
+                self.content = None;
+                self.actions.push_back(Action::Close);
+            }
+        }
+    }
+
+    fn close_open(&mut self, result: impl FnOnce(RawReply) -> RecipientResult, cause: &Cause) {
+        if let (Some(active), Cause::Reply(reply)) = (&mut self.active, cause) {
+            active.close(&result(reply.clone()));
+        }
+    }
+
+    fn write(&mut self, text: impl Into<Bytes>) {
+        self.unwritten += 1;
+        self.actions.push_back(Action::Write(text.into()));
+    }
+
+    fn send_group(&mut self) {
+        let Some(active) = &self.active else { return };
+        let mut group = String::new();
+        commands::mail(active.delivery(), self.offer, &mut group);
+        for recipient in &active.delivery().recipients {
+            commands::rcpt(recipient, &mut group);
+        }
+        group.push_str("DATA\r\n");
+        self.write(group);
+    }
+
+    fn send_mail(&mut self) {
+        let Some(active) = &self.active else { return };
+        let mut line = String::new();
+        commands::mail(active.delivery(), self.offer, &mut line);
+        self.write(line);
+    }
+
+    fn send_rcpt(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        let Some(recipient) = active.next_to_send() else { return };
+        let mut line = String::new();
+        commands::rcpt(recipient, &mut line);
+        self.write(line);
+    }
+}
+
+fn silence(state: State, cause: &Cause) -> (Silence, String) {
+    match cause {
+        Cause::Silence(silence, words) => (*silence, words.clone()),
+        Cause::Reply(reply) => {
+            (Silence::Protocol, format!("unexpected {} reply {}", reply.code, state.while_doing()))
+        }
+        Cause::Us => (Silence::GivenUp, format!("given up {}", state.while_doing())),
+    }
+}
+
+fn no_reply(state: State, cause: &Cause) -> RecipientResult {
+    let (silence, what) = silence(state, cause);
+    RecipientResult::NoReply { phase: state.phase(), silence, what }
+}
+
+fn failure(state: State, cause: &Cause) -> SessionFailure {
+    let kind = match cause {
+        Cause::Reply(reply) if reply.code >= 400 => FailureKind::Remote(reply.clone()),
+        Cause::Reply(_) | Cause::Silence(..) | Cause::Us => {
+            let (silence, what) = silence(state, cause);
+            FailureKind::NoReply { silence, what }
+        }
+    };
+    let was_ready = matches!(state, State::Ready | State::Reset);
+    SessionFailure { phase: state.phase(), was_ready, kind }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Deadlines, and writes that are reported late.
+
+use super::*;
+
+#[test]
+fn each_step_has_its_own_time() {
+    let steps: [(&str, u64, &str); 4] = [
+        ("", 300, "mail: timed out while waiting for MAIL reply"),
+        ("250 ok\r\n", 300, "rcpt: timed out while waiting for RCPT reply"),
+        ("250 ok\r\n250 ok\r\n", 120, "content: timed out while waiting for DATA reply"),
+        (
+            "250 ok\r\n250 ok\r\n354 go\r\n",
+            600,
+            "content: timed out while waiting for the reply to the final dot",
+        ),
+    ];
+    for (replies, seconds, summary) in steps {
+        let mut bench = Bench::ready(&["PIPELINING"]);
+        assert_eq!(bench.session.next_deadline(), None, "idle");
+        bench.start(delivery(&["x@m.example"], "x\r\n"));
+        bench.now += Duration::from_secs(10);
+        bench.hear(replies);
+        let since = if replies.is_empty() { bench.now - Duration::from_secs(10) } else { bench.now };
+        let deadline = bench.session.next_deadline().unwrap();
+        assert_eq!(deadline, since + Duration::from_secs(seconds));
+        bench.now = deadline - Duration::from_millis(1);
+        bench.handle(Event::TimedOut);
+        assert!(bench.actions.is_empty(), "too soon");
+        bench.now = deadline;
+        bench.handle(Event::TimedOut);
+        assert_eq!(bench.summary(), [summary]);
+    }
+}
+
+#[test]
+fn half_a_reply_does_not_buy_time() {
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.start(delivery(&["x@m.example"], "x\r\n"));
+    let deadline = bench.session.next_deadline();
+    bench.now += Duration::from_secs(200);
+    bench.hear("250-2.1");
+    assert_eq!(bench.session.next_deadline(), deadline);
+}
+
+#[test]
+fn content_is_handed_out_piece_by_piece() {
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.reports_writes = false;
+    let content = "0123456789abcdef\r\n".repeat(40_000);
+    bench.start(delivery(&["x@m.example"], &content));
+    bench.handle(Event::WriteDone);
+    bench.sent();
+    bench.hear("250 ok\r\n250 ok\r\n354 go\r\n");
+    let mut pieces = 0;
+    while bench.sent.len() < content.len() + 3 {
+        let before = bench.sent.len();
+        bench.now += Duration::from_secs(179);
+        bench.handle(Event::TimedOut);
+        bench.handle(Event::WriteDone);
+        assert!(bench.sent.len() > before);
+        pieces += 1;
+    }
+    assert!(pieces > 1);
+    assert_eq!(bench.sent(), content + ".\r\n");
+    bench.handle(Event::WriteDone);
+    bench.hear("250 ok\r\n");
+    assert_eq!(bench.summary(), ["250"]);
+}
+
+/// Reading and writing go on side by side: neither order of report and reply may lose mail, and
+/// the report of an earlier write is not that of the content.
+#[test]
+fn reports_of_writes_may_come_late() {
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.reports_writes = false;
+    bench.start(delivery(&["x@m.example"], "x\r\n"));
+    bench.hear("250 ok\r\n250 ok\r\n354 go\r\n");
+    bench.handle(Event::WriteDone); // of the group
+    assert!(bench.actions.is_empty());
+    bench.hear("250 early\r\n");
+    assert!(bench.actions.is_empty(), "the content is not known to be written");
+    bench.handle(Event::WriteDone);
+    assert_eq!(bench.summary(), ["250"]);
+
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.reports_writes = false;
+    bench.start(delivery(&["x@m.example"], "x\r\n"));
+    bench.hear("250 ok\r\n250 ok\r\n354 go\r\n250 early\r\n");
+    bench.handle(Event::Closed(Cut::Closed));
+    assert_eq!(bench.summary(), ["250"], "said before it left");
+}

@@ -1,0 +1,255 @@
+//! The order of the protocol as a client sees it, as one table. `transition.golden` shows all of it.
+
+use hikyaku_types::outcome::Phase;
+
+/// What the session waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Greeting,
+    Ehlo,
+    Helo,
+    Ready,
+    /// `pipelined`: the whole group was sent, so every reply of it has to be read (RFC 2920 3.1).
+    Mail {
+        pipelined: bool,
+    },
+    Rcpt {
+        pipelined: bool,
+    },
+    /// Replies to pipelined RCPT commands behind a refused MAIL; they decide nothing.
+    RcptMoot,
+    /// `some`: a recipient was accepted.
+    Data {
+        some: bool,
+    },
+    Content,
+    FinalDot,
+    /// The final dot of an empty message that a server asked for although no recipient was accepted.
+    MootDot,
+    Reset,
+    Quit,
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// 2yz.
+    Positive,
+    /// 3yz.
+    Intermediate,
+    /// 4yz other than 421.
+    Deferred,
+    /// 5yz.
+    Rejected,
+    /// 421: the server ends the session (RFC 5321 3.8).
+    Goodbye,
+    /// A reply to every RCPT is in.
+    RecipientsAnswered {
+        some: bool,
+    },
+    Start {
+        pipelined: bool,
+    },
+    /// The content with its final dot was written.
+    ContentSent,
+    Quit,
+    TimedOut,
+    Cut,
+    /// What came is not SMTP.
+    Nonsense,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    SendEhlo,
+    SendHelo,
+    /// MAIL, every RCPT and DATA in one write.
+    SendGroup,
+    SendMail,
+    /// The next RCPT, if there is one.
+    SendRcpt,
+    SendData,
+    SendContent,
+    SendDot,
+    SendReset,
+    SendQuit,
+    NoteOffer,
+    /// The reply belongs to the next recipient.
+    BookRecipient,
+    /// One more reply that decides nothing.
+    SkipRecipient,
+    /// Recipients without a result get the reply as a refusal.
+    RefuseOpen,
+    /// Recipients without a result are delivered.
+    AcceptOpen,
+    /// Recipients without a result had no reply.
+    LoseOpen,
+    Finish,
+    Ready,
+    Fail,
+    Close,
+}
+
+impl State {
+    /// The whole protocol. Exhaustive on purpose: adding a state or a signal does not compile
+    /// until every pair has an answer.
+    pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
+        use Effect::{
+            AcceptOpen, BookRecipient, Close, Fail, Finish, LoseOpen, NoteOffer, Ready, RefuseOpen,
+            SendContent, SendData, SendDot, SendEhlo, SendGroup, SendHelo, SendMail, SendQuit, SendRcpt,
+            SendReset, SkipRecipient,
+        };
+        use Signal as G;
+        use State as S;
+        match (self, signal) {
+            (S::Closed, _) => (S::Closed, &[]),
+
+            (S::Greeting, G::Positive) => (S::Ehlo, &[SendEhlo]),
+            (S::Ehlo, G::Positive) => (S::Ready, &[NoteOffer, Ready]),
+            // RFC 5321 3.2: a server that does not know EHLO is greeted by HELO.
+            (S::Ehlo, G::Rejected) => (S::Helo, &[SendHelo]),
+            (S::Helo, G::Positive) => (S::Ready, &[Ready]),
+            (S::Greeting | S::Helo | S::Reset, G::Rejected | G::Deferred) | (S::Ehlo, G::Deferred) => {
+                (S::Closed, &[Fail, SendQuit, Close])
+            }
+
+            (S::Ready, G::Start { pipelined: true }) => (S::Mail { pipelined: true }, &[SendGroup]),
+            (S::Ready, G::Start { pipelined: false }) => (S::Mail { pipelined: false }, &[SendMail]),
+            (S::Ready, G::Quit) => (S::Quit, &[SendQuit]),
+
+            (S::Mail { pipelined: false }, G::Positive) => (S::Rcpt { pipelined: false }, &[SendRcpt]),
+            (S::Mail { pipelined: true }, G::Positive) => (S::Rcpt { pipelined: true }, &[]),
+            (S::Mail { pipelined: false }, G::Rejected | G::Deferred) => {
+                (S::Reset, &[RefuseOpen, Finish, SendReset])
+            }
+            (S::Mail { pipelined: true }, G::Rejected | G::Deferred) => (S::RcptMoot, &[RefuseOpen]),
+
+            (S::Rcpt { pipelined: false }, G::Positive | G::Rejected | G::Deferred) => {
+                (self, &[BookRecipient, SendRcpt])
+            }
+            (S::Rcpt { pipelined: true }, G::Positive | G::Rejected | G::Deferred) => {
+                (self, &[BookRecipient])
+            }
+            (S::RcptMoot, G::Positive | G::Rejected | G::Deferred) => (self, &[SkipRecipient]),
+            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: true }) => {
+                (S::Data { some: true }, &[SendData])
+            }
+            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: false }) => {
+                (S::Reset, &[Finish, SendReset])
+            }
+            (S::Rcpt { pipelined: true }, G::RecipientsAnswered { some }) => (S::Data { some }, &[]),
+            (S::RcptMoot, G::RecipientsAnswered { .. }) => (S::Data { some: false }, &[]),
+
+            (S::Data { some: true }, G::Intermediate) => (S::Content, &[SendContent]),
+            (S::Data { some: true }, G::Rejected | G::Deferred) => {
+                (S::Reset, &[RefuseOpen, Finish, SendReset])
+            }
+            // RFC 2920 3.1: content must follow a 354, so an empty one ends what nobody gets.
+            (S::Data { some: false }, G::Intermediate) => (S::MootDot, &[SendDot]),
+            (S::Data { some: false }, G::Rejected | G::Deferred) => (S::Reset, &[Finish, SendReset]),
+
+            (S::Content, G::ContentSent) => (S::FinalDot, &[]),
+            // Refused before it had all: the rest cannot be sent and nothing else can.
+            (S::Content, G::Rejected | G::Deferred) => (S::Closed, &[RefuseOpen, Finish, Close]),
+            (S::FinalDot, G::Positive) => (S::Ready, &[AcceptOpen, Finish, Ready]),
+            (S::FinalDot, G::Rejected | G::Deferred) => (S::Ready, &[RefuseOpen, Finish, Ready]),
+            (S::MootDot, G::Positive | G::Rejected | G::Deferred) => (S::Ready, &[Finish, Ready]),
+            (S::Reset, G::Positive) => (S::Ready, &[Ready]),
+
+            (
+                S::Quit,
+                G::Positive
+                | G::Intermediate
+                | G::Deferred
+                | G::Rejected
+                | G::Goodbye
+                | G::TimedOut
+                | G::Cut
+                | G::Nonsense
+                | G::Quit,
+            ) => (S::Closed, &[Close]),
+
+            // The server ends it.
+            (
+                S::Mail { .. }
+                | S::Rcpt { .. }
+                | S::RcptMoot
+                | S::Data { .. }
+                | S::Content
+                | S::FinalDot
+                | S::MootDot,
+                G::Goodbye,
+            ) => (S::Closed, &[RefuseOpen, Finish, Close]),
+            (S::Ready, G::Rejected | G::Deferred)
+            | (S::Greeting | S::Ehlo | S::Helo | S::Ready | S::Reset, G::Goodbye) => {
+                (S::Closed, &[Fail, Close])
+            }
+
+            // We end it. A delivery that is under way has no reply.
+            (S::Greeting | S::Ehlo | S::Helo | S::Reset, G::Quit) => (S::Closed, &[Close]),
+
+            // Nobody says how it ends: silence, or an answer to something that was not asked.
+            (
+                S::Greeting | S::Ehlo | S::Helo | S::Ready | S::Reset,
+                G::TimedOut | G::Cut | G::Nonsense | G::Positive | G::Intermediate,
+            ) => (S::Closed, &[Fail, Close]),
+            (
+                S::Mail { .. }
+                | S::Rcpt { .. }
+                | S::RcptMoot
+                | S::Data { .. }
+                | S::Content
+                | S::FinalDot
+                | S::MootDot,
+                G::TimedOut | G::Cut | G::Nonsense | G::Positive | G::Intermediate | G::Quit,
+            ) => (S::Closed, &[LoseOpen, Finish, Close]),
+
+            // Asked for by our own side at the wrong time: without effect.
+            (
+                S::Greeting
+                | S::Ehlo
+                | S::Helo
+                | S::Ready
+                | S::Mail { .. }
+                | S::Rcpt { .. }
+                | S::RcptMoot
+                | S::Data { .. }
+                | S::Content
+                | S::FinalDot
+                | S::MootDot
+                | S::Reset
+                | S::Quit,
+                G::Start { .. } | G::ContentSent | G::RecipientsAnswered { .. },
+            ) => (self, &[]),
+        }
+    }
+
+    pub(crate) const fn phase(self) -> Phase {
+        match self {
+            Self::Greeting | Self::Ehlo | Self::Helo => Phase::Greeting,
+            // Between deliveries the next thing would be MAIL.
+            Self::Ready | Self::Reset | Self::Quit | Self::Closed | Self::Mail { .. } => Phase::Mail,
+            Self::Rcpt { .. } | Self::RcptMoot => Phase::Rcpt,
+            Self::Data { .. } | Self::Content | Self::FinalDot | Self::MootDot => Phase::Content,
+        }
+    }
+
+    pub(crate) const fn while_doing(self) -> &'static str {
+        match self {
+            Self::Greeting => "while waiting for the greeting",
+            Self::Ehlo => "while waiting for EHLO reply",
+            Self::Helo => "while waiting for HELO reply",
+            Self::Ready | Self::Closed => "while idle",
+            Self::Mail { .. } => "while waiting for MAIL reply",
+            Self::Rcpt { .. } | Self::RcptMoot => "while waiting for RCPT reply",
+            Self::Data { .. } => "while waiting for DATA reply",
+            Self::Content => "while sending content",
+            Self::FinalDot | Self::MootDot => "while waiting for the reply to the final dot",
+            Self::Reset => "while waiting for RSET reply",
+            Self::Quit => "while waiting for QUIT reply",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

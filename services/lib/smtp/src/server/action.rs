@@ -1,0 +1,67 @@
+//! What a session wants done. Actions are performed in order.
+
+use bytes::Bytes;
+use hikyaku_types::{
+    address::{ForwardPath, ReversePath},
+    reply::EnhancedCode,
+};
+
+use super::event::Transaction;
+
+#[derive(Debug)]
+pub enum Action {
+    /// Send these octets: one or more replies.
+    Write(Bytes),
+    /// Answer by the event that belongs to the question; the session waits for it.
+    Ask(Question),
+    /// Make it durable and answer by [`Event::Stored`](super::Event::Stored); the session waits.
+    Store(Box<Transaction>),
+    /// The session refused something by itself; for the log (SEED-201). Refusals that came in
+    /// with an answer are not repeated here. The path is that of the open transaction.
+    Refused { refusal: Refusal, reverse_path: Option<ReversePath> },
+    /// A transaction ended; for the metrics.
+    Ended(Outcome),
+    /// Close the connection. No action follows.
+    Close,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// May this client use this sender?
+    Sender { reverse_path: ReversePath },
+    /// May this client send from this sender to this recipient, and where does it go?
+    Recipient { reverse_path: ReversePath, forward_path: ForwardPath },
+}
+
+/// A 4yz or 5yz that the protocol itself decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: u16,
+    pub enhanced: EnhancedCode,
+    /// Name of the check, for example `smtp.size`.
+    pub check: &'static str,
+}
+
+/// How a transaction ended. It begins with an answer to `MAIL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// 250 was said for the content.
+    Accepted,
+    /// 5yz for the sender, every recipient or the content.
+    Rejected,
+    /// 4yz for the sender or the content.
+    Deferred,
+    /// The client gave up, or was cut off, before there was an answer to content.
+    Aborted,
+}
+
+impl Outcome {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Deferred => "deferred",
+            Self::Aborted => "aborted",
+        }
+    }
+}

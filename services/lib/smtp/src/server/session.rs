@@ -1,0 +1,275 @@
+//! Events to signals, signals through the table, effects to actions.
+//!
+//! Not here: reading (`reading.rs`) and the order of commands (`state.rs`).
+//!
+//! While the session waits for its driver it keeps what the client has already sent; the driver
+//! does not read more, so that is at most one read. Replies are gathered until the session needs
+//! the client again: a pipelined group is answered by one write (RFC 2920 3.2).
+
+use std::{collections::VecDeque, mem, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use hikyaku_types::{ids::QueueId, reply::Reply};
+
+use super::{
+    action::{Action, Question},
+    content::Content,
+    draft::{Client, Draft, Incoming},
+    event::{AcceptedRecipient, Event, Protocol, Stored, Transaction, Verdict},
+    limits::SessionConfig,
+    replies::{self, Context},
+    state::{Effect, Say, Signal, State},
+};
+use crate::wire::{data::DataDecoder, line::LineSplitter};
+
+mod reading; // octets of the client -> signals
+
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<SessionConfig>,
+    state: State,
+    actions: VecDeque<Action>,
+    /// Replies not handed out yet.
+    replies: String,
+    lines: LineSplitter,
+    /// An unfinished line, or what was pipelined behind a question.
+    held: Vec<u8>,
+    client: Option<Client>,
+    draft: Draft,
+    content: Option<Incoming>,
+    errors: u32,
+    is_draining: bool,
+    /// Start of the client's silence.
+    idle_since: Instant,
+    /// Start of the connection or of the transaction.
+    busy_since: Instant,
+}
+
+/// What an event brought along for the reply.
+#[derive(Debug, Default)]
+struct Given {
+    reply: Option<Reply>,
+    queue_id: Option<QueueId>,
+}
+
+impl Session {
+    pub fn new(config: Arc<SessionConfig>, now: Instant) -> Self {
+        Self {
+            config,
+            state: State::Connecting,
+            actions: VecDeque::new(),
+            replies: String::new(),
+            lines: LineSplitter::default(),
+            held: Vec::new(),
+            client: None,
+            draft: Draft::EMPTY,
+            content: None,
+            errors: 0,
+            is_draining: false,
+            idle_since: now,
+            busy_since: now,
+        }
+    }
+
+    pub fn handle(&mut self, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Connected(verdict) => self.connected(verdict, now),
+            Event::Input(input) => {
+                self.idle_since = now;
+                self.input(input);
+            }
+            Event::SenderAnswered(verdict) => self.sender_answered(verdict, now),
+            Event::RecipientAnswered(verdict) => self.recipient_answered(verdict, now),
+            Event::Stored(stored) => self.stored(stored, now),
+            Event::TimedOut => self.timed_out(now),
+            Event::Draining => {
+                self.is_draining = true;
+                self.signal(Signal::Drain);
+            }
+            Event::Closed => self.signal(Signal::PeerClosed),
+        }
+        self.resume();
+        self.flush();
+    }
+
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// False while a question is open or a message is being stored: reading on would only fill
+    /// memory.
+    pub fn wants_input(&self) -> bool {
+        !self.state.is_waiting() && self.state != State::Closed
+    }
+
+    /// When to send [`Event::TimedOut`]; none while the session waits for its driver.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let idle = self.idle_since + self.config.idle_timeout;
+        let busy = self.busy_since + self.config.transaction_timeout;
+        self.wants_input().then(|| idle.min(busy))
+    }
+
+    /// What the client called itself, once it did.
+    pub fn client_name(&self) -> Option<&str> {
+        self.client.as_ref().map(|client| client.name.as_str())
+    }
+
+    fn connected(&mut self, verdict: Verdict<()>, now: Instant) {
+        self.busy_since = now;
+        match verdict {
+            Verdict::Accept(()) => self.answered(Signal::Admitted, Given::default(), now),
+            Verdict::Refuse(reply) => {
+                let reply = refusal(reply);
+                // RFC 5321 3.1 knows 554 and 421; after another 4yz there is nothing to wait for.
+                let signal = if reply.code() >= 500 { Signal::Barred } else { Signal::Dismissed };
+                self.answered(signal, Given { reply: Some(reply), queue_id: None }, now);
+            }
+        }
+    }
+
+    fn sender_answered(&mut self, verdict: Verdict<()>, now: Instant) {
+        match verdict {
+            Verdict::Accept(()) => {
+                self.busy_since = now;
+                self.answered(Signal::SenderAccepted, Given::default(), now);
+            }
+            Verdict::Refuse(reply) => self.refused(reply, now),
+        }
+    }
+
+    fn recipient_answered(&mut self, verdict: Verdict<AcceptedRecipient>, now: Instant) {
+        self.draft.asked = None;
+        match verdict {
+            Verdict::Accept(recipient) => {
+                self.draft.recipients.push(recipient);
+                self.answered(Signal::RecipientAccepted, Given::default(), now);
+            }
+            Verdict::Refuse(reply) => self.refused(reply, now),
+        }
+    }
+
+    fn stored(&mut self, stored: Stored, now: Instant) {
+        self.busy_since = now;
+        match stored {
+            Stored::Durable(queue_id) => {
+                self.answered(Signal::Durable, Given { reply: None, queue_id: Some(queue_id) }, now);
+            }
+            Stored::Refused(reply) => self.refused(reply, now),
+            Stored::Failed => self.refused(replies::not_stored(), now),
+        }
+    }
+
+    fn refused(&mut self, reply: Reply, now: Instant) {
+        let reply = refusal(reply);
+        let signal = match reply.code() {
+            421 => Signal::Dismissed,
+            ..500 => Signal::Deferred,
+            _ => Signal::Rejected,
+        };
+        self.answered(signal, Given { reply: Some(reply), queue_id: None }, now);
+    }
+
+    /// The time that we took is not the client's silence.
+    fn answered(&mut self, signal: Signal, given: Given, now: Instant) {
+        self.idle_since = now;
+        self.apply(signal, &given);
+    }
+
+    fn timed_out(&mut self, now: Instant) {
+        if now >= self.busy_since + self.config.transaction_timeout {
+            self.signal(Signal::TransactionTooLong);
+        } else if now >= self.idle_since + self.config.idle_timeout {
+            self.signal(Signal::IdleTooLong);
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.apply(signal, &Given::default());
+    }
+
+    fn apply(&mut self, signal: Signal, given: &Given) {
+        let (next, effects) = self.state.on(signal);
+        let ended = self.state.ended(signal, next);
+        self.state = next;
+        self.actions.extend(ended.map(Action::Ended));
+        for effect in effects {
+            self.perform(*effect, given);
+        }
+        if ended.is_some() {
+            self.draft = Draft::EMPTY;
+        }
+        if next != State::Content {
+            self.content = None;
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, given: &Given) {
+        match effect {
+            Effect::Reply(say) => self.say(say, given),
+            Effect::AskSender => {
+                let reverse_path = self.draft.reverse_path.clone();
+                self.actions.push_back(Action::Ask(Question::Sender { reverse_path }));
+            }
+            Effect::AskRecipient => {
+                let Some(forward_path) = self.draft.asked.clone() else { return };
+                let reverse_path = self.draft.reverse_path.clone();
+                self.actions.push_back(Action::Ask(Question::Recipient { reverse_path, forward_path }));
+            }
+            Effect::OpenContent => {
+                let decoder = DataDecoder::new(self.config.size_limit());
+                let content = Content::with_room_for(self.draft.declared_size);
+                self.content = Some(Incoming { decoder, content });
+            }
+            Effect::Store => self.store(),
+            Effect::Close => {
+                self.flush();
+                self.actions.push_back(Action::Close);
+            }
+        }
+    }
+
+    fn say(&mut self, say: Say, given: &Given) {
+        if let Some(refusal) = say.refusal() {
+            self.report(refusal);
+        }
+        let context = Context {
+            config: &self.config,
+            has_extensions: self.client.as_ref().is_some_and(|client| client.protocol == Protocol::Esmtp),
+            given: given.reply.as_ref(),
+            queue_id: given.queue_id,
+        };
+        replies::render(say, &context, &mut self.replies);
+        if say.is_protocol_error() {
+            self.count_error();
+        }
+    }
+
+    fn store(&mut self) {
+        let (Some(incoming), Some(client)) = (self.content.take(), &self.client) else { return };
+        let draft = mem::replace(&mut self.draft, Draft::EMPTY);
+        self.actions.push_back(Action::Store(Box::new(Transaction {
+            client_name: client.name.clone(),
+            protocol: client.protocol,
+            reverse_path: draft.reverse_path,
+            transfer: draft.transfer,
+            recipients: draft.recipients,
+            content: incoming.content,
+        })));
+    }
+
+    /// Hands the gathered replies out, unless more of them will follow without the client.
+    fn flush(&mut self) {
+        if !self.replies.is_empty() && !self.state.is_waiting() {
+            let replies = mem::take(&mut self.replies);
+            self.actions.push_back(Action::Write(Bytes::from(replies)));
+        }
+    }
+}
+
+/// A refusal that says 250 would be a promise that nobody made.
+fn refusal(reply: Reply) -> Reply {
+    if reply.code() >= 400 { reply } else { replies::not_stored() }
+}
+
+#[cfg(test)]
+mod tests;

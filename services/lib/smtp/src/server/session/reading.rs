@@ -1,0 +1,170 @@
+//! Octets of the client to signals: command lines, then content.
+
+use std::mem;
+
+use hikyaku_types::{
+    address::{ForwardPath, ReversePath},
+    envelope::Transfer,
+    reply::Reply,
+};
+
+use super::{Given, Session};
+use crate::{
+    server::{
+        action::{Action, Refusal},
+        draft::{Client, Draft, Incoming},
+        event::Protocol,
+        replies,
+        state::{Signal, State},
+    },
+    wire::{
+        command::Command,
+        data::Progress,
+        line::{LineError, Scan},
+    },
+};
+
+impl Session {
+    pub(super) fn input(&mut self, input: &[u8]) {
+        if !self.held.is_empty() || !self.wants_input() {
+            self.held.extend_from_slice(input);
+            return;
+        }
+        let consumed = self.consume(input);
+        self.held.extend_from_slice(&input[consumed..]);
+    }
+
+    /// Goes on with what was held back.
+    pub(super) fn resume(&mut self) {
+        if self.is_draining && self.wants_input() && self.state != State::Content {
+            self.signal(Signal::Drain);
+        }
+        if self.held.is_empty() || !self.wants_input() {
+            return;
+        }
+        let mut held = mem::take(&mut self.held);
+        let consumed = self.consume(&held);
+        held.drain(..consumed);
+        self.held = held;
+    }
+
+    /// Consumes as much as can be acted upon; stops where the session has to wait.
+    fn consume(&mut self, input: &[u8]) -> usize {
+        let mut done = 0;
+        while self.wants_input() && done < input.len() {
+            if self.is_draining && self.state != State::Content {
+                self.signal(Signal::Drain);
+                break;
+            }
+            let rest = &input[done..];
+            let consumed = match &mut self.content {
+                Some(_) => self.content(rest),
+                None => self.line(rest),
+            };
+            if consumed == 0 {
+                break;
+            }
+            done += consumed;
+        }
+        done
+    }
+
+    fn line(&mut self, input: &[u8]) -> usize {
+        let (consumed, scan) = self.lines.next(input);
+        match scan {
+            Scan::NeedMore => {}
+            Scan::Line(line) => self.command(line),
+            Scan::Bad(LineError::BareCr | LineError::BareLf) => self.signal(Signal::BrokenLine),
+            Scan::Bad(LineError::TooLong) => self.bad_command(replies::long_line()),
+        }
+        consumed
+    }
+
+    fn bad_command(&mut self, (reply, refusal): (Reply, Refusal)) {
+        self.report(refusal);
+        self.apply(Signal::BadCommand, &Given { reply: Some(reply), queue_id: None });
+        self.count_error();
+    }
+
+    pub(super) fn report(&mut self, refusal: Refusal) {
+        let has_sender = self.state.is_in_transaction() || self.content.is_some();
+        let reverse_path = has_sender.then(|| self.draft.reverse_path.clone());
+        self.actions.push_back(Action::Refused { refusal, reverse_path });
+    }
+
+    pub(super) fn count_error(&mut self) {
+        self.errors += 1;
+        if self.errors >= self.config.max_errors {
+            self.signal(Signal::TooManyErrors);
+        }
+    }
+
+    fn command(&mut self, line: &[u8]) {
+        let command = match Command::parse(line, self.draft.transfer.smtputf8) {
+            Ok(command) => command,
+            Err(error) => return self.bad_command(replies::bad_command(error)),
+        };
+        let signal = match command {
+            Command::Ehlo { name } => self.hello(name, Protocol::Esmtp),
+            Command::Helo { name } => self.hello(name, Protocol::Smtp),
+            Command::Mail { reverse_path, size, transfer } => self.mail(reverse_path, size, transfer),
+            Command::Rcpt { forward_path } => self.rcpt(forward_path),
+            Command::Data => Signal::Data,
+            Command::Rset => Signal::Rset,
+            Command::Noop => Signal::Noop,
+            Command::Vrfy => Signal::Vrfy,
+            Command::Expn => Signal::Expn,
+            Command::Help => Signal::Help,
+            Command::Auth => Signal::Auth,
+            Command::Quit => Signal::Quit,
+        };
+        self.signal(signal);
+    }
+
+    fn hello(&mut self, name: String, protocol: Protocol) -> Signal {
+        self.client = Some(Client { name, protocol });
+        Signal::Hello
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>, transfer: Transfer) -> Signal {
+        // RFC 1870 6.1: refused by its declared size, before anything is sent.
+        if size.is_some_and(|size| size > self.config.size_limit()) {
+            return Signal::MailTooBig;
+        }
+        if self.state == State::Ready {
+            self.draft = Draft { reverse_path, declared_size: size, transfer, ..Draft::EMPTY };
+        }
+        Signal::Mail
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath) -> Signal {
+        if self.draft.recipients.len() >= self.config.max_recipients {
+            return Signal::RcptTooMany;
+        }
+        self.draft.asked = Some(forward_path);
+        Signal::Rcpt
+    }
+
+    fn content(&mut self, input: &[u8]) -> usize {
+        let Some(incoming) = &mut self.content else { return 0 };
+        let Incoming { decoder, content } = incoming;
+        match decoder.feed(input, content.buffer()) {
+            Ok(Progress::NeedMore) => {
+                if decoder.is_over_limit() {
+                    // It will be refused: nothing of it is kept.
+                    *content.buffer() = Vec::new();
+                }
+                input.len()
+            }
+            Ok(Progress::Done { consumed }) => {
+                let is_over = decoder.is_over_limit();
+                self.signal(if is_over { Signal::ContentTooBig } else { Signal::ContentEnded });
+                consumed
+            }
+            Err(_) => {
+                self.signal(Signal::ContentBroken);
+                input.len()
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The order of the protocol, as one table (RFC 5321 4.1.4). `transition.golden` shows all of it.
+
+use super::action::Outcome;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Before the greeting: may this client talk to us?
+    Connecting,
+    /// The greeting was a 5yz: the client may only quit (RFC 5321 3.1).
+    TurnedAway,
+    Greeted,
+    /// After EHLO or HELO, between transactions.
+    Ready,
+    DecidingSender,
+    /// A sender; no recipient was tried.
+    Mail,
+    /// A sender; recipients were tried and every one was refused.
+    AllRefused,
+    /// `some`: a recipient was accepted earlier in this transaction.
+    DecidingRecipient {
+        some: bool,
+    },
+    /// A sender and at least one recipient.
+    Rcpt,
+    Content,
+    Storing,
+    Closed,
+}
+
+/// What the table is asked about: an event or a command without its particulars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Admitted,
+    /// Refused before the greeting, by a 5yz.
+    Barred,
+    /// Refused by a 421, which always ends the session (RFC 5321 3.8).
+    Dismissed,
+    Hello,
+    Mail,
+    /// `SIZE=` is over the limit.
+    MailTooBig,
+    Rcpt,
+    /// One more recipient than a transaction may have.
+    RcptTooMany,
+    Data,
+    Rset,
+    Noop,
+    Vrfy,
+    Expn,
+    Help,
+    Auth,
+    Quit,
+    /// A line that is no command; the reply came with it.
+    BadCommand,
+    /// A bare CR or LF in a command line.
+    BrokenLine,
+    SenderAccepted,
+    RecipientAccepted,
+    /// The message is on durable storage.
+    Durable,
+    /// The sender, the recipient or the message was refused: 5yz, 4yz.
+    Rejected,
+    Deferred,
+    ContentEnded,
+    ContentTooBig,
+    /// A bare CR or LF in the content.
+    ContentBroken,
+    IdleTooLong,
+    TransactionTooLong,
+    TooManyErrors,
+    Drain,
+    PeerClosed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reply(Say),
+    AskSender,
+    AskRecipient,
+    OpenContent,
+    Store,
+    Close,
+}
+
+/// Replies by name; the words are in `replies.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// The reply that came with the event.
+    Given,
+    Banner,
+    Hello,
+    SenderOk,
+    RecipientOk,
+    StartContent,
+    /// 250 with the queue id: the promise.
+    Stored,
+    ResetOk,
+    NoopOk,
+    VrfyUnsure,
+    ExpnOff,
+    HelpText,
+    AuthOff,
+    Bye,
+    BadSequence,
+    NoValidRecipients,
+    TooBig,
+    TooManyRecipients,
+    BareNewlineInCommand,
+    BareNewlineInContent,
+    IdleTooLong,
+    TransactionTooLong,
+    TooManyErrors,
+    Draining,
+    Fault,
+}
+
+impl State {
+    /// The whole protocol. Exhaustive on purpose: adding a state or a signal does not compile
+    /// until every pair has an answer.
+    pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
+        use Effect::{AskRecipient, AskSender, Close, OpenContent, Reply, Store};
+        use Signal as G;
+        use State as S;
+        match (self, signal) {
+            (S::Closed, _) => (S::Closed, &[]),
+
+            // The fate of a message being stored is waited for, whatever happens meanwhile: the
+            // client's repeat would otherwise be a second copy.
+            (S::Storing, G::Durable) => (S::Ready, &[Reply(Say::Stored)]),
+            (S::Storing, G::Rejected | G::Deferred) => (S::Ready, &[Reply(Say::Given)]),
+            (S::Storing, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
+            (
+                S::Storing | S::DecidingSender | S::DecidingRecipient { .. },
+                G::IdleTooLong | G::TransactionTooLong | G::Drain | G::PeerClosed,
+            ) => (self, &[]),
+            // So is the end of content that is coming in.
+            (S::Content, G::Drain) => (S::Content, &[]),
+
+            (_, G::PeerClosed) => (S::Closed, &[Close]),
+            (_, G::IdleTooLong) => (S::Closed, &[Reply(Say::IdleTooLong), Close]),
+            (_, G::TransactionTooLong) => (S::Closed, &[Reply(Say::TransactionTooLong), Close]),
+            (_, G::Drain) => (S::Closed, &[Reply(Say::Draining), Close]),
+            (_, G::TooManyErrors) => (S::Closed, &[Reply(Say::TooManyErrors), Close]),
+
+            (S::Connecting, G::Admitted) => (S::Greeted, &[Reply(Say::Banner)]),
+            (S::Connecting, G::Barred) => (S::TurnedAway, &[Reply(Say::Given)]),
+            (S::Connecting, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
+
+            (S::DecidingSender, G::SenderAccepted) => (S::Mail, &[Reply(Say::SenderOk)]),
+            (S::DecidingSender, G::Rejected | G::Deferred) => (S::Ready, &[Reply(Say::Given)]),
+            (S::DecidingSender | S::DecidingRecipient { .. }, G::Dismissed) => {
+                (S::Closed, &[Reply(Say::Given), Close])
+            }
+            (S::DecidingRecipient { .. }, G::RecipientAccepted) => (S::Rcpt, &[Reply(Say::RecipientOk)]),
+            (S::DecidingRecipient { some: true }, G::Rejected | G::Deferred) => {
+                (S::Rcpt, &[Reply(Say::Given)])
+            }
+            (S::DecidingRecipient { some: false }, G::Rejected | G::Deferred) => {
+                (S::AllRefused, &[Reply(Say::Given)])
+            }
+
+            (S::Content, G::ContentEnded) => (S::Storing, &[Store]),
+            // The end of the content was found, so the connection stays usable (SEED-138).
+            (S::Content, G::ContentTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
+            // Nothing behind a bare line end can be trusted to be a command.
+            (S::Content, G::ContentBroken) => (S::Closed, &[Reply(Say::BareNewlineInContent), Close]),
+
+            // Commands come in at rest only: while a question is open, the session holds them back.
+            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Quit) => {
+                (S::Closed, &[Reply(Say::Bye), Close])
+            }
+            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::BrokenLine) => {
+                (S::Closed, &[Reply(Say::BareNewlineInCommand), Close])
+            }
+            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::BadCommand) => {
+                (self, &[Reply(Say::Given)])
+            }
+            // RFC 5321 4.1.4: EHLO in a transaction is a RSET too.
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Hello) => {
+                (S::Ready, &[Reply(Say::Hello)])
+            }
+            (S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Rset) => (S::Ready, &[Reply(Say::ResetOk)]),
+            (S::Greeted, G::Rset) => (S::Greeted, &[Reply(Say::ResetOk)]),
+            // RFC 5321 4.1.4: these may be used at any time.
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Noop) => {
+                (self, &[Reply(Say::NoopOk)])
+            }
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Vrfy) => {
+                (self, &[Reply(Say::VrfyUnsure)])
+            }
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Expn) => {
+                (self, &[Reply(Say::ExpnOff)])
+            }
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Help) => {
+                (self, &[Reply(Say::HelpText)])
+            }
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Auth) => {
+                (self, &[Reply(Say::AuthOff)])
+            }
+
+            (S::Ready, G::Mail) => (S::DecidingSender, &[AskSender]),
+            (S::Ready, G::MailTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
+            (S::Mail | S::AllRefused, G::Rcpt) => (S::DecidingRecipient { some: false }, &[AskRecipient]),
+            (S::Rcpt, G::Rcpt) => (S::DecidingRecipient { some: true }, &[AskRecipient]),
+            (S::Rcpt, G::RcptTooMany) => (S::Rcpt, &[Reply(Say::TooManyRecipients)]),
+            (S::Rcpt, G::Data) => (S::Content, &[OpenContent, Reply(Say::StartContent)]),
+            // RFC 5321 4.1.1.4 as corrected by RFC 2920 3.1: DATA without a valid recipient.
+            (S::AllRefused, G::Data) => (S::AllRefused, &[Reply(Say::NoValidRecipients)]),
+            (
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt,
+                G::Hello
+                | G::Mail
+                | G::MailTooBig
+                | G::Rcpt
+                | G::RcptTooMany
+                | G::Data
+                | G::Rset
+                | G::Noop
+                | G::Vrfy
+                | G::Expn
+                | G::Help
+                | G::Auth,
+            ) => (self, &[Reply(Say::BadSequence)]),
+
+            // The driver answered what was not asked, or fed a command that was to be held back.
+            (
+                S::Connecting
+                | S::TurnedAway
+                | S::Greeted
+                | S::Ready
+                | S::DecidingSender
+                | S::Mail
+                | S::AllRefused
+                | S::DecidingRecipient { .. }
+                | S::Rcpt
+                | S::Content
+                | S::Storing,
+                G::Admitted
+                | G::Barred
+                | G::Dismissed
+                | G::Hello
+                | G::Mail
+                | G::MailTooBig
+                | G::Rcpt
+                | G::RcptTooMany
+                | G::Data
+                | G::Rset
+                | G::Noop
+                | G::Vrfy
+                | G::Expn
+                | G::Help
+                | G::Auth
+                | G::Quit
+                | G::BadCommand
+                | G::BrokenLine
+                | G::SenderAccepted
+                | G::RecipientAccepted
+                | G::Durable
+                | G::Rejected
+                | G::Deferred
+                | G::ContentEnded
+                | G::ContentTooBig
+                | G::ContentBroken,
+            ) => (S::Closed, &[Reply(Say::Fault), Close]),
+        }
+    }
+
+    /// True while the session waits for its driver, not for its client.
+    pub(crate) const fn is_waiting(self) -> bool {
+        match self {
+            Self::Connecting | Self::DecidingSender | Self::DecidingRecipient { .. } | Self::Storing => true,
+            Self::TurnedAway
+            | Self::Greeted
+            | Self::Ready
+            | Self::Mail
+            | Self::AllRefused
+            | Self::Rcpt
+            | Self::Content
+            | Self::Closed => false,
+        }
+    }
+
+    /// True from the question about the sender to the fate of the content.
+    pub(crate) const fn is_in_transaction(self) -> bool {
+        match self {
+            Self::DecidingSender
+            | Self::Mail
+            | Self::AllRefused
+            | Self::DecidingRecipient { .. }
+            | Self::Rcpt
+            | Self::Content
+            | Self::Storing => true,
+            Self::Connecting | Self::TurnedAway | Self::Greeted | Self::Ready | Self::Closed => false,
+        }
+    }
+
+    /// How a transaction ended, when going from `self` to `next` ends one.
+    pub(crate) fn ended(self, signal: Signal, next: Self) -> Option<Outcome> {
+        use Signal as G;
+        if !self.is_in_transaction() || next.is_in_transaction() {
+            return None;
+        }
+        Some(match signal {
+            G::Durable if self == Self::Storing => Outcome::Accepted,
+            G::Rejected | G::ContentTooBig | G::ContentBroken => Outcome::Rejected,
+            G::Deferred | G::Dismissed => Outcome::Deferred,
+            G::Durable
+            | G::Admitted
+            | G::Barred
+            | G::Hello
+            | G::Mail
+            | G::MailTooBig
+            | G::Rcpt
+            | G::RcptTooMany
+            | G::Data
+            | G::Rset
+            | G::Noop
+            | G::Vrfy
+            | G::Expn
+            | G::Help
+            | G::Auth
+            | G::Quit
+            | G::BadCommand
+            | G::BrokenLine
+            | G::SenderAccepted
+            | G::RecipientAccepted
+            | G::ContentEnded
+            | G::IdleTooLong
+            | G::TransactionTooLong
+            | G::TooManyErrors
+            | G::Drain
+            | G::PeerClosed => match self == Self::AllRefused {
+                true => Outcome::Rejected,
+                false => Outcome::Aborted,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

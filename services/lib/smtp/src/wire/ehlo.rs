@@ -1,0 +1,107 @@
+//! The service extensions: what we offer, and what a server that we send to offers.
+
+use hikyaku_types::reply::Reply;
+
+/// Our reply to `EHLO` (RFC 5321 4.1.1.1). Exactly what is implemented is listed; an enhanced
+/// status has no place here (RFC 2034 4).
+pub fn offer(hostname: &str, max_size: u64) -> Reply {
+    // RFC 1870 3: a size of 0 means that no limit is fixed.
+    let text = format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES");
+    Reply::new(250, None, &text)
+}
+
+/// What a server offers. After `HELO` nothing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 1870.
+    pub size: Size,
+    /// RFC 6152.
+    pub eight_bit_mime: bool,
+    /// RFC 6531.
+    pub smtputf8: bool,
+    /// RFC 2034.
+    pub enhanced_status_codes: bool,
+    /// RFC 3207.
+    pub starttls: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Size {
+    #[default]
+    NotOffered,
+    /// `SIZE`, `SIZE 0` or a number that cannot be read.
+    Unlimited,
+    AtMost(u64),
+}
+
+impl Capabilities {
+    /// `text` holds the lines of the reply without codes. Unknown keywords are no business of
+    /// ours (RFC 5321 2.2.2).
+    pub fn parse(text: &str) -> Self {
+        let mut found = Self::default();
+        // The first line is the greeting.
+        for line in text.lines().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "SIZE" => found.size = Size::parse(words.next()),
+                "8BITMIME" => found.eight_bit_mime = true,
+                "SMTPUTF8" => found.smtputf8 = true,
+                "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
+                "STARTTLS" => found.starttls = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Size {
+    fn parse(limit: Option<&str>) -> Self {
+        match limit.and_then(|digits| digits.parse().ok()) {
+            None | Some(0) => Self::Unlimited,
+            Some(limit) => Self::AtMost(limit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_offer_is_understood() {
+        let offered = offer("gw.example", 52_428_800);
+        assert_eq!(
+            offered.to_string(),
+            "250-gw.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
+             250 ENHANCEDSTATUSCODES\r\n"
+        );
+        let expected = Capabilities {
+            pipelining: true,
+            size: Size::AtMost(52_428_800),
+            eight_bit_mime: true,
+            smtputf8: true,
+            enhanced_status_codes: true,
+            starttls: false,
+        };
+        assert_eq!(Capabilities::parse(&offered.text()), expected);
+    }
+
+    #[test]
+    fn odd_offers() {
+        for (text, size) in [
+            ("mx\nSIZE", Size::Unlimited),
+            ("mx\nsize 0", Size::Unlimited),
+            ("mx\nSize 1000 extra", Size::AtMost(1000)),
+            ("mx\nSIZE x", Size::Unlimited),
+            ("mx\nSIZES 5", Size::NotOffered),
+            ("SIZE 5", Size::NotOffered), // the greeting line is not a keyword
+        ] {
+            assert_eq!(Capabilities::parse(text).size, size, "{text:?}");
+        }
+    }
+}

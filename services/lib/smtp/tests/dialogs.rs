@@ -1,0 +1,185 @@
+//! Plays every transcript of `tests/dialogs` against the session, in memory.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+use std::{
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use hikyaku_smtp::server::{
+    AcceptedRecipient, Action, Event, Question, Session, SessionConfig, Stored, Verdict,
+};
+use hikyaku_types::{
+    address::{ForwardPath, Mailbox},
+    ids::QueueId,
+    reply::{EnhancedCode, Reply},
+};
+
+#[path = "support/dialog.rs"]
+mod dialog;
+
+use dialog::{Dialog, Setting, Wire};
+
+/// A session behind a table policy: own mailboxes are accepted, others only from relay clients.
+struct InMemory {
+    session: Session,
+    now: Instant,
+    setting: Setting,
+    said: Vec<u8>,
+    stored: Vec<Vec<u8>>,
+}
+
+impl InMemory {
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to start from")]
+    fn new(setting: &Setting) -> Self {
+        let shipped = SessionConfig::default();
+        let config = SessionConfig {
+            hostname: "gw.example".to_owned(),
+            max_message_size: setting.max_size.unwrap_or(shipped.max_message_size),
+            max_recipients: setting.max_recipients.unwrap_or(shipped.max_recipients),
+            max_errors: setting.max_errors.unwrap_or(shipped.max_errors),
+            ..shipped
+        };
+        let now = Instant::now();
+        let session = Session::new(Arc::new(config), now);
+        let mut wire = Self { session, now, setting: setting.clone(), said: Vec::new(), stored: Vec::new() };
+        wire.session.handle(Event::Connected(Verdict::Accept(())), now);
+        wire.drive();
+        wire
+    }
+
+    fn drive(&mut self) {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Write(octets) => self.said.extend_from_slice(&octets),
+                Action::Ask(question) => {
+                    let event = self.answer(question);
+                    self.session.handle(event, self.now);
+                }
+                Action::Store(transaction) => {
+                    self.stored.push(transaction.content.as_slice().to_vec());
+                    let stored = Stored::Durable(QueueId::new(1, self.stored.len() as u128));
+                    self.session.handle(Event::Stored(stored), self.now);
+                }
+                Action::Refused { .. } | Action::Ended(_) | Action::Close => {}
+            }
+        }
+    }
+
+    fn answer(&self, question: Question) -> Event<'static> {
+        let refuse = |detail, text: &str| Reply::new(550, Some(detail), text);
+        match question {
+            Question::Sender { reverse_path } => {
+                let is_refused = self.setting.refused_senders.contains(&reverse_path.to_string());
+                Event::SenderAnswered(match is_refused {
+                    true => Verdict::Refuse(refuse(EnhancedCode(5, 7, 1), "sender refused")),
+                    false => Verdict::Accept(()),
+                })
+            }
+            Question::Recipient { forward_path, .. } => {
+                let mailbox = match &forward_path {
+                    ForwardPath::Postmaster => "postmaster@gw.example".parse(),
+                    ForwardPath::Mailbox(mailbox) => Ok(mailbox.clone()),
+                };
+                let deliver_to = mailbox.unwrap();
+                let is_postmaster = deliver_to.local_part().eq_ignore_ascii_case("postmaster");
+                let known = self.setting.knows(&deliver_to.to_string()).map(|known| known || is_postmaster);
+                let may_relay = self.setting.client_may_relay() || forward_path == ForwardPath::Postmaster;
+                Event::RecipientAnswered(match known {
+                    None if !may_relay => Verdict::Refuse(refuse(EnhancedCode(5, 7, 1), "relaying denied")),
+                    None | Some(true) => accept(forward_path, deliver_to),
+                    Some(false) => Verdict::Refuse(refuse(EnhancedCode(5, 1, 1), "no such mailbox")),
+                })
+            }
+        }
+    }
+}
+
+fn accept(forward_path: ForwardPath, deliver_to: Mailbox) -> Verdict<AcceptedRecipient> {
+    let destination = "[192.0.2.25]:25".parse().unwrap();
+    Verdict::Accept(AcceptedRecipient { forward_path, deliver_to, destination })
+}
+
+impl Wire for InMemory {
+    fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.session.handle(Event::Input(octets), self.now);
+        self.drive();
+        Ok(())
+    }
+
+    /// In memory the session is either closed or waiting for the client: it has said it all.
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        if self.said.is_empty() && self.session.wants_input() {
+            return Err(io::Error::other("the server waits for the client"));
+        }
+        Ok(std::mem::take(&mut self.said))
+    }
+}
+
+fn transcripts(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(transcripts(&path));
+        } else if path.extension().is_some_and(|extension| extension == "smtp") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_transcript_comes_out_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/dialogs");
+    let transcripts = transcripts(&folder);
+    assert!(transcripts.len() >= 15, "only {} transcripts", transcripts.len());
+    let mut problems = Vec::new();
+    for path in transcripts {
+        let name = path.strip_prefix(&folder).unwrap().display().to_string();
+        let outcome = Dialog::parse(&fs::read_to_string(&path).unwrap()).and_then(|dialog| {
+            let mut wire = InMemory::new(&dialog.setting);
+            dialog.run(&mut wire)?;
+            let stored: Vec<_> = wire.stored.iter().map(|content| String::from_utf8_lossy(content)).collect();
+            if wire.stored == dialog.messages { Ok(()) } else { Err(format!("stored {stored:?}")) }
+        });
+        problems.extend(outcome.err().map(|problem| format!("{name}: {problem}")));
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn a_transcript_that_is_not_followed_fails() {
+    for (text, problem) in [
+        ("S: 221\n", "line 1: expected \"221\""),
+        ("S: 220\nC: NOOP\nS: 250 2.1.0\n", "line 3: expected \"250 2.1.0\""),
+        ("S: 220\nC: QUIT\nS: 221 2.0.0\nS: 250\n", "line 4: the server says nothing more"),
+        ("S: 220\nclosed\n", "line 2: the server waits"),
+        ("S: 220\nS+ 220 x\n", "line 2: no line"),
+        ("S: 220\nC: NOOP\nC: NOOP\nS: 250 2.0.0\n", "the server said more"),
+    ] {
+        let dialog = Dialog::parse(text).unwrap();
+        let outcome = dialog.run(&mut InMemory::new(&dialog.setting));
+        assert!(outcome.is_err_and(|outcome| outcome.starts_with(problem)), "{text:?}");
+    }
+    for text in ["nonsense\n", "max-size: many\n", "C: \\q\n", "C: \\{x}\n", "relay: 10.0.0.0\n"] {
+        assert!(Dialog::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_setting_is_read() {
+    let text = "own: example.org\nknown: u@example.org\nclient: 192.0.2.9\nrelay: 192.0.2.8/29\n";
+    let mut setting = Dialog::parse(text).unwrap().setting;
+    assert!(setting.client_may_relay());
+    setting.client = Some(IpAddr::from([192, 0, 2, 16]));
+    assert!(!setting.client_may_relay());
+    assert_eq!(setting.knows("u@example.org"), Some(true));
+    assert_eq!(setting.knows("v@example.org"), Some(false));
+    assert_eq!(setting.knows("u@example.com"), None);
+}

@@ -1,0 +1,6 @@
+//! The services of `proto/hikyaku/policy` and `proto/hikyaku/directory`: generated types
+//! to ours and back. Nothing is decided here.
+
+pub(crate) mod policy; // questions of sessions and workers
+pub(crate) mod directory; // documents
+mod status; // the only error -> tonic::Status

@@ -1,0 +1,47 @@
+//! The only place where an error becomes a [`tonic::Status`].
+
+use hikyaku_runtime::error_chain::chain;
+use hikyaku_types::address::AddressError;
+use tonic::Status;
+use tracing::warn;
+
+use crate::{
+    document::UnknownDocument,
+    store::{StoreError, commit::CommitError},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("the directory is not loaded yet")]
+    NotLoaded,
+    #[error("client {0:?} is not an IP address")]
+    Client(String),
+    #[error("{field} {text:?} cannot be read: {reason}")]
+    Address { field: &'static str, text: String, reason: AddressError },
+    #[error(transparent)]
+    Document(#[from] UnknownDocument),
+    #[error("{0} is named twice")]
+    Twice(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        let text = chain(&error);
+        match error {
+            CallError::NotLoaded => Self::unavailable(text),
+            CallError::Client(_)
+            | CallError::Address { .. }
+            | CallError::Document(_)
+            | CallError::Twice(_) => Self::invalid_argument(text),
+            CallError::Commit(CommitError::Stale { .. } | CommitError::Raced) => Self::aborted(text),
+            CallError::Store(_) | CallError::Commit(CommitError::Store(_)) => {
+                warn!(error = text, "directory call failed");
+                Self::unavailable(text)
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Names of the metrics of this service.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Gauge: version of the directory that is in force in this process.
+pub const DIRECTORY_VERSION: &str = "mail.policy.directory.version";
+/// Histogram, seconds: reading, checking and swapping a version.
+pub const DIRECTORY_LOAD_DURATION: &str = "mail.policy.directory.load.duration";
+/// Counter: versions in the store that have errors and were not brought into force.
+pub const DIRECTORY_REJECTED: &str = "mail.policy.directory.rejected";
+
+pub fn describe() {
+    describe_gauge!(DIRECTORY_VERSION, "Version of the directory that is in force in this process");
+    describe_histogram!(DIRECTORY_LOAD_DURATION, Unit::Seconds, "Time to read, check and swap a version");
+    describe_counter!(
+        DIRECTORY_REJECTED,
+        "Versions in the store that have errors and were not brought into force"
+    );
+}
+
+pub(crate) fn version_loaded(version: u64, elapsed: Duration) {
+    // A version is a count of commits; it does not reach the 2^53 at which a float loses ones.
+    gauge!(DIRECTORY_VERSION).set(version as f64);
+    histogram!(DIRECTORY_LOAD_DURATION).record(elapsed);
+}
+
+pub(crate) fn version_rejected() {
+    counter!(DIRECTORY_REJECTED).increment(1);
+}

@@ -1,0 +1,81 @@
+//! What is wrong with a document, in the words of the operator:
+//! `document:line: severity CODE: reason` (spec.md 4.0).
+
+use std::fmt;
+
+use crate::document::DocumentName;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Note,
+    Warning,
+    /// Refuses the commit.
+    Error,
+}
+
+impl Severity {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub document: DocumentName,
+    /// From 1.
+    pub line: u32,
+    pub severity: Severity,
+    /// Stable, for example E-GW-PORT.
+    pub code: &'static str,
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { document, line, severity, code, reason } = self;
+        write!(f, "{document}:{line}: {} {code}: {reason}", severity.name())
+    }
+}
+
+pub fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+/// Collects the problems of one document.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    document: DocumentName,
+    problems: Vec<Problem>,
+}
+
+impl Findings {
+    pub(crate) fn new(document: DocumentName) -> Self {
+        Self { document, problems: Vec::new() }
+    }
+
+    pub(crate) fn error(&mut self, line: u32, code: &'static str, reason: impl Into<String>) {
+        self.add(line, Severity::Error, code, reason.into());
+    }
+
+    pub(crate) fn warning(&mut self, line: u32, code: &'static str, reason: impl Into<String>) {
+        self.add(line, Severity::Warning, code, reason.into());
+    }
+
+    pub(crate) fn note(&mut self, line: u32, code: &'static str, reason: impl Into<String>) {
+        self.add(line, Severity::Note, code, reason.into());
+    }
+
+    fn add(&mut self, line: u32, severity: Severity, code: &'static str, reason: String) {
+        self.problems.push(Problem { document: self.document, line, severity, code, reason });
+    }
+
+    /// Sorted by line; the problems of one line stay in the order in which they were found.
+    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.line);
+        self.problems
+    }
+}

@@ -1,0 +1,113 @@
+//! What only shows when documents are read together. Warnings: each document is
+//! right for itself, and an operator may mean what is said here.
+
+use super::{
+    Rules,
+    table::{aliases::DomainRule, routes::RouteTarget},
+};
+use crate::{
+    document::DocumentName,
+    problem::{Findings, Problem},
+};
+
+pub(super) fn across_documents(rules: &Rules) -> Vec<Problem> {
+    let mut problems = own_domains(rules);
+    problems.extend(aliases(rules));
+    problems.extend(smart_host(rules));
+    problems
+}
+
+fn own_domains(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::OwnDomains);
+    let has_default = rules.smart_host.table.is_some();
+    for (domain, line) in rules.own_domains.table.iter() {
+        if rules.aliases.table.domain_rule(domain) == DomainRule::Unlisted {
+            let reason = format!("{domain} has no aliases: every recipient but postmaster is refused");
+            findings.warning(line, "W-OD-NORCPT", reason);
+        }
+        if rules.routes.table.find(domain).is_none() && !has_default {
+            let reason =
+                format!("{domain} has no route: its mail goes by MX, which may lead back to this relay");
+            findings.warning(line, "W-OD-NOROUTE", reason);
+        }
+    }
+    findings.into_problems()
+}
+
+/// Nobody is protected from forged senders in such a domain, and nothing is accepted for it.
+fn aliases(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::Aliases);
+    for (domain, line) in rules.aliases.table.domains() {
+        if !rules.own_domains.table.contains(domain) {
+            let reason = format!("{domain} is not in own-domains: its aliases rewrite but do not admit mail");
+            findings.warning(line, "W-AL-FOREIGN", reason);
+        }
+    }
+    findings.into_problems()
+}
+
+/// SEED-002, SEED-004: a smart host beside a table is how mail goes round between two machines.
+fn smart_host(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::SmartHost);
+    if let Some(smart_host) = &rules.smart_host.table
+        && !rules.routes.table.is_empty()
+    {
+        let destination = smart_host.next_hop.destination();
+        let reason = match rules.routes.table.of_target(&RouteTarget::Everything) {
+            Some(route) => format!("{destination} is never used, routes:{} matches everything", route.line),
+            None => format!("{destination} takes what the routes leave; it must not send that back here"),
+        };
+        findings.warning(smart_host.line, "W-LOOPRISK", reason);
+    }
+    findings.into_problems()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{document::Documents, rules::Surroundings};
+
+    fn warnings(texts: &[(DocumentName, &str)]) -> Vec<String> {
+        let documents: Documents = texts.iter().map(|(document, text)| (*document, *text)).collect();
+        let accepted = Rules::build(1, &documents, &Surroundings::default(), None).unwrap();
+        accepted.problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn documents_that_do_not_fit_together() {
+        assert_eq!(
+            warnings(&[
+                (DocumentName::OwnDomains, "domain.jp\nempty.jp\n"),
+                (DocumentName::Aliases, "u@domain.jp\tu@domain.jp\nv@z.example\tv@domain.jp"),
+                (DocumentName::Routes, "domain.jp,192.168.0.20,25"),
+            ]),
+            [
+                "own-domains:2: warning W-OD-NORCPT: empty.jp has no aliases: every recipient but \
+                postmaster is refused",
+                "own-domains:2: warning W-OD-NOROUTE: empty.jp has no route: its mail goes by MX, which \
+                may lead back \
+                 to this relay",
+                "aliases:2: warning W-AL-FOREIGN: z.example is not in own-domains: its aliases rewrite \
+                but do not \
+                 admit mail",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_smart_host_beside_routes() {
+        let smart_host = (DocumentName::SmartHost, "192.168.0.20");
+        assert_eq!(warnings(&[smart_host]), Vec::<String>::new());
+        assert_eq!(
+            warnings(&[smart_host, (DocumentName::Routes, "a.jp,192.0.2.1,25")]),
+            ["smart-host:1: warning W-LOOPRISK: [192.168.0.20]:25 takes what the routes leave; it \
+                must not send \
+                 that back here"]
+        );
+        assert_eq!(
+            warnings(&[smart_host, (DocumentName::Routes, "a.jp,192.0.2.1,25\n*,192.0.2.2,25")]),
+            ["smart-host:1: warning W-LOOPRISK: [192.168.0.20]:25 is never used, routes:2 matches \
+                everything"]
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! Document text to tables, one file for each document. Every problem is found in
+//! one pass; a line with an error adds nothing to the table.
+
+mod lines; // text -> data lines
+pub(crate) mod own_domains;
+pub(crate) mod relay_networks;
+pub(crate) mod aliases;
+pub(crate) mod routes;
+pub(crate) mod smart_host;
+pub(crate) mod hosts;
+
+use std::net::IpAddr;
+
+/// What the relay knows of itself; a next hop must not be one of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Addresses of this cluster's own listeners (E-GW-SELF, SEED-004).
+    pub own_addresses: Vec<IpAddr>,
+    /// Addresses of the resolvers (E-GW-DNSIP, SEED-021).
+    pub dns_servers: Vec<IpAddr>,
+}

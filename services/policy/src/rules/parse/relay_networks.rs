@@ -1,0 +1,149 @@
+//! `relay-networks`: `address`, `network/length` or `IPv4,mask` (spec.md 4.6, SEED-092 to 094).
+//! A network that would make an open relay is refused.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::lines::{Line, clean_lines};
+use crate::{problem::Findings, rules::table::relay_networks::RelayNetworks};
+
+/// Shorter prefixes are nobody's own network.
+const SHORTEST_IPV4: u8 = 8;
+const SHORTEST_IPV6: u8 = 32;
+
+pub(crate) fn parse(text: &str, findings: &mut Findings) -> RelayNetworks {
+    let mut table = RelayNetworks::default();
+    for line in clean_lines(text, findings) {
+        if let Some(network) = network(line, findings)
+            && let Some(earlier) = table.insert(network, line.number)
+        {
+            findings.warning(line.number, "W-DUP", format!("same network as line {earlier}"));
+        }
+    }
+    table
+}
+
+fn network(line: Line<'_>, findings: &mut Findings) -> Option<IpNet> {
+    let written = match read(line.text) {
+        Ok(network) => unmap(network),
+        Err((code, reason)) => {
+            findings.error(line.number, code, reason);
+            return None;
+        }
+    };
+    let network = written.trunc();
+    let shortest = match network {
+        IpNet::V4(_) => SHORTEST_IPV4,
+        IpNet::V6(_) => SHORTEST_IPV6,
+    };
+    if network.prefix_len() == 0 {
+        findings.error(line.number, "E-PM-OPENRELAY", format!("{network} opens the relay to everyone"));
+        return None;
+    }
+    if network.prefix_len() < shortest {
+        findings.error(line.number, "E-PM-WIDE", format!("{network} is wider than /{shortest}"));
+        return None;
+    }
+    if written.addr() != network.addr() {
+        findings.warning(line.number, "W-PM-HOSTBITS", format!("read as {network}"));
+    }
+    Some(network)
+}
+
+fn read(text: &str) -> Result<IpNet, (&'static str, String)> {
+    let malformed = || ("E-PM-FORMAT", format!("{text:?}"));
+    if let Some((address, mask)) = text.split_once(',') {
+        let address: Ipv4Addr = address.parse().map_err(|_| malformed())?;
+        let mask: Ipv4Addr = mask.parse().map_err(|_| malformed())?;
+        return Ipv4Net::with_netmask(address, mask)
+            .map(IpNet::V4)
+            .map_err(|_| ("E-PM-MASK", format!("mask {mask} has holes")));
+    }
+    if text.contains('/') {
+        return text.parse().map_err(|_| malformed());
+    }
+    text.parse::<IpAddr>().map(IpNet::from).map_err(|_| malformed())
+}
+
+/// `::ffff:192.0.2.0/120` is 192.0.2.0/24 (SEED-084).
+fn unmap(network: IpNet) -> IpNet {
+    let IpNet::V6(ipv6) = network else { return network };
+    let ipv4 = ipv6.addr().to_ipv4_mapped().zip(ipv6.prefix_len().checked_sub(96));
+    ipv4.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::report;
+
+    fn allows(table: &RelayNetworks, client: &str) -> Option<u32> {
+        table.line_of(client.parse().unwrap())
+    }
+
+    #[test]
+    fn the_examples_of_the_specification() {
+        let text = "192.168.0.100,255.255.255.255\n192.168.1.1,255.255.255.0\n203.0.113.0/28\n::1/128\n\
+                    2001:db8:10::/48\n";
+        let (table, problems) = report("relay-networks", |findings| parse(text, findings));
+        assert_eq!(problems, ["relay-networks:2: warning W-PM-HOSTBITS: read as 192.168.1.0/24"]);
+        for (client, line) in [
+            ("192.168.0.100", Some(1)),
+            ("192.168.0.101", None),
+            ("192.168.1.1", Some(2)),
+            ("192.168.1.77", Some(2)),
+            ("192.168.1.255", Some(2)),
+            ("192.168.2.1", None),
+            ("203.0.113.15", Some(3)),
+            ("203.0.113.16", None),
+            ("::1", Some(4)),
+            ("::2", None),
+            ("2001:db8:10:5::5", Some(5)),
+            ("2001:db8:2::5", None),
+        ] {
+            assert_eq!(allows(&table, client), line, "{client}");
+        }
+    }
+
+    /// Spec.md 4.6 example 6; its first line, a single address, is accepted here.
+    #[test]
+    fn what_is_refused() {
+        let text = "192.168.0.100\n192.168.0.1,255.0.255.0\n10.0.0.0/33\n::1/CIDR\n0.0.0.0,0.0.0.0\n::/0\n\
+                    192.168.0.1, 255.255.255.255 # note\n0.0.0.0/0\n10.0.0.0/7\n10.0.0.0/8\n2001::/31\n\
+                    2001:db8::/32\n::ffff:0.0.0.0/96\n::ffff:10.0.0.0/103\n::/1\nlocalhost";
+        let (table, problems) = report("relay-networks", |findings| parse(text, findings));
+        assert_eq!(
+            problems,
+            [
+                "relay-networks:2: error E-PM-MASK: mask 255.0.255.0 has holes",
+                "relay-networks:3: error E-PM-FORMAT: \"10.0.0.0/33\"",
+                "relay-networks:4: error E-PM-FORMAT: \"::1/CIDR\"",
+                "relay-networks:5: error E-PM-OPENRELAY: 0.0.0.0/0 opens the relay to everyone",
+                "relay-networks:6: error E-PM-OPENRELAY: ::/0 opens the relay to everyone",
+                "relay-networks:7: error E-PM-FORMAT: \"192.168.0.1, 255.255.255.255 # note\"",
+                "relay-networks:8: error E-PM-OPENRELAY: 0.0.0.0/0 opens the relay to everyone",
+                "relay-networks:9: error E-PM-WIDE: 10.0.0.0/7 is wider than /8",
+                "relay-networks:11: error E-PM-WIDE: 2001::/31 is wider than /32",
+                "relay-networks:13: error E-PM-OPENRELAY: 0.0.0.0/0 opens the relay to everyone",
+                "relay-networks:14: error E-PM-WIDE: 10.0.0.0/7 is wider than /8",
+                "relay-networks:15: error E-PM-WIDE: ::/1 is wider than /32",
+                "relay-networks:16: error E-PM-FORMAT: \"localhost\"",
+            ]
+        );
+        assert_eq!(allows(&table, "192.168.0.100"), Some(1));
+        assert_eq!(allows(&table, "192.168.0.1"), None);
+    }
+
+    #[test]
+    fn ipv6_and_mapped_addresses() {
+        let text = "2001:db8:1::/48\n::ffff:192.168.0.20\n192.168.0.20\n10.0.0.0/8\n10.1.0.0/16";
+        let (table, problems) = report("relay-networks", |findings| parse(text, findings));
+        assert_eq!(problems, ["relay-networks:3: warning W-DUP: same network as line 2"]);
+        assert_eq!(allows(&table, "2001:db8:1::5"), Some(1));
+        assert_eq!(allows(&table, "2001:db8:2::5"), None);
+        assert_eq!(allows(&table, "192.168.0.20"), Some(2));
+        assert_eq!(allows(&table, "10.1.2.3"), Some(5), "the narrowest network decides");
+        assert_eq!(allows(&table, "10.2.2.3"), Some(4));
+    }
+}

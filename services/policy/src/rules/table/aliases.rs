@@ -1,0 +1,168 @@
+//! Address rewriting and the list of valid recipients: one table, because an
+//! entry that maps an address to itself says that it exists (SEED-042).
+//!
+//! Local parts are compared without regard to ASCII case and needless quotes;
+//! what is delivered keeps the spelling of the client.
+
+use std::collections::HashMap;
+
+use hikyaku_types::{
+    address::{MailHost, Mailbox},
+    domain::Domain,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Aliases {
+    domains: HashMap<Domain, DomainAliases>,
+}
+
+#[derive(Debug, Default)]
+struct DomainAliases {
+    wildcard: Option<Entry>,
+    /// By [`canonical`] local part.
+    exact: HashMap<Box<str>, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    line: u32,
+    target: Target,
+}
+
+/// The left side of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `*@domain`.
+    Wildcard(Domain),
+    Address(AliasAddress),
+}
+
+/// An address that has a domain and not an address literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AliasAddress {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) domain: Domain,
+}
+
+/// The right side of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The same as the left side: the address is valid.
+    Itself,
+    /// The same local part in another domain.
+    Domain(Domain),
+    Address(Box<Mailbox>),
+}
+
+/// An entry for this source exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Occupied {
+    pub(crate) line: u32,
+    pub(crate) same_target: bool,
+}
+
+/// The entry that fits an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) line: u32,
+    /// `None`: the address stays as it is, and is valid.
+    pub(crate) next: Option<Mailbox>,
+}
+
+/// What is known of a domain as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DomainRule {
+    /// No entry at all.
+    Unlisted,
+    /// Only `*@domain` to itself: every address is valid and unchanged.
+    EveryAddress { line: u32 },
+    /// It depends on the address.
+    ByAddress,
+}
+
+impl Aliases {
+    pub(crate) fn insert(&mut self, source: &Source, target: Target, line: u32) -> Result<(), Occupied> {
+        let (domain, local_part) = match source {
+            Source::Wildcard(domain) => (domain, None),
+            Source::Address(AliasAddress { mailbox, domain }) => {
+                (domain, Some(canonical(mailbox.local_part())))
+            }
+        };
+        let aliases = self.domains.entry(domain.clone()).or_default();
+        let earlier = match &local_part {
+            None => aliases.wildcard.as_ref(),
+            Some(local_part) => aliases.exact.get(local_part),
+        };
+        if let Some(earlier) = earlier {
+            return Err(Occupied { line: earlier.line, same_target: earlier.target == target });
+        }
+        let entry = Entry { line, target };
+        match local_part {
+            None => aliases.wildcard = Some(entry),
+            Some(local_part) => {
+                aliases.exact.insert(local_part, entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry for `address`; an exact one beats the wildcard (SEED-046).
+    pub(crate) fn step(&self, address: &Mailbox) -> Option<Step> {
+        let aliases = self.domains.get(address.domain()?)?;
+        let exact = aliases.exact.get(&canonical(address.local_part()));
+        let entry = exact.or(aliases.wildcard.as_ref())?;
+        let next = match &entry.target {
+            Target::Itself => None,
+            Target::Domain(domain) => {
+                // A local part that was legal once is legal in another domain.
+                Mailbox::new(address.local_part(), MailHost::Domain(domain.clone())).ok()
+            }
+            Target::Address(mailbox) => Some(Mailbox::clone(mailbox)),
+        };
+        Some(Step { line: entry.line, next: next.filter(|next| !is_same(next, address)) })
+    }
+
+    /// Target of `*@domain`.
+    pub(crate) fn wildcard(&self, domain: &Domain) -> Option<(u32, &Target)> {
+        let entry = self.domains.get(domain)?.wildcard.as_ref()?;
+        Some((entry.line, &entry.target))
+    }
+
+    pub(crate) fn domain_rule(&self, domain: &Domain) -> DomainRule {
+        let Some(aliases) = self.domains.get(domain) else { return DomainRule::Unlisted };
+        match &aliases.wildcard {
+            Some(Entry { line, target: Target::Itself }) if aliases.exact.is_empty() => {
+                DomainRule::EveryAddress { line: *line }
+            }
+            Some(_) | None => DomainRule::ByAddress,
+        }
+    }
+
+    /// The domains that have entries, each with the line of one of them.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = (&Domain, u32)> {
+        self.domains.iter().filter_map(|(domain, aliases)| {
+            let exact = aliases.exact.values().map(|entry| entry.line).min();
+            let wildcard = aliases.wildcard.as_ref().map(|entry| entry.line);
+            Some((domain, exact.into_iter().chain(wildcard).min()?))
+        })
+    }
+}
+
+/// True when both name the same mailbox.
+pub(crate) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
+    a.host() == b.host() && canonical(a.local_part()) == canonical(b.local_part())
+}
+
+/// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
+/// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
+fn canonical(local_part: &str) -> Box<str> {
+    let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return local_part.to_ascii_lowercase().into() };
+    let mut plain = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        let meant = if c == '\\' { chars.next().unwrap_or(c) } else { c };
+        plain.push(meant.to_ascii_lowercase());
+    }
+    plain.into()
+}

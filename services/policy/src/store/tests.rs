@@ -1,0 +1,229 @@
+//! The store on a real nats-server.
+
+use std::process::Stdio;
+
+use hikyaku_queue::NatsConfig;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    commit::{CommitError, EnsureError, Mode, Outcome},
+    *,
+};
+use crate::{
+    document::DocumentName,
+    rules::grow::{Additions, OwnDomain},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server of this test, on a port of its own, with data that go with it.
+pub(crate) struct NatsServer {
+    url: String,
+    _child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl NatsServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let program = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
+        let child = Command::new(program)
+            .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", path, "--ports_file_dir", path])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("nats-server must be in the PATH");
+        let ports = folder.path().join(format!("nats-server_{}.ports", child.id().unwrap()));
+        let url = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let ports = std::fs::read(&ports).unwrap_or_default();
+                if let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&ports) {
+                    return ports["nats"][0].as_str().unwrap().to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Self { url: url.await.expect("nats-server writes its port"), _child: child, _folder: folder }
+    }
+
+    pub(crate) async fn connect(&self) -> Nats {
+        let config = NatsConfig {
+            url: self.url.clone(),
+            login: None,
+            system_login: None,
+            client_name: "policy-test".to_owned(),
+        };
+        Nats::connect(&config).await.unwrap()
+    }
+
+    async fn store(&self) -> Store {
+        Store::open(&self.connect().await, 1, Surroundings::default()).await.unwrap()
+    }
+}
+
+fn change(document: DocumentName, text: &str) -> Documents {
+    Documents::from_iter([(document, text)])
+}
+
+async fn accepted(store: &Store, base: u64, changes: &Documents) -> u64 {
+    let outcome = store.commit(base, changes, Mode::Store).await.unwrap();
+    assert!(outcome.accepted, "{:?}", outcome.problems);
+    outcome.version
+}
+
+#[tokio::test]
+async fn every_process_follows_a_commit() {
+    let nats = NatsServer::start().await;
+    let (one, other) = (nats.store().await, nats.store().await);
+    let stop = CancellationToken::new();
+    let followers: Vec<_> = [one.clone(), other.clone()]
+        .into_iter()
+        .map(|store| {
+            let stop = stop.clone();
+            tokio::spawn(async move { store.follow(stop).await })
+        })
+        .collect();
+
+    assert!(other.wait_for_version(0, PATIENCE).await, "an empty store is version 0");
+    let version = accepted(&one, 0, &change(DocumentName::Routes, "a.jp,192.0.2.1,25")).await;
+    assert_eq!(version, 1);
+    assert!(other.wait_for_version(1, PATIENCE).await);
+    let route = other.rules().unwrap().resolve_route(&"a.jp".parse().unwrap());
+    assert_eq!(route.destination.to_string(), "[192.0.2.1]:25");
+
+    // Texts larger than a message.
+    let large: String = (0..80_000).map(|n| format!("user{n}@big.jp\tuser{n}@big.jp\n")).collect();
+    assert!(large.len() > 2 * 1024 * 1024);
+    assert_eq!(accepted(&other, 1, &change(DocumentName::Aliases, &large)).await, 2);
+    assert!(one.wait_for_version(2, PATIENCE).await);
+    assert_eq!(&*one.rules().unwrap().documents().text(DocumentName::Aliases), large);
+
+    stop.cancel();
+    for follower in followers {
+        follower.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_set_with_an_error_is_refused_as_a_whole() {
+    let nats = NatsServer::start().await;
+    let store = nats.store().await;
+    accepted(&store, 0, &change(DocumentName::OwnDomains, "a.jp")).await;
+
+    let bad = Documents::from_iter([
+        (DocumentName::OwnDomains, "b.jp"),
+        (DocumentName::Routes, "b.jp,192.168.0.x,25"),
+        (DocumentName::RelayNetworks, "0.0.0.0/0"),
+    ]);
+    let outcome = store.commit(1, &bad, Mode::Store).await.unwrap();
+    assert_eq!((outcome.version, outcome.accepted), (1, false));
+    let codes: Vec<&str> = outcome.problems.iter().map(|problem| problem.code).collect();
+    for code in ["E-PM-OPENRELAY", "E-GW-NEXTHOP"] {
+        assert!(codes.contains(&code), "{codes:?}");
+    }
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(&*snapshot.documents.text(DocumentName::OwnDomains), "a.jp");
+    assert_eq!((snapshot.version(), snapshot.documents.iter().count()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_check_stores_nothing_and_the_same_text_makes_no_version() {
+    let nats = NatsServer::start().await;
+    let store = nats.store().await;
+    let change = change(DocumentName::OwnDomains, "a.jp");
+    let checked = store.commit(0, &change, Mode::ValidateOnly).await.unwrap();
+    assert_eq!((checked.version, checked.accepted), (0, true));
+    assert_eq!(store.snapshot().await.unwrap().version(), 0);
+    assert_eq!(accepted(&store, 0, &change).await, 1);
+    assert_eq!(accepted(&store, 1, &change).await, 1);
+}
+
+#[tokio::test]
+async fn of_two_commits_on_one_version_one_is_stored() {
+    let nats = NatsServer::start().await;
+    let store = nats.store().await;
+    let commits = (0..8).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let change = change(DocumentName::OwnDomains, &format!("d{n}.jp"));
+            (n, store.commit(0, &change, Mode::Store).await)
+        })
+    });
+    let mut winner = None;
+    for commit in commits.collect::<Vec<_>>() {
+        match commit.await.unwrap() {
+            (n, Ok(outcome)) => {
+                assert_eq!((outcome.version, outcome.accepted), (1, true));
+                assert_eq!(winner.replace(n), None, "two commits were stored");
+            }
+            (_, Err(CommitError::Stale { .. } | CommitError::Raced)) => {}
+            (_, Err(error @ CommitError::Store(_))) => panic!("{error}"),
+        }
+    }
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(*snapshot.documents.text(DocumentName::OwnDomains), format!("d{}.jp", winner.unwrap()));
+}
+
+#[tokio::test]
+async fn additions_are_made_once_also_by_several_at_a_time() {
+    let nats = NatsServer::start().await;
+    let store = nats.store().await;
+    let additions = Additions {
+        own_domains: vec![OwnDomain {
+            domain: "domain.jp".parse().unwrap(),
+            host: "192.168.0.20".parse().unwrap(),
+            port: 25,
+        }],
+        relay_networks: vec!["192.168.0.0/24".parse().unwrap()],
+    };
+    let tasks = (0..4).map(|_| {
+        let (store, additions) = (store.clone(), additions.clone());
+        tokio::spawn(async move { store.ensure(&additions).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let Outcome { version, accepted, .. } = task.await.unwrap().unwrap();
+        assert_eq!((version, accepted), (1, true));
+    }
+    let documents = store.snapshot().await.unwrap().documents;
+    assert_eq!(&*documents.text(DocumentName::Routes), "domain.jp, 192.168.0.20, 25\n");
+
+    let loop_back = Additions {
+        own_domains: vec![OwnDomain {
+            domain: "loop.jp".parse().unwrap(),
+            host: "198.51.100.11".parse().unwrap(),
+            port: 25,
+        }],
+        ..Additions::default()
+    };
+    let surroundings =
+        Surroundings { own_addresses: vec!["198.51.100.11".parse().unwrap()], ..Surroundings::default() };
+    let strict = Store::open(&nats.connect().await, 1, surroundings).await.unwrap();
+    let refused = strict.ensure(&loop_back).await.unwrap_err();
+    assert!(matches!(refused, EnsureError::Refused { .. }));
+    assert_eq!(
+        refused.to_string(),
+        "the directory would have errors with the additions: routes:2: error E-GW-SELF: next hop is one \
+        of this \
+         cluster's own addresses"
+    );
+}
+
+#[tokio::test]
+async fn replaced_texts_do_not_pile_up() {
+    let nats = NatsServer::start().await;
+    let store = nats.store().await;
+    let mut keys = Vec::new();
+    for base in 0..3 {
+        accepted(&store, base, &change(DocumentName::OwnDomains, &format!("d{base}.jp"))).await;
+        let snapshot = store.snapshot().await.unwrap();
+        keys.push(format!("{}.0", snapshot.manifest.text_of(DocumentName::OwnDomains).unwrap().key));
+    }
+    let mut sizes = Vec::new();
+    for key in &keys {
+        sizes.push(store.bucket.get(key).await.unwrap().map_or(0, |entry| entry.value.len()));
+    }
+    assert_eq!(sizes, [0, 5, 5], "the one before last may still be read");
+}

@@ -1,0 +1,100 @@
+//! CPU of the machine and of this process, memory of the relay: all from /proc.
+
+use std::{collections::HashMap, fs, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// USER_HZ is 100 on every Linux that we run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+const SAMPLE: Duration = Duration::from_millis(100);
+
+/// CPU seconds spent so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Cpu {
+    pub machine: f64,
+    pub own: f64,
+}
+
+impl Cpu {
+    pub fn now() -> anyhow::Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().context("/proc/stat is empty")?;
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal
+        let busy: u64 =
+            ticks.iter().take(8).enumerate().filter(|(i, _)| ![3, 4, 7].contains(i)).map(|(_, n)| n).sum();
+        let own = process_ticks("self").context("/proc/self/stat")?;
+        Ok(Self { machine: busy as f64 / TICKS_PER_SECOND, own: own as f64 / TICKS_PER_SECOND })
+    }
+
+    pub fn since(&self, before: &Self) -> Self {
+        Self { machine: self.machine - before.machine, own: self.own - before.own }
+    }
+}
+
+fn process_ticks(pid: &str) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything; the fields after its closing bracket do not.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+pub struct MemoryWatch {
+    stop: oneshot::Sender<()>,
+    peak: JoinHandle<u64>,
+}
+
+impl MemoryWatch {
+    /// Largest resident set seen, in KiB.
+    pub async fn stop(self) -> Option<u64> {
+        let _ = self.stop.send(()); // the watch may have ended
+        self.peak.await.ok().filter(|peak| *peak > 0)
+    }
+}
+
+pub fn watch_memory(pid: Option<u32>) -> MemoryWatch {
+    let (stop, mut stopped) = oneshot::channel();
+    let peak = tokio::spawn(async move {
+        let Some(root) = pid else { return 0 };
+        let mut peak = 0;
+        loop {
+            peak = peak.max(resident(root));
+            tokio::select! {
+                _ = &mut stopped => return peak,
+                () = tokio::time::sleep(SAMPLE) => {}
+            }
+        }
+    });
+    MemoryWatch { stop, peak }
+}
+
+/// Resident KiB of a process and all below it.
+fn resident(root: u32) -> u64 {
+    let mut parents = HashMap::new();
+    let mut sizes = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        parents.insert(pid, field("PPid:").unwrap_or(0));
+        sizes.insert(pid, field("VmRSS:").unwrap_or(0));
+    }
+    let below = |mut pid: u32| {
+        loop {
+            if pid == root {
+                return true;
+            }
+            match parents.get(&pid) {
+                Some(parent) if *parent > 0 => pid = u32::try_from(*parent).unwrap_or(0),
+                _ => return false,
+            }
+        }
+    };
+    sizes.iter().filter(|(pid, _)| below(**pid)).map(|(_, size)| size).sum()
+}

@@ -1,0 +1,129 @@
+//! What may depend on what, read from cargo itself. The reasons are in services/ARCHITECTURE.md.
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+/// Crate -> crates of ours that it may use, tests included.
+const MAY_USE: [(&str, &[&str]); 15] = [
+    ("hikyaku-types", &[]),
+    ("hikyaku-smtp", &["hikyaku-types"]),
+    ("hikyaku-mail", &["hikyaku-types"]),
+    ("hikyaku-proto", &[]),
+    ("hikyaku-runtime", &[]),
+    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto"]),
+    ("hikyaku-route", &["hikyaku-types"]),
+    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto"]),
+    (
+        "hikyaku-ingress",
+        &[
+            "hikyaku-types",
+            "hikyaku-smtp",
+            "hikyaku-mail",
+            "hikyaku-queue",
+            "hikyaku-policy-client",
+            "hikyaku-runtime",
+        ],
+    ),
+    ("hikyaku-policy", &["hikyaku-types", "hikyaku-proto", "hikyaku-queue", "hikyaku-runtime"]),
+    (
+        "hikyaku-delivery",
+        &[
+            "hikyaku-types",
+            "hikyaku-smtp",
+            "hikyaku-mail",
+            "hikyaku-queue",
+            "hikyaku-route",
+            "hikyaku-policy-client",
+            "hikyaku-runtime",
+            "hikyaku-proto",
+        ],
+    ),
+    (
+        "hikyaku",
+        &[
+            "hikyaku-types",
+            "hikyaku-ingress",
+            "hikyaku-policy",
+            "hikyaku-delivery",
+            "hikyaku-queue",
+            "hikyaku-route",
+            "hikyaku-policy-client",
+            "hikyaku-runtime",
+        ],
+    ),
+    ("hikyakuctl", &["hikyaku-proto"]),
+    ("hikyaku-testkit", &[]),
+    ("hikyaku-load", &[]),
+];
+
+/// Technology -> the crates that own it.
+const OWNERS: [(&str, &[&str]); 7] = [
+    ("async-nats", &["hikyaku-queue"]),
+    ("hickory-resolver", &["hikyaku-route"]),
+    ("hickory-server", &["hikyaku-testkit"]),
+    ("ractor", &["hikyaku-delivery"]),
+    ("rustls", &["hikyaku-runtime"]),
+    ("metrics-exporter-prometheus", &["hikyaku-runtime"]),
+    (
+        "tonic",
+        &["hikyaku-proto", "hikyaku-policy-client", "hikyaku-policy", "hikyaku-delivery", "hikyakuctl"],
+    ),
+];
+
+/// Crates without I/O, clock and chance.
+const PURE: [&str; 3] = ["hikyaku-types", "hikyaku-smtp", "hikyaku-mail"];
+const NOT_PURE: [&str; 6] = ["tokio", "rand", "socket2", "async-nats", "tonic", "ractor"];
+
+/// Crate -> what it depends on, tests and build scripts included.
+fn dependencies() -> BTreeMap<String, Vec<(String, bool)>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(super::root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap();
+    let used = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        dependencies.map(|dependency| (name(dependency), dependency["kind"] == "dev")).collect()
+    };
+    packages.iter().map(|package| (name(package), used(package))).collect()
+}
+
+#[test]
+fn dependencies_point_down() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_USE.into();
+    for (name, uses) in dependencies() {
+        if name == "hikyaku-suite" {
+            continue;
+        }
+        let allowed =
+            allowed.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no place in the layers"));
+        for (used, _) in uses.iter().filter(|(used, _)| used.starts_with("hikyaku")) {
+            assert!(allowed.contains(&used.as_str()), "{name} must not use {used}");
+        }
+    }
+}
+
+#[test]
+fn each_technology_has_its_owners() {
+    let dependencies = dependencies();
+    for (technology, owners) in OWNERS {
+        for (name, uses) in &dependencies {
+            let uses_it = uses.iter().any(|(used, test_only)| used == technology && !test_only);
+            assert!(!uses_it || owners.contains(&name.as_str()), "{name} must not use {technology}");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_do_no_io() {
+    let dependencies = dependencies();
+    for name in PURE {
+        for (used, test_only) in &dependencies[name] {
+            assert!(*test_only || !NOT_PURE.contains(&used.as_str()), "{name} must not use {used}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+mod kill_everything;
+mod kill_the_worker;

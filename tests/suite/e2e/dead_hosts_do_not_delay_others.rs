@@ -1,0 +1,65 @@
+use hikyaku_testkit::{
+    client::{SmtpClient, send_one},
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+};
+
+use crate::lab::{CONTENT, Lab, SOON};
+
+const DEAD: usize = 5_000;
+const SILENT: usize = 500;
+
+/// 5,000 messages for a host that refuses connections and 500 for one that says nothing: a
+/// message for a healthy host still passes at once.
+#[tokio::test]
+async fn fresh_mail_passes_the_queue() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let healthy = ScriptedMx::start(Script::Accept).await?;
+    let silent = ScriptedMx::start(Script::Silent).await?;
+    let dead = ScriptedMx::start(Script::Accept).await?;
+    for (domain, host) in [("healthy.test", &healthy), ("silent.test", &silent), ("dead.test", &dead)] {
+        lab.own_domain(domain, host);
+    }
+    drop(dead);
+    let relay = lab.up().await?;
+    let smtp = relay.smtp();
+    let fill = |domain: &'static str, count: usize| async move {
+        let mut clients = tokio::task::JoinSet::new();
+        for client in 0..10 {
+            clients.spawn(async move {
+                let mut session = SmtpClient::connect(smtp).await?;
+                session.expect("EHLO client.test").await?;
+                for n in 0..count / 10 {
+                    let to = format!("u{client}-{n}@{domain}");
+                    session.send_mail("a@client.test", &[&to], CONTENT).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(client) = clients.join_next().await {
+            client??;
+        }
+        anyhow::Ok(())
+    };
+    fill("silent.test", SILENT).await?;
+    fill("dead.test", DEAD).await?;
+    for n in 0..20 {
+        let id = send_one(smtp, "a@client.test", &[&format!("u{n}@healthy.test")], CONTENT).await?;
+        let delivered = relay.wait_for_mail_log("delivered", &id, SOON).await;
+        // Not a measurement of speed: behind the others it would be minutes.
+        let seconds = delivered["delay_seconds"].as_f64().unwrap();
+        assert!(seconds < 10.0, "{seconds} s after acceptance");
+    }
+    assert!(silent.most_sessions() <= 20, "{} sessions with the silent host", silent.most_sessions());
+    // Nothing was lost on the way to where it waits.
+    eventually(SOON * 2, async || {
+        let deferred = relay.mail_log("deferred", None).len() + relay.mail_log("parked", None).len();
+        if deferred >= DEAD { Ok(()) } else { Err(format!("{deferred} of {DEAD} were set aside")) }
+    })
+    .await;
+    let listed = relay.ctl(&["--json", "queue", "list", "--limit", "100000"]).await?;
+    let entries: serde_json::Value = serde_json::from_str(&listed)?;
+    let count = entries.as_array().map(Vec::len);
+    assert_eq!(count, Some(DEAD + SILENT));
+    Ok(())
+}

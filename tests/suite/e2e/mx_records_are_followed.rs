@@ -1,0 +1,105 @@
+//! SEED-151, SEED-176 and scenario 9 of the requirements, as far as DNS alone decides.
+
+use std::net::SocketAddr;
+
+use hikyaku_testkit::{
+    client::send_one,
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+};
+
+use crate::lab::{CONTENT, Lab, SOON};
+
+async fn lab() -> anyhow::Result<(Lab, ScriptedMx, ScriptedMx)> {
+    let mut lab = Lab::new().await?;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    let home = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("home.test", &home);
+    lab.configure(&format!("[delivery]\nmx_port = {}", mx.address().port()))?;
+    lab.dns.address_of("live.test", mx.address().ip());
+    // Nothing listens there.
+    lab.dns.address_of("dead.test", "127.0.0.3".parse()?);
+    Ok((lab, mx, home))
+}
+
+#[tokio::test]
+async fn the_second_host_is_tried_in_the_same_attempt() -> anyhow::Result<()> {
+    let (lab, _mx, _home) = lab().await?;
+    lab.dns.mx("z1.test", 10, "dead.test");
+    lab.dns.mx("z1.test", 20, "live.test");
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z1.test"], CONTENT).await?;
+    let delivered = relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!(delivered["attempt"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusing_greeting_moves_on_to_the_next_host() -> anyhow::Result<()> {
+    let (lab, mx, _home) = lab().await?;
+    let address = SocketAddr::from(([127, 0, 0, 4], mx.address().port()));
+    let _refusing = ScriptedMx::start_at(address, Script::Greeting("554 5.3.2 not today")).await?;
+    lab.dns.address_of("refusing.test", address.ip());
+    lab.dns.mx("z.test", 10, "refusing.test");
+    lab.dns.mx("z.test", 20, "live.test");
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z.test"], CONTENT).await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!(mx.received_count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_mx_the_domain_itself_is_the_host() -> anyhow::Result<()> {
+    let (lab, mx, _home) = lab().await?;
+    lab.dns.address_of("z2.test", mx.address().ip());
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z2.test"], CONTENT).await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_mx_the_domain_itself_is_not_asked() -> anyhow::Result<()> {
+    let (lab, mx, _home) = lab().await?;
+    lab.dns.mx("z3.test", 10, "dead.test");
+    lab.dns.address_of("z3.test", mx.address().ip());
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z3.test"], CONTENT).await?;
+    let deferred = relay.wait_for_mail_log("deferred", &id, SOON).await;
+    assert_eq!(deferred["class"], "noreply");
+    assert!(deferred["cause"].as_str().unwrap().contains("ECONNREFUSED"), "{deferred}");
+    assert_eq!(mx.total_sessions(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn domains_that_take_no_mail_are_reported_at_once() -> anyhow::Result<()> {
+    let (lab, _mx, home) = lab().await?;
+    lab.dns.mx("z4.test", 0, ".");
+    let relay = lab.up().await?;
+    for (domain, status) in [("z4.test", "5.1.10"), ("no-such.test", "5.1.2")] {
+        let before = home.received_count();
+        let id = send_one(relay.smtp(), "a@home.test", &[&format!("b@{domain}")], CONTENT).await?;
+        let bounced = relay.wait_for_mail_log("bounced", &id, SOON).await;
+        assert_eq!((&bounced["status"], &bounced["attempt"]), (&status.into(), &1.into()));
+        eventually(SOON, async || match home.received().get(before) {
+            Some(report) if report.text().contains(&format!("Status: {status}\r\n")) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_server_that_fails_is_no_reason_to_give_up() -> anyhow::Result<()> {
+    let (lab, _mx, home) = lab().await?;
+    lab.dns.fails("z6.test");
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z6.test"], CONTENT).await?;
+    let deferred = relay.wait_for_mail_log("deferred", &id, SOON).await;
+    assert_eq!((&deferred["class"], &deferred["phase"]), (&"noreply".into(), &"dns".into()));
+    assert_eq!(home.received_count(), 0);
+    Ok(())
+}
