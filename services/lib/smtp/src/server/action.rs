@@ -47,7 +47,7 @@ pub struct Refusal {
 pub enum Outcome {
     /// 250 was said for the content.
     Accepted,
-    /// 5yz for the sender, every recipient or the content.
+    /// 5yz for the sender or the content, or no recipient was accepted.
     Rejected,
     /// 4yz for the sender or the content.
     Deferred,
