@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hikyaku_queue::topology::LANE_CAPACITY;
 use hikyaku_types::{
     destination::{Destination, SMTP_PORT},
     domain::Domain,
@@ -50,7 +51,7 @@ impl DeliveryConfig {
             messages_per_connection: 100,
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(30),
-            hold: 256,
+            hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
             drain_timeout: Duration::from_secs(25),
         }

@@ -16,19 +16,16 @@ async fn list_show_retry_delete() -> anyhow::Result<()> {
     let id = send_one(relay.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
     relay.wait_for_mail_log("deferred", &id, SOON).await;
 
-    let entries = eventually(SOON, async || {
-        let text = relay.ctl(&["--json", "queue", "list"]).await.map_err(|error| error.to_string())?;
-        match serde_json::from_str::<Value>(&text) {
-            Ok(Value::Array(entries)) if entries.len() == 1 => Ok(entries),
-            _ => Err(text),
-        }
+    let entries = eventually(SOON, async || match relay.queue().await {
+        Ok(entries) if entries.len() == 1 => Ok(entries),
+        other => Err(format!("{other:?}")),
     })
     .await;
     assert!(entries[0].to_string().contains("scheduled"), "{entries:?}");
     let shown = relay.ctl(&["queue", "show", &id]).await?;
     assert!(shown.contains("451 4.7.1 later") && shown.contains("b@own.test"), "{shown}");
     let table = relay.ctl(&["queue", "list"]).await?;
-    assert!(table.contains(&id) && table.contains(&inner.address().to_string()), "{table}");
+    assert!(table.contains(&id) && table.contains("scheduled"), "{table}");
 
     let before = inner.attempts().len();
     relay.ctl(&["queue", "retry", &id]).await?;
@@ -51,8 +48,7 @@ async fn list_show_retry_delete() -> anyhow::Result<()> {
         if text.contains('1') { Ok(()) } else { Err(text) }
     })
     .await;
-    let left = relay.ctl(&["--json", "queue", "list"]).await?;
-    assert_eq!(serde_json::from_str::<Value>(&left)?, Value::Array(vec![]));
+    assert_eq!(relay.queue().await?, Vec::<Value>::new());
     assert_eq!(inner.received_count(), 0);
     assert!(relay.ctl(&["queue", "show", &id]).await.is_err());
     Ok(())

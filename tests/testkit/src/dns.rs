@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use hickory_server::{
@@ -22,6 +23,7 @@ use hickory_server::{
 use tokio::net::{TcpListener, UdpSocket};
 
 const TTL: u32 = 60;
+const TCP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Default)]
 struct Zone(Arc<Mutex<HashMap<String, Answers>>>);
@@ -43,10 +45,10 @@ impl DnsServer {
     pub async fn start() -> anyhow::Result<Self> {
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let (udp, tcp) = bind_both().await?;
         let address = udp.local_addr()?;
         server.register_socket(udp);
-        server.register_listener(TcpListener::bind(address).await?, std::time::Duration::from_secs(5), 4096);
+        server.register_listener(tcp, TCP_TIMEOUT, 4096);
         Ok(Self { _server: server, zone, address })
     }
 
@@ -66,6 +68,18 @@ impl DnsServer {
     /// SERVFAIL for everything about this name.
     pub fn fails(&self, name: &str) {
         self.zone.change(name, |answers| answers.fails = true);
+    }
+}
+
+/// A port that is free for both.
+async fn bind_both() -> anyhow::Result<(UdpSocket, TcpListener)> {
+    loop {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        match TcpListener::bind(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -147,6 +147,13 @@ impl Relay {
         Ok(text)
     }
 
+    /// What is in the queue, at most 100,000 entries.
+    pub async fn queue(&self) -> anyhow::Result<Vec<Value>> {
+        let text = self.ctl(&["--json", "queue", "list", "--limit", "100000"]).await?;
+        let list: Value = serde_json::from_str(&text)?;
+        list["entries"].as_array().cloned().with_context(|| format!("no entries in {text}"))
+    }
+
     /// SIGTERM, and the end of the process. Returns its exit code.
     pub async fn terminate(mut self) -> anyhow::Result<Option<i32>> {
         let pid = self.pid().context("process has ended")?;

@@ -88,7 +88,7 @@ impl Session {
             let delivered = self.transfer(remote, &lease).await;
             match delivered {
                 Delivered::Ended(outcomes) => {
-                    settle::attempted(&self.context, lease, outcomes);
+                    settle::attempted(&self.context, lease, outcomes).await;
                     true
                 }
                 // Somebody else may own this entry by now: nothing is written about it.

@@ -76,8 +76,6 @@ const PARK_MIN: Duration = Duration::from_secs(5);
 const PARK_MAX: Duration = Duration::from_secs(600);
 /// Over how long the rate of finished messages is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
-/// One message in two seconds: the rate that is assumed before any was measured.
-const SLOWEST: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Brain {
@@ -143,9 +141,10 @@ impl Brain {
 
     /// Spreads what is set aside over the time that this destination needs for it.
     fn park_for(&mut self, now: Instant) -> Duration {
-        let backlog = self.rate.interval(now) * u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        let interval = self.rate.interval(now).min(PARK_MAX);
+        let backlog = interval.saturating_mul(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
         let first = now + backlog.clamp(PARK_MIN, PARK_MAX);
-        let after_last = self.parked_until.map(|until| until + self.rate.interval(now));
+        let after_last = self.parked_until.map(|until| until + interval);
         let at = after_last.unwrap_or(first).max(first).min(now + PARK_MAX);
         self.parked_until = Some(at);
         at - now
@@ -170,6 +169,7 @@ impl Brain {
         self.allowed = 1;
         let jobs = self.waiting.take_all();
         if !jobs.is_empty() {
+            self.rate.finished += u32::try_from(jobs.len()).unwrap_or(u32::MAX);
             effects.push(Effect::Defer(jobs));
         }
     }
@@ -297,12 +297,10 @@ struct Rate {
 }
 
 impl Rate {
-    /// Time for one message, at the measured rate.
+    /// Time for one message at the measured rate: nothing at first, and ever more while nothing
+    /// is finished.
     fn interval(&self, now: Instant) -> Duration {
-        if self.finished == 0 {
-            return SLOWEST;
-        }
-        (now.duration_since(self.since) / self.finished).min(SLOWEST)
+        now.duration_since(self.since) / (self.finished + 1)
     }
 
     /// The past counts half once the window is full.

@@ -24,21 +24,20 @@ use crate::{
     },
 };
 
-/// Settles in the background: the session goes on with its next message meanwhile.
-pub(crate) fn attempted(context: &Arc<Context>, lease: Lease, outcomes: Vec<RecipientOutcome>) {
-    let task_context = Arc::clone(context);
-    context.tasks.spawn(async move {
-        let entry = lease.envelope().entry;
-        if let Err(error) = settle(&task_context, lease, outcomes).await {
-            tracing::error!(%entry, error = chain(&error), "the end of an attempt was not written; it is repeated");
-        }
-    });
+/// Settles one attempt. A session waits for it before its next message, so that a crash finds
+/// at most one message of each session delivered and not recorded.
+pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) {
+    let entry = lease.envelope().entry;
+    if let Err(error) = settle(context, lease, outcomes).await {
+        tracing::error!(%entry, error = chain(&error), "the end of an attempt was not written; it is repeated");
+    }
 }
 
 /// No host of the destination could be reached: the attempt of every recipient ends so.
 pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
-    let count = lease.envelope().recipients.len();
-    attempted(context, lease, vec![RecipientOutcome::Failed(failure); count]);
+    let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
+    let task_context = Arc::clone(context);
+    context.tasks.spawn(async move { attempted(&task_context, lease, outcomes).await });
 }
 
 /// Sets an entry aside, unattempted.

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{AckKind, message::Acker};
+use async_nats::{Client, Subject, jetstream::AckKind};
+use bytes::Bytes;
 use hikyaku_types::envelope::{Envelope, Lane};
 
 use crate::topology::PIN_TIMEOUT;
@@ -31,7 +32,7 @@ pub struct Lease {
     origin: Origin,
     held: Held,
     /// `None` once settled.
-    acker: Option<Arc<Acker>>,
+    reply: Option<Reply>,
 }
 
 impl Lease {
@@ -41,9 +42,9 @@ impl Lease {
         deliveries: u64,
         origin: Origin,
         held: Held,
-        acker: Acker,
+        reply: Reply,
     ) -> Self {
-        Self { envelope, lane, deliveries, origin, held, acker: Some(Arc::new(acker)) }
+        Self { envelope, lane, deliveries, origin, held, reply: Some(reply) }
     }
 
     pub fn envelope(&self) -> &Envelope {
@@ -71,29 +72,31 @@ impl Lease {
 
     /// For telling the stream, now and then, that the entry is still worked on.
     pub fn renewal(&self) -> Renewal {
-        Renewal(self.acker.clone())
+        Renewal(self.reply.clone())
     }
 
-    /// The entry has its end, or lives on under another subject.
+    /// The entry has its end, or lives on under another subject. Returns when the stream has
+    /// recorded it: a broker that is killed forgets acknowledgements that it did not confirm,
+    /// and would hand the entry out again.
     pub async fn done(mut self) {
-        if let Some(acker) = self.acker.take() {
-            report(acker.ack().await, "entry was not acknowledged and will come again");
+        if let Some(reply) = self.reply.take() {
+            report(reply.confirm(AckKind::Ack).await, "entry was not acknowledged and will come again");
         }
     }
 
     /// Gives the entry back untouched, for the next owner of the shard. The pause keeps it from
     /// coming straight back to this one.
     pub async fn give_back(mut self) {
-        if let Some(acker) = self.acker.take() {
-            report(acker.ack_with(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
+        if let Some(reply) = self.reply.take() {
+            report(reply.tell(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
         }
     }
 }
 
 impl Renewal {
     pub async fn renew(&self) {
-        if let Some(acker) = &self.0 {
-            report(acker.ack_with(AckKind::Progress).await, "lease was not renewed");
+        if let Some(reply) = &self.0 {
+            report(reply.tell(AckKind::Progress).await, "lease was not renewed");
         }
     }
 }
@@ -101,6 +104,24 @@ impl Renewal {
 impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewal").finish_non_exhaustive()
+    }
+}
+
+/// The way back to the consumer that handed an entry out.
+#[derive(Clone)]
+pub(crate) struct Reply {
+    pub(crate) client: Client,
+    pub(crate) subject: Subject,
+}
+
+impl Reply {
+    async fn tell(&self, kind: AckKind) -> Result<(), async_nats::Error> {
+        Ok(self.client.publish(self.subject.clone(), Bytes::from(kind)).await?)
+    }
+
+    async fn confirm(&self, kind: AckKind) -> Result<(), async_nats::Error> {
+        self.client.request(self.subject.clone(), Bytes::from(kind)).await?;
+        Ok(())
     }
 }
 
@@ -123,7 +144,7 @@ impl Drop for Held {
 
 /// Renews a lease without holding it.
 #[derive(Clone)]
-pub struct Renewal(Option<Arc<Acker>>);
+pub struct Renewal(Option<Reply>);
 
 /// The connection reconnects by itself and the stream hands out again what it does not hear of.
 fn report(result: Result<(), async_nats::Error>, what: &'static str) {
@@ -134,12 +155,12 @@ fn report(result: Result<(), async_nats::Error>, what: &'static str) {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(acker) = self.acker.take() else { return };
+        let Some(reply) = self.reply.take() else { return };
         let entry = self.envelope.entry;
         tracing::warn!(%entry, "lease was dropped unsettled; the entry goes back");
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                report(acker.ack_with(AckKind::Nak(None)).await, "entry was not given back");
+                report(reply.tell(AckKind::Nak(None)).await, "entry was not given back");
             });
         }
     }

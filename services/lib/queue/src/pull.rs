@@ -12,7 +12,7 @@ use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     Lease, Nats, codec,
-    lease::Held,
+    lease::{Held, Reply},
     topology::{GROUP, queue_stream},
     trace,
 };
@@ -78,16 +78,17 @@ impl LanePuller {
 
     fn lease(&self, message: async_nats::jetstream::Message) -> Option<Lease> {
         let deliveries = message.info().map_or(1, |info| u64::try_from(info.delivered).unwrap_or(1));
-        let (message, acker) = message.split();
-        let origin = trace::read(message.headers.as_ref());
-        match codec::decode(message.payload) {
+        let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
+        let reply = Reply { client: self.nats.client.clone(), subject: reply? };
+        let origin = trace::read(headers.as_ref());
+        match codec::decode(payload) {
             Ok(envelope) => {
                 let held = Held::one_more(&self.held);
-                Some(Lease::new(envelope, self.lane, deliveries, origin, held, acker))
+                Some(Lease::new(envelope, self.lane, deliveries, origin, held, reply))
             }
             Err(error) => {
                 // It is not acknowledged: it stays for a version that can read it.
-                tracing::error!(subject = %message.subject, %error, "entry cannot be read");
+                tracing::error!(%subject, %error, "entry cannot be read");
                 None
             }
         }
