@@ -34,7 +34,11 @@ impl Lab {
 
     /// Mail for `domain` is accepted from everywhere and goes to `mx`.
     pub fn own_domain(&mut self, domain: &str, mx: &ScriptedMx) {
-        self.arguments.extend(["--own-domain".to_owned(), format!("{domain}={}", mx.address())]);
+        self.own_domain_at(domain, mx.address());
+    }
+
+    pub fn own_domain_at(&mut self, domain: &str, next_hop: SocketAddr) {
+        self.arguments.extend(["--own-domain".to_owned(), format!("{domain}={next_hop}")]);
     }
 
     /// `domain` has one MX, at this address.

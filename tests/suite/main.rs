@@ -1,6 +1,7 @@
 //! The tests that need more than one crate: one program, so that it links once.
 
 mod arch; // what may depend on what, and the shape of things
+mod dialogs; // golden transcripts over TCP
 mod lab; // a relay, its DNS and its peers
 mod e2e; // named after what the operator sees
 mod chaos; // named after the fault

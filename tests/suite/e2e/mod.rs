@@ -8,3 +8,4 @@ mod mx_records_are_followed;
 mod operators_see_and_change_the_queue;
 pub mod roles_run_apart;
 mod sigterm_drains;
+mod real_programs_are_understood;

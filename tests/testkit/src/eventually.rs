@@ -1,17 +1,11 @@
 //! Waiting for a state, never for a time.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(25);
 
 /// Asks again until `check` is `Ok`. Panics after `limit` with what was missing last.
-pub async fn eventually<T, F>(limit: Duration, mut check: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, String>>,
-{
+pub async fn eventually<T>(limit: Duration, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         let missing = match check().await {

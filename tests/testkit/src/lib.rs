@@ -5,5 +5,6 @@ pub mod eventually; // wait for a state
 pub mod nats; // a nats-server of one's own
 pub mod dns; // a DNS server with a zone that tests write
 pub mod mx; // an SMTP server that does what its script says
+pub mod peers; // real mail servers
 pub mod relay; // `hikyaku up` as a process
 pub mod client; // an SMTP client that sends what it is told

@@ -1,0 +1,199 @@
+//! The golden transcripts over TCP: the real ingress, the real policy service and a real
+//! broker. The session's own test plays the same files in memory.
+
+use std::{
+    fs, io,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use hikyaku_ingress::{app::App as Ingress, config::IngressConfig};
+use hikyaku_policy::{App as Policy, DocumentName, Documents, PolicyConfig, Store, store::commit::Mode};
+use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
+use hikyaku_queue::{
+    Nats, NatsConfig,
+    body_store::BodyStore,
+    browse::{Browser, Selector},
+    connect::Login,
+    publish::Publisher,
+    topology::{TopologyConfig, reconcile},
+};
+use hikyaku_testkit::nats::{NatsServer, PASSWORD, SYSTEM_USER, USER};
+use hikyaku_types::shard::ShardCount;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[path = "../../services/lib/smtp/tests/support/dialog.rs"]
+mod dialog;
+
+use dialog::{Dialog, Setting, Wire};
+
+const READ_LIMIT: Duration = Duration::from_secs(10);
+/// Clients that may relay come from here, others from there.
+const INSIDE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+struct Tcp(TcpStream);
+
+impl Wire for Tcp {
+    fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.0.write_all(octets)
+    }
+
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; 64 * 1024];
+        match self.0.read(&mut buffer) {
+            Ok(count) => {
+                buffer.truncate(count);
+                Ok(buffer)
+            }
+            // The server may reset what it has closed.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+struct World {
+    _server: NatsServer,
+    nats: Nats,
+    shards: ShardCount,
+    store: Store,
+    policy: SocketAddr,
+}
+
+impl World {
+    async fn start() -> anyhow::Result<Self> {
+        let server = NatsServer::start()?;
+        let login = |user: &str| Some(Login { user: user.to_owned(), password: PASSWORD.to_owned().into() });
+        let config = NatsConfig {
+            url: server.url(),
+            login: login(USER),
+            system_login: login(SYSTEM_USER),
+            client_name: "dialogs".to_owned(),
+        };
+        let nats = hikyaku_testkit::eventually::eventually(READ_LIMIT, async || {
+            Nats::connect(&config).await.map_err(|error| error.to_string())
+        })
+        .await;
+        let shards = ShardCount::new(2).unwrap();
+        reconcile(&nats, &TopologyConfig { shards, replicas: 1 }).await?;
+        nats.durability().first_verdict().await?;
+        let listener = TcpListener::bind((INSIDE, 0)).await?;
+        let address = listener.local_addr()?;
+        let policy = Policy::build(PolicyConfig::default(), listener, nats.clone()).await?;
+        let store = policy.store();
+        tokio::spawn(policy.run(CancellationToken::new()));
+        Ok(Self { _server: server, nats, shards, store, policy: address })
+    }
+
+    async fn play(&self, dialog: &Dialog) -> anyhow::Result<Result<(), String>> {
+        self.set_policy(&dialog.setting).await?;
+        let client = PolicyClient::new(PolicyClientConfig::new(format!("http://{}", self.policy)))?;
+        client.wait_ready(READ_LIMIT).await?;
+        let mut config = IngressConfig::new("gw.example".parse()?);
+        let setting = &dialog.setting;
+        config.max_message_bytes = setting.max_size.unwrap_or(config.max_message_bytes);
+        config.max_recipients = setting.max_recipients.unwrap_or(config.max_recipients);
+        config.max_errors = setting.max_errors.unwrap_or(config.max_errors);
+        let listener = TcpListener::bind((INSIDE, 0)).await?;
+        let address = listener.local_addr()?;
+        let publisher = Publisher::new(self.nats.clone(), self.shards);
+        let stop = CancellationToken::new();
+        let ingress = Ingress::build(config, vec![listener], client, publisher);
+        let ingress = tokio::spawn(ingress.run(stop.clone()));
+
+        let from = if setting.client_may_relay() { INSIDE } else { OUTSIDE };
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = socket.connect(address).await?.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(READ_LIMIT))?;
+        let copy = dialog.clone();
+        let played = tokio::task::spawn_blocking(move || copy.run(&mut Tcp(stream))).await?;
+        stop.cancel();
+        ingress.await?;
+        let stored = self.take_stored().await?;
+        let compared = played.and_then(|()| {
+            // Our trace fields stand above what the client sent.
+            let same = stored.len() == dialog.messages.len()
+                && stored.iter().zip(&dialog.messages).all(|(stored, sent)| stored.ends_with(sent));
+            if same { Ok(()) } else { Err(format!("stored {stored:?}")) }
+        });
+        Ok(compared)
+    }
+
+    async fn set_policy(&self, setting: &Setting) -> anyhow::Result<()> {
+        let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let aliases = if setting.known.is_empty() {
+            setting.own.iter().map(|domain| format!("*@{domain}\t*@{domain}")).collect()
+        } else {
+            setting.known.iter().map(|mailbox| format!("{mailbox}\t{mailbox}")).collect()
+        };
+        let routes = setting.own.iter().map(|domain| format!("{domain},192.0.2.25,25")).collect();
+        let mut documents = Documents::default();
+        documents.set(DocumentName::OwnDomains, lines(setting.own.clone()));
+        documents.set(DocumentName::RelayNetworks, lines(vec![format!("{INSIDE}/32")]));
+        documents.set(DocumentName::Aliases, lines(aliases));
+        documents.set(DocumentName::Routes, lines(routes));
+        self.store.loaded_once().await;
+        let version = self.store.rules().map_or(0, |rules| rules.version());
+        let outcome = self.store.commit(version, &documents, Mode::Store).await?;
+        anyhow::ensure!(outcome.accepted, "{:?}", outcome.problems);
+        anyhow::ensure!(
+            self.store.wait_for_version(outcome.version, READ_LIMIT).await,
+            "version is not in force"
+        );
+        Ok(())
+    }
+
+    /// The contents in the queue, in the order of acceptance, which are removed from it.
+    async fn take_stored(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let browser = Browser::new(self.nats.clone(), self.shards);
+        let bodies = BodyStore::new(self.nats.clone());
+        let mut found = browser.list(&Selector::All, 1_000).await?;
+        found.sort_by_key(|found| found.envelope.accepted_at);
+        let mut contents = Vec::new();
+        for found in found {
+            contents.push(bodies.load(&found.envelope.body).await?.concat());
+        }
+        browser.delete(&Selector::All).await?;
+        Ok(contents)
+    }
+}
+
+fn transcripts(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(transcripts(&path));
+        } else if path.extension().is_some_and(|extension| extension == "smtp") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_transcript_comes_out_as_written() -> anyhow::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dialogs");
+    let world = World::start().await?;
+    let (mut problems, mut played) = (Vec::new(), 0);
+    for path in transcripts(&folder) {
+        let name = path.strip_prefix(&folder)?.display().to_string();
+        let dialog = Dialog::parse(&fs::read_to_string(&path)?).map_err(anyhow::Error::msg)?;
+        if !dialog.setting.refused_senders.is_empty() {
+            println!("{name}: skipped over TCP: the policy has no rule yet that refuses a sender by name");
+            continue;
+        }
+        played += 1;
+        problems.extend(world.play(&dialog).await?.err().map(|problem| format!("{name}: {problem}")));
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    assert!(played >= 30, "only {played} transcripts");
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Real mail servers as next hops: Postfix and Exim, each with a folder and a configuration
+//! of its own. They drop their rights to users of theirs, so they need root.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+/// A server that accepts mail for everybody and writes it into one file.
+pub struct Peer {
+    folder: TempDir,
+    address: SocketAddr,
+    process: Process,
+}
+
+enum Process {
+    Child(Child),
+    Postfix,
+}
+
+/// Why a peer cannot be had here; the test says it and passes.
+pub type Skipped = String;
+
+impl Peer {
+    pub fn exim() -> anyhow::Result<Result<Self, Skipped>> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/exim/usr/sbin/exim4");
+        if let Some(reason) = missing(&program)? {
+            return Ok(Err(reason));
+        }
+        let (folder, address) = (folder()?, free_address()?);
+        let path = folder.path().display();
+        let config = format!(
+            "primary_hostname = inner.test\nspool_directory = {path}/spool\n\
+             log_file_path = {path}/%slog\npid_file_path = {path}/pid\n\
+             daemon_smtp_ports = {}\nlocal_interfaces = 127.0.0.1\nacl_smtp_rcpt = everybody\n\
+             begin acl\neverybody:\n  accept\n\
+             begin routers\nall:\n  driver = accept\n  transport = file\n\
+             begin transports\nfile:\n  driver = appendfile\n  file = {path}/mail\n  user = Debian-exim\n",
+            address.port()
+        );
+        let file = folder.path().join("exim.conf");
+        fs::write(&file, config)?;
+        own(folder.path(), "Debian-exim")?;
+        let child = Command::new(program)
+            .arg("-C")
+            .arg(file)
+            .arg("-bdf")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Ok(Self { folder, address, process: Process::Child(child) }))
+    }
+
+    pub fn postfix() -> anyhow::Result<Result<Self, Skipped>> {
+        let program = Path::new("/usr/sbin/postfix");
+        if let Some(reason) = missing(program)? {
+            return Ok(Err(reason));
+        }
+        let (folder, address) = (folder()?, free_address()?);
+        let path = folder.path().display();
+        for name in ["config", "queue", "data", "mail"] {
+            fs::create_dir(folder.path().join(name))?;
+        }
+        own(&folder.path().join("data"), "postfix")?;
+        own(&folder.path().join("mail"), "nobody")?;
+        let main = format!(
+            "compatibility_level = 3.6\nqueue_directory = {path}/queue\ndata_directory = {path}/data\n\
+             myhostname = inner.test\nmydestination =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
+             virtual_mailbox_domains = own.test\nvirtual_mailbox_base = {path}\n\
+             virtual_mailbox_maps = static:mail/box\nvirtual_uid_maps = static:65534\n\
+             virtual_gid_maps = static:65534\nmaillog_file = /var/log/hikyaku-test-postfix.log\n"
+        );
+        let port = address.port();
+        let master = format!(
+            "127.0.0.1:{port} inet n - n - - smtpd\ncleanup unix n - n - 0 cleanup\n\
+             qmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
+             bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\nanvil unix - - n - 1 anvil\n\
+             virtual unix - n n - - virtual\nerror unix - - n - - error\nproxymap unix - - n - - proxymap\n\
+             postlog unix-dgram n - n - 1 postlogd\n"
+        );
+        fs::write(folder.path().join("config/main.cf"), main)?;
+        fs::write(folder.path().join("config/master.cf"), master)?;
+        postfix(folder.path(), "start")?;
+        Ok(Ok(Self { folder, address, process: Process::Postfix }))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All that was delivered.
+    pub fn mail(&self) -> String {
+        let places = ["mail", "mail/box"].map(|name| self.folder.path().join(name));
+        places.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        match &mut self.process {
+            Process::Child(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Process::Postfix => {
+                let _ = postfix(self.folder.path(), "stop");
+            }
+        }
+    }
+}
+
+fn missing(program: &Path) -> anyhow::Result<Option<Skipped>> {
+    if !program.exists() {
+        return Ok(Some(format!("{} is not there; tests/get-peers gets it", program.display())));
+    }
+    let user = Command::new("id").arg("-u").output()?;
+    Ok((user.stdout != b"0\n").then(|| "a mail server needs root to change to its own user".to_owned()))
+}
+
+/// Every user may pass through it.
+fn folder() -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir_in("/var/tmp")?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn own(path: &Path, user: &str) -> anyhow::Result<()> {
+    let status = Command::new("chown").arg("-R").arg(user).arg(path).status()?;
+    anyhow::ensure!(status.success(), "chown {user} {}", path.display());
+    Ok(())
+}
+
+fn postfix(folder: &Path, verb: &str) -> anyhow::Result<()> {
+    let config: PathBuf = folder.join("config");
+    let output =
+        Command::new("/usr/sbin/postfix").arg("-c").arg(config).arg(verb).output().context("postfix")?;
+    anyhow::ensure!(output.status.success(), "postfix {verb}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
