@@ -34,19 +34,23 @@ impl Peer {
             return Ok(Err(reason));
         }
         let (folder, address) = (folder()?, free_address()?);
-        let path = folder.path().display();
+        // Exim refuses a configuration that it could change itself.
+        let data = folder.path().join("mail");
+        fs::create_dir(&data)?;
+        own(&data, "Debian-exim")?;
+        let path = data.display();
         let config = format!(
-            "primary_hostname = inner.test\nspool_directory = {path}/spool\n\
+            "exim_path = {}\nprimary_hostname = inner.test\nspool_directory = {path}/spool\n\
              log_file_path = {path}/%slog\npid_file_path = {path}/pid\n\
              daemon_smtp_ports = {}\nlocal_interfaces = 127.0.0.1\nacl_smtp_rcpt = everybody\n\
              begin acl\neverybody:\n  accept\n\
              begin routers\nall:\n  driver = accept\n  transport = file\n\
-             begin transports\nfile:\n  driver = appendfile\n  file = {path}/mail\n  user = Debian-exim\n",
+             begin transports\nfile:\n  driver = appendfile\n  file = {path}/box\n  user = Debian-exim\n",
+            fs::canonicalize(&program)?.display(),
             address.port()
         );
         let file = folder.path().join("exim.conf");
         fs::write(&file, config)?;
-        own(folder.path(), "Debian-exim")?;
         let child = Command::new(program)
             .arg("-C")
             .arg(file)
@@ -96,8 +100,7 @@ impl Peer {
 
     /// All that was delivered.
     pub fn mail(&self) -> String {
-        let places = ["mail", "mail/box"].map(|name| self.folder.path().join(name));
-        places.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("mail/box")).unwrap_or_default()
     }
 }
 
