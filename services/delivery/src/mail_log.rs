@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use hikyaku_types::{
+    destination::Destination,
     envelope::{Envelope, Recipient},
     outcome::{Failure, RemoteReply},
 };
@@ -46,6 +47,12 @@ pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
     tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination,
         until = hikyaku_mail::date::rfc5322(at));
+}
+
+pub(crate) fn rerouted(envelope: &Envelope, recipients: &[Recipient], to: &Destination) {
+    let addresses: Vec<String> = recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+    tracing::info!(target: "mail", event = "rerouted", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, from = %envelope.destination, to = %to, recipients = addresses.join(","));
 }
 
 fn age(envelope: &Envelope, now: SystemTime) -> f64 {

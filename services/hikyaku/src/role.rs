@@ -64,7 +64,7 @@ async fn everything(
     policy.store().ensure(&additions).await?;
     // The policy service answers until the others have ended.
     let stop_policy = CancellationToken::new();
-    let policy = tokio::spawn(policy.run(stop_policy.clone()));
+    let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
     let client = parts::policy_client(&endpoint).await?;
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client)?;
@@ -72,13 +72,20 @@ async fn everything(
     let admin = tokio::spawn(admin);
     tracing::info!("ready");
     let ingress = ingress.run(shutdown.clone());
-    let result = tokio::try_join!(
-        async {
-            ingress.await;
-            anyhow::Ok(())
-        },
-        async { anyhow::Ok(delivery.run(shutdown.clone()).await?) },
-    );
+    let relaying = async {
+        tokio::try_join!(
+            async {
+                ingress.await;
+                anyhow::Ok(())
+            },
+            async { anyhow::Ok(delivery.run(shutdown).await?) },
+        )
+    };
+    let result = tokio::select! {
+        result = relaying => result,
+        // Without it nothing is accepted: better to end and be started again.
+        ended = &mut policy => return ended?.map_err(Into::into),
+    };
     stop_policy.cancel();
     policy.await??;
     admin.await??;

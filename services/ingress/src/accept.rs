@@ -30,6 +30,9 @@ use crate::{
     metrics,
 };
 
+/// RFC 5321 4.5.3.1.8: what every server takes in one transaction (SEED-156).
+const RECIPIENTS_PER_ENVELOPE: usize = 100;
+
 /// Where a message came from.
 pub(crate) struct Arrival<'a> {
     pub(crate) client: IpAddr,
@@ -72,7 +75,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
     Stored::Durable(queue_id)
 }
 
-/// One envelope for each next hop; they share the content. Fails only when there are more next
+/// One envelope for each next hop, or more when it has very many recipients; they share the content. Fails only when there are more next
 /// hops than an entry id can number.
 fn envelopes(
     transaction: Transaction,
@@ -84,8 +87,12 @@ fn envelopes(
     let is_bulk = transaction.recipients.len() > arrival.config.bulk_recipients;
     let lane = if is_bulk { Lane::Bulk } else { Lane::Fresh };
     let content = transaction.content.with_prefix(trace.as_bytes());
-    by_next_hop(transaction.recipients)
-        .into_iter()
+    let hops = by_next_hop(transaction.recipients);
+    hops.into_iter()
+        .flat_map(|(destination, recipients)| {
+            let cut: Vec<_> = recipients.chunks(RECIPIENTS_PER_ENVELOPE).map(<[_]>::to_vec).collect();
+            cut.into_iter().map(move |recipients| (destination.clone(), recipients))
+        })
         .enumerate()
         .map(|(hop, (destination, recipients))| {
             Ok(Envelope {

@@ -1,4 +1,5 @@
 mod layering;
+mod metric_catalogue;
 mod proto_style;
 mod top_level;
 

@@ -92,3 +92,39 @@ async fn a_bad_document_changes_nothing() -> anyhow::Result<()> {
     assert_eq!(relay.ctl(&["directory", "get", "routes"]).await?, before);
     Ok(())
 }
+
+/// Recipients that shared a next hop part when one of their routes changes.
+#[tokio::test]
+async fn a_new_route_for_one_domain_moves_only_its_recipients() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let old = ScriptedMx::start(Script::RefuseRcpt("451 4.3.2 closed for repair")).await?;
+    let new = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("stays.test", &old);
+    lab.own_domain("moves.test", &old);
+    let relay = lab.up().await?;
+    // Larger than what travels inside an envelope.
+    let content = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(8_000));
+    let id = send_one(relay.smtp(), "a@client.test", &["a@stays.test", "b@moves.test"], &content).await?;
+    relay.wait_for_mail_log("deferred", &id, SOON).await;
+    let file = lab.folder.path().join("routes");
+    let line =
+        |domain: &str, mx: &ScriptedMx| format!("{domain},{},{}\n", mx.address().ip(), mx.address().port());
+    std::fs::write(&file, line("stays.test", &old) + &line("moves.test", &new))?;
+    relay.ctl(&["directory", "set", "routes", &file.to_string_lossy()]).await?;
+    eventually(SOON, async || {
+        relay.ctl(&["queue", "retry", &id]).await.map_err(|error| error.to_string())?;
+        if new.received_count() == 1 { Ok(()) } else { Err("not at the new host".to_owned()) }
+    })
+    .await;
+    assert_eq!(new.received()[0].recipients, ["b@moves.test"]);
+    assert!(new.received()[0].text().ends_with(&content));
+    old.set(Script::Accept);
+    eventually(SOON, async || {
+        relay.ctl(&["queue", "retry", &id]).await.map_err(|error| error.to_string())?;
+        if old.received_count() == 1 { Ok(()) } else { Err("not at the old host".to_owned()) }
+    })
+    .await;
+    assert_eq!(old.received()[0].recipients, ["a@stays.test"]);
+    assert!(old.received()[0].text().ends_with(&content));
+    Ok(())
+}

@@ -27,6 +27,8 @@ use crate::{connection::dial::describe, outcome::classify};
 
 /// Replies are short.
 const READ_BUFFER: usize = 4 * 1024;
+/// What is kept of a reply: a hostile one must not make an envelope too large for the broker.
+const MAX_REPLY_TEXT: usize = 2 * 1024;
 /// Pieces that one call hands to the kernel.
 const MAX_SLICES: usize = 16;
 
@@ -243,8 +245,12 @@ impl RemoteSession {
     }
 
     fn reply(&self, reply: RawReply) -> RemoteReply {
+        let mut text = reply.text;
+        if text.len() > MAX_REPLY_TEXT {
+            text.truncate(text.floor_char_boundary(MAX_REPLY_TEXT));
+        }
         let (host, address) = (self.host.clone(), self.address);
-        RemoteReply { host, address, code: reply.code, enhanced: reply.enhanced, text: reply.text }
+        RemoteReply { host, address, code: reply.code, enhanced: reply.enhanced, text }
     }
 
     fn named(&self, what: &str) -> String {

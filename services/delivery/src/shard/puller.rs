@@ -5,16 +5,17 @@
 use std::sync::Arc;
 
 use hikyaku_queue::{Lease, pull::LanePuller};
+use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     address::MailHost,
     destination::{Destination, HostName, SMTP_PORT},
-    envelope::{Envelope, Lane},
+    envelope::{Envelope, Lane, Recipient},
     shard::ShardId,
 };
 use ractor::ActorRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, metrics::REROUTED, shard::ShardMessage};
+use crate::{context::Context, mail_log, metrics::REROUTED, shard::ShardMessage};
 
 pub(crate) async fn run(
     context: Arc<Context>,
@@ -43,29 +44,39 @@ async fn still_ours(context: &Context, lease: Lease) -> Option<Lease> {
         lease.done().await;
         return None;
     }
-    let envelope = lease.envelope();
-    let Some(destination) = current_route(context, envelope).await else { return Some(lease) };
-    if destination == envelope.destination {
+    let parts = current_routes(context, lease.envelope()).await;
+    if let [(only, _)] = parts.as_slice()
+        && *only == lease.envelope().destination
+    {
         return Some(lease);
     }
-    tracing::info!(target: "mail", event = "rerouted", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, from = %envelope.destination, to = %destination);
+    let entry = lease.envelope().entry;
+    for (destination, recipients) in &parts {
+        mail_log::rerouted(lease.envelope(), recipients, destination);
+    }
     metrics::counter!(REROUTED).increment(1);
-    let changed = Envelope { destination, ..envelope.clone() };
-    if let Err(error) = context.rescheduler.reroute(lease, &changed).await {
-        tracing::warn!(entry = %changed.entry, %error, "entry was not rerouted; it comes again");
+    if let Err(error) = context.rescheduler.reroute(lease, parts).await {
+        tracing::warn!(%entry, error = chain(&error), "entry was not rerouted; it comes again");
     }
     None
 }
 
-/// Where the recipients of an envelope go now. All of an envelope have one next hop; when a
-/// change of routes parts them, the first recipient's route moves the whole, and what does
-/// not belong there is moved on from there. Without an answer the entry stays where it is.
-async fn current_route(context: &Context, envelope: &Envelope) -> Option<Destination> {
-    match envelope.recipients.first()?.address.host() {
-        MailHost::Domain(domain) => context.policy.resolve_route(domain).await.ok(),
-        MailHost::Literal(address) => {
-            Some(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT })
+/// The recipients of an envelope by where they go now. One whose route the policy does not tell
+/// stays where it is.
+async fn current_routes(context: &Context, envelope: &Envelope) -> Vec<(Destination, Vec<Recipient>)> {
+    let mut parts: Vec<(Destination, Vec<Recipient>)> = Vec::new();
+    for recipient in &envelope.recipients {
+        let destination = match recipient.address.host() {
+            MailHost::Domain(domain) => context.policy.resolve_route(domain).await.ok(),
+            MailHost::Literal(address) => {
+                Some(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT })
+            }
+        };
+        let destination = destination.unwrap_or_else(|| envelope.destination.clone());
+        match parts.iter_mut().find(|(known, _)| *known == destination) {
+            Some((_, recipients)) => recipients.push(recipient.clone()),
+            None => parts.push((destination, vec![recipient.clone()])),
         }
     }
+    parts
 }

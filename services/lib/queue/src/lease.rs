@@ -12,7 +12,10 @@ use std::{
 
 use async_nats::{Client, Subject, jetstream::AckKind};
 use bytes::Bytes;
-use hikyaku_types::envelope::{Envelope, Lane};
+use hikyaku_types::{
+    envelope::{Envelope, Lane},
+    shard::ShardId,
+};
 
 use crate::topology::PIN_TIMEOUT;
 
@@ -30,6 +33,8 @@ pub struct Lease {
     /// How often the stream has handed this entry out.
     deliveries: u64,
     origin: Origin,
+    /// Where the entry stands in its stream.
+    place: StreamPlace,
     held: Held,
     /// `None` once settled.
     reply: Option<Reply>,
@@ -41,10 +46,11 @@ impl Lease {
         lane: Lane,
         deliveries: u64,
         origin: Origin,
+        place: StreamPlace,
         held: Held,
         reply: Reply,
     ) -> Self {
-        Self { envelope, lane, deliveries, origin, held, reply: Some(reply) }
+        Self { envelope, lane, deliveries, origin, place, held, reply: Some(reply) }
     }
 
     pub fn envelope(&self) -> &Envelope {
@@ -57,6 +63,12 @@ impl Lease {
 
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The message id of what this entry becomes. Each stored message has one successor, so a
+    /// repeat of its writing is recognised as a repeat and nothing else is.
+    pub(crate) fn successor_id(&self) -> String {
+        format!("{}>{}.{}", self.envelope.entry, self.place.shard, self.place.sequence)
     }
 
     /// Entries of this lane of this shard that the process holds now.
@@ -125,6 +137,12 @@ impl Reply {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamPlace {
+    pub(crate) shard: ShardId,
+    pub(crate) sequence: u64,
+}
+
 /// Counts the leases of a lane that exist.
 #[derive(Debug)]
 pub(crate) struct Held(Arc<AtomicUsize>);
@@ -160,7 +178,8 @@ impl Drop for Lease {
         tracing::warn!(%entry, "lease was dropped unsettled; the entry goes back");
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                report(reply.tell(AckKind::Nak(None)).await, "entry was not given back");
+                // Not at once: what went wrong may go wrong again.
+                report(reply.tell(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
             });
         }
     }

@@ -9,11 +9,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
-use hikyaku_types::{
-    body::Body,
-    envelope::{Envelope, Lane},
-    shard::ShardCount,
-};
+use hikyaku_types::{body::Body, envelope::Envelope, shard::ShardCount};
 
 use crate::{
     Nats,
@@ -71,23 +67,12 @@ impl Publisher {
     }
 
     async fn accept_one(&self, mut envelope: Envelope) -> Result<(), PublishError> {
-        let shard = self.shards.shard_of(&envelope.destination);
-        if let Body::Inline(content) = &envelope.body
-            && content.len() > INLINE_LIMIT
-        {
-            let stored = self.bodies.store(shard, envelope.entry, content.clone()).await?;
-            envelope.body = Body::Stored(stored);
+        if let Body::Inline(content) = &envelope.body {
+            envelope.body = self.own_body(&envelope, content.clone()).await?;
         }
         let lane = envelope.lane;
         let message_id = envelope.entry.to_string();
         self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
-    }
-
-    /// Moves an entry to another destination: its first attempts keep their lane.
-    pub(crate) async fn reroute(&self, envelope: &Envelope) -> Result<(), PublishError> {
-        let lane = if envelope.attempt == 0 { envelope.lane } else { Lane::Due };
-        let message_id = format!("{}>{}", envelope.entry, envelope.destination);
-        self.put(envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
     }
 
     /// Keeps a message that has no sender to report to (SEED-191).
@@ -101,6 +86,15 @@ impl Publisher {
         };
         send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await?;
         Ok(())
+    }
+
+    /// Content of an entry in the form in which it travels.
+    pub(crate) async fn own_body(&self, envelope: &Envelope, content: Bytes) -> Result<Body, BodyError> {
+        if content.len() <= INLINE_LIMIT {
+            return Ok(Body::Inline(content));
+        }
+        let shard = self.shards.shard_of(&envelope.destination);
+        Ok(Body::Stored(self.bodies.store(shard, envelope.entry, content).await?))
     }
 
     pub(crate) async fn put(

@@ -12,7 +12,7 @@ use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     Lease, Nats, codec,
-    lease::{Held, Reply},
+    lease::{Held, Reply, StreamPlace},
     topology::{GROUP, queue_stream},
     trace,
 };
@@ -77,14 +77,16 @@ impl LanePuller {
     }
 
     fn lease(&self, message: async_nats::jetstream::Message) -> Option<Lease> {
-        let deliveries = message.info().map_or(1, |info| u64::try_from(info.delivered).unwrap_or(1));
+        let info = message.info().ok()?;
+        let deliveries = u64::try_from(info.delivered).unwrap_or(1);
+        let place = StreamPlace { shard: self.shard, sequence: info.stream_sequence };
         let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
         let reply = Reply { client: self.nats.client.clone(), subject: reply? };
         let origin = trace::read(headers.as_ref());
         match codec::decode(payload) {
             Ok(envelope) => {
                 let held = Held::one_more(&self.held);
-                Some(Lease::new(envelope, self.lane, deliveries, origin, held, reply))
+                Some(Lease::new(envelope, self.lane, deliveries, origin, place, held, reply))
             }
             Err(error) => {
                 // It is not acknowledged: it stays for a version that can read it.

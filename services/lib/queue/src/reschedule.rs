@@ -5,11 +5,17 @@
 use std::time::SystemTime;
 
 use async_nats::{HeaderMap, header};
-use hikyaku_types::envelope::{Envelope, Lane};
+use hikyaku_types::{
+    destination::Destination,
+    envelope::{Envelope, Lane, Recipient},
+    ids::EntryId,
+    shard::fnv1a,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Lease, Nats,
+    body_store::BodyStore,
     metrics::operation,
     publish::{PublishError, Publisher},
     subject::{Place, Subject},
@@ -31,27 +37,46 @@ impl Rescheduler {
     /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`, then
     /// settles the lease. When the write fails the lease goes back, and the attempt is repeated.
     pub async fn retry_at(&self, lease: Lease, next: &Envelope, at: SystemTime) -> Result<(), PublishError> {
-        // A repeat of the same retry is the same message; the next attempt's retry is another.
-        let message_id = format!("{}r{}", next.entry, next.attempt);
-        self.write(&lease, next, Lane::Due, at, &message_id).await?;
+        self.schedule(&lease, next, Lane::Due, at).await?;
         lease.done().await;
         Ok(())
     }
 
     /// Sets an entry aside unattempted; it returns to its lane at `at`.
     pub async fn park(&self, lease: Lease, at: SystemTime) -> Result<(), PublishError> {
-        let envelope = lease.envelope().clone();
-        let millis = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let message_id = format!("{}p{millis}", envelope.entry);
-        self.write(&lease, &envelope, lease.lane(), at, &message_id).await?;
+        self.schedule(&lease, lease.envelope(), lease.lane(), at).await?;
         lease.done().await;
         Ok(())
     }
 
-    /// Sends an entry to another destination, because its route has changed.
-    pub async fn reroute(&self, lease: Lease, changed: &Envelope) -> Result<(), PublishError> {
-        self.publisher.reroute(changed).await?;
+    /// Puts `parts` in the place of an entry whose route has changed: its recipients, grouped by
+    /// where they go now. Each part gets content of its own.
+    pub async fn reroute(
+        &self,
+        lease: Lease,
+        parts: Vec<(Destination, Vec<Recipient>)>,
+    ) -> Result<(), PublishError> {
+        let old = lease.envelope();
+        let is_split = parts.len() > 1;
+        let lane = if old.attempt == 0 { old.lane } else { Lane::Due };
+        for (destination, recipients) in parts {
+            let mut part = Envelope { destination, recipients, ..old.clone() };
+            if is_split {
+                part.entry = part_of(old.entry, &part.destination);
+                let bodies = BodyStore::new(self.nats.clone());
+                let content = bodies.load(&old.body).await?.concat();
+                part.body = self.publisher.own_body(&part, content.into()).await?;
+            }
+            let mut headers = HeaderMap::new();
+            lease.origin().write(&mut headers);
+            let message_id = format!("{}/{}", lease.successor_id(), part.destination);
+            self.publisher.put(&part, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
+        }
+        let body = old.body.clone();
         lease.done().await;
+        if is_split {
+            BodyStore::new(self.nats.clone()).free(&body).await;
+        }
         Ok(())
     }
 
@@ -67,21 +92,29 @@ impl Rescheduler {
         stream.direct_get_last_for_subject(subject.to_string()).await.is_ok()
     }
 
-    async fn write(
+    async fn schedule(
         &self,
         lease: &Lease,
         next: &Envelope,
         lane: Lane,
         at: SystemTime,
-        message_id: &str,
     ) -> Result<(), PublishError> {
         let shard = self.publisher.shards().shard_of(&next.destination);
         let (destination, entry) = (next.destination.clone(), next.entry);
         let target = Subject { shard, place: Place::Lane(lane), destination, entry };
         let mut headers = schedule_headers(at, &target.to_string());
         lease.origin().write(&mut headers);
-        self.publisher.put(next, Place::Retry, message_id, headers, operation::SCHEDULE).await
+        self.publisher.put(next, Place::Retry, &lease.successor_id(), headers, operation::SCHEDULE).await
     }
+}
+
+/// The same for each repeat, and another for each destination. Below 1,024 are the numbers that
+/// ingress gives out.
+fn part_of(entry: EntryId, destination: &Destination) -> EntryId {
+    const FIRST: u64 = 1_024;
+    let hash = fnv1a(&format!("{entry}/{destination}"));
+    let hop = FIRST + hash % (u64::from(u16::MAX) - FIRST);
+    entry.queue_id.entry(u16::try_from(hop).unwrap_or(u16::MAX)) // below 65,535, so it fits
 }
 
 pub(crate) fn schedule_headers(at: SystemTime, target: &str) -> HeaderMap {

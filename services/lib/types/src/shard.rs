@@ -24,19 +24,21 @@ impl ShardCount {
         self.0.get()
     }
 
-    /// FNV-1a (64 bit) of the destination's text, written out so that no
-    /// dependency's upgrade can move mail between shards.
     pub fn shard_of(self, destination: &Destination) -> ShardId {
-        let hash = destination.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        let index = hash % u64::from(self.0.get());
+        let index = fnv1a(&destination.to_string()) % u64::from(self.0.get());
         ShardId(u16::try_from(index).unwrap_or(0)) // always fits: it is below a u16
     }
 
     pub fn shards(self) -> impl Iterator<Item = ShardId> {
         (0..self.0.get()).map(ShardId)
     }
+}
+
+/// FNV-1a (64 bit), written out so that no dependency's upgrade can move mail between shards.
+pub fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 impl ShardId {
