@@ -3,7 +3,7 @@
 //! Spans have identities in any case, so that the trace context in the queue is real
 //! whether or not this process exports.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{global, trace::TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
@@ -13,7 +13,11 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,9 +75,11 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
         .with_tracked_inactivity(false)
         .with_filter(filter_fn(|metadata| metadata.is_span()));
     let log = match config.log_format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Text => fmt::layer().boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(std::io::stdout().is_terminal()).boxed(),
     };
+    // A line says all that it has to say; spans are for the exporter.
+    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
     tracing_subscriber::registry()
         .with(spans)
         .with(log.with_filter(filter))
