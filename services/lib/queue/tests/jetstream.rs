@@ -1,0 +1,199 @@
+//! The queue on a real nats-server.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use hikyaku_queue::{
+    Lease, Nats, NatsConfig,
+    body_store::{BodyStore, INLINE_LIMIT},
+    browse::{Browser, Selector, Waits},
+    connect::Login,
+    kv::{KvBucket, KvError},
+    publish::{PublishError, Publisher},
+    pull::LanePuller,
+    reschedule::Rescheduler,
+    topology::{TopologyConfig, TopologyError, reconcile},
+};
+use hikyaku_testkit::{
+    eventually::eventually,
+    nats::{NatsServer, PASSWORD, SYSTEM_USER, USER},
+};
+use hikyaku_types::{
+    body::Body,
+    destination::Destination,
+    envelope::{Envelope, Lane, Recipient, Transfer},
+    ids::QueueId,
+    shard::ShardCount,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn shards(count: u16) -> ShardCount {
+    ShardCount::new(count).unwrap()
+}
+
+async fn connect(server: &NatsServer) -> Nats {
+    let login = |user: &str| Some(Login { user: user.to_owned(), password: PASSWORD.to_owned().into() });
+    let config = NatsConfig {
+        url: server.url(),
+        login: login(USER),
+        system_login: login(SYSTEM_USER),
+        client_name: "test".to_owned(),
+    };
+    eventually(LIMIT, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
+}
+
+async fn queue(server: &NatsServer) -> Nats {
+    let nats = connect(server).await;
+    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1 }).await.unwrap();
+    nats.durability().first_verdict().await.unwrap();
+    nats
+}
+
+fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
+    let recipient =
+        Recipient { address: "b@example.org".parse().unwrap(), original: None, last_failure: None };
+    Envelope {
+        entry: QueueId::new(1, id).entry(0),
+        destination: destination.parse().unwrap(),
+        reverse_path: "a@example.net".parse().unwrap(),
+        recipients: vec![recipient],
+        body: Body::Inline(content),
+        transfer: Transfer::default(),
+        accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
+        attempt: 0,
+        client: None,
+        lane: Lane::Fresh,
+    }
+}
+
+async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
+    let destination: Destination = destination.parse().unwrap();
+    let shard = shards(2).shard_of(&destination);
+    let mut puller = LanePuller::new(nats.clone(), shard, lane);
+    tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
+}
+
+#[tokio::test]
+async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let same = TopologyConfig { shards: shards(2), replicas: 1 };
+    reconcile(&nats, &same).await.unwrap();
+    let other = TopologyConfig { shards: shards(4), replicas: 1 };
+    let error = reconcile(&nats, &other).await.unwrap_err();
+    assert!(matches!(error, TopologyError::ShardCount { wanted: 4, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_accepted_without_syncing() {
+    let server = NatsServer::start_with("sync_interval: \"1s\"").unwrap();
+    let nats = connect(&server).await;
+    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1 }).await.unwrap();
+    let _ = nats.durability().first_verdict().await;
+    let publisher = Publisher::new(nats, shards(2));
+    let refused = publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await;
+    assert!(matches!(refused, Err(PublishError::NotDurable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
+    let browser = Browser::new(nats.clone(), shards(2));
+    let accepted = envelope(1, "example.org", Bytes::from_static(b"content"));
+    publisher.accept(vec![accepted.clone()]).await.unwrap();
+
+    let lease = next(&nats, "example.org", Lane::Fresh).await;
+    assert_eq!(*lease.envelope(), accepted);
+    let later = Envelope { attempt: 1, ..accepted.clone() };
+    let far = SystemTime::now() + Duration::from_secs(3_600);
+    rescheduler.retry_at(lease, &later, far).await.unwrap();
+    assert!(rescheduler.is_scheduled(&later).await);
+    let listed = browser.list(&Selector::Entry(accepted.entry), 10).await.unwrap();
+    assert!(
+        matches!(listed[..], [ref one] if matches!(one.waits, Waits::Until(at) if at <= far)),
+        "{listed:?}"
+    );
+
+    // Now instead of in an hour; and again within the broker's window for duplicates.
+    for attempt in 1..4 {
+        assert_eq!(browser.retry(&Selector::QueueId(accepted.entry.queue_id)).await.unwrap(), 1);
+        let lease = next(&nats, "example.org", Lane::Due).await;
+        assert_eq!(lease.envelope().attempt, attempt);
+        let later = Envelope { attempt: attempt + 1, ..lease.envelope().clone() };
+        rescheduler.retry_at(lease, &later, far).await.unwrap();
+    }
+    assert_eq!(browser.delete(&Selector::Destination(accepted.destination)).await.unwrap(), 1);
+    assert!(browser.list(&Selector::All, 10).await.unwrap().is_empty());
+}
+
+/// There and back and there again within the window for duplicates: nothing is taken for a repeat.
+#[tokio::test]
+async fn a_route_that_flips_loses_nothing() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
+    publisher.accept(vec![envelope(1, "[192.0.2.1]:25", Bytes::from_static(b"x"))]).await.unwrap();
+    let mut here = "[192.0.2.1]:25";
+    for there in ["[192.0.2.2]:25", "[192.0.2.1]:25", "[192.0.2.2]:25", "[192.0.2.1]:25"] {
+        let lease = next(&nats, here, Lane::Fresh).await;
+        let recipients = lease.envelope().recipients.clone();
+        rescheduler.reroute(lease, vec![(there.parse().unwrap(), recipients)]).await.unwrap();
+        here = there;
+    }
+    next(&nats, here, Lane::Fresh).await.done().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_dropped_comes_again() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+    drop(next(&nats, "example.org", Lane::Fresh).await);
+    let again = next(&nats, "example.org", Lane::Fresh).await;
+    assert!(again.is_redelivery());
+    again.done().await;
+    let left = Browser::new(nats, shards(2)).list(&Selector::All, 10).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn large_content_is_stored_in_chunks_and_freed() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let bodies = BodyStore::new(nats.clone());
+    for (id, size) in [(1, INLINE_LIMIT), (2, INLINE_LIMIT + 1), (3, 3 * 1024 * 1024 + 7)] {
+        let content: Bytes = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        publisher.accept(vec![envelope(id, "example.org", content.clone())]).await.unwrap();
+        let lease = next(&nats, "example.org", Lane::Fresh).await;
+        let body = lease.envelope().body.clone();
+        assert_eq!(matches!(body, Body::Inline(_)), size <= INLINE_LIMIT);
+        assert_eq!(bodies.load(&body).await.unwrap().concat(), content);
+        assert_eq!(bodies.load_start(&body, 1_000).await.unwrap(), content[..1_000]);
+        lease.done().await;
+        bodies.free(&body).await;
+        assert_eq!(bodies.load(&body).await.is_err(), size > INLINE_LIMIT);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_written_only_over_what_was_read() {
+    let server = NatsServer::start().unwrap();
+    let nats = connect(&server).await;
+    let bucket = KvBucket::open(&nats, "test", 1).await.unwrap();
+    let revision = bucket.update("key", Bytes::from_static(b"1"), 0).await.unwrap();
+    let taken = bucket.update("key", Bytes::from_static(b"2"), 0).await;
+    assert!(matches!(taken, Err(KvError::Conflict)), "{taken:?}");
+    bucket.update("key", Bytes::from_static(b"2"), revision).await.unwrap();
+    let stale = bucket.update("key", Bytes::from_static(b"3"), revision).await;
+    assert!(matches!(stale, Err(KvError::Conflict)), "{stale:?}");
+    assert_eq!(bucket.get("key").await.unwrap().unwrap().value, "2");
+}
