@@ -5,7 +5,7 @@ use std::{
     fs, io,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 #[path = "../../services/lib/smtp/tests/support/dialog.rs"]
 mod dialog;
 
-use dialog::{Dialog, Setting, Wire};
+use dialog::{Dialog, Setting, Wire, transcripts};
 
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// Clients that may relay come from here, others from there.
@@ -162,20 +162,6 @@ impl World {
         browser.delete(&Selector::All).await?;
         Ok(contents)
     }
-}
-
-fn transcripts(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(transcripts(&path));
-        } else if path.extension().is_some_and(|extension| extension == "smtp") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

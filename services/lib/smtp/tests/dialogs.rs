@@ -2,13 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
-use std::{
-    fs, io,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{fs, io, net::IpAddr, path::Path, sync::Arc, time::Instant};
 
 use hikyaku_smtp::server::{
     AcceptedRecipient, Action, Event, Question, Session, SessionConfig, Stored, Verdict,
@@ -22,7 +16,7 @@ use hikyaku_types::{
 #[path = "support/dialog.rs"]
 mod dialog;
 
-use dialog::{Dialog, Setting, Wire};
+use dialog::{Dialog, Setting, Wire, transcripts};
 
 /// A session behind a table policy: own mailboxes are accepted, others only from relay clients.
 struct InMemory {
@@ -118,20 +112,6 @@ impl Wire for InMemory {
         }
         Ok(std::mem::take(&mut self.said))
     }
-}
-
-fn transcripts(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(transcripts(&path));
-        } else if path.extension().is_some_and(|extension| extension == "smtp") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 #[test]

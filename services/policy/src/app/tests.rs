@@ -13,7 +13,7 @@ use tonic_health::pb::{
 };
 
 use super::*;
-use crate::store::tests::NatsServer;
+use crate::store::tests::Broker;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,11 +23,11 @@ struct Running {
     directory: DirectoryServiceClient<Channel>,
     stop: CancellationToken,
     app: tokio::task::JoinHandle<Result<(), RunError>>,
-    nats: NatsServer,
+    nats: Broker,
 }
 
 async fn start() -> Running {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = App::build(PolicyConfig::default(), listener, nats.connect().await).await.unwrap();

@@ -1,9 +1,10 @@
 //! The store on a real nats-server.
 
-use std::process::Stdio;
-
-use hikyaku_queue::NatsConfig;
-use tokio::process::{Child, Command};
+use hikyaku_queue::{NatsConfig, connect::Login};
+use hikyaku_testkit::{
+    eventually::eventually,
+    nats::{NatsServer, PASSWORD, USER},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,46 +18,23 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server of this test, on a port of its own, with data that go with it.
-pub(crate) struct NatsServer {
-    url: String,
-    _child: Child,
-    _folder: tempfile::TempDir,
-}
+/// A broker of this test.
+pub(crate) struct Broker(NatsServer);
 
-impl NatsServer {
-    pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let program = std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into());
-        let child = Command::new(program)
-            .args(["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", path, "--ports_file_dir", path])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("nats-server must be in the PATH");
-        let ports = folder.path().join(format!("nats-server_{}.ports", child.id().unwrap()));
-        let url = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let ports = std::fs::read(&ports).unwrap_or_default();
-                if let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&ports) {
-                    return ports["nats"][0].as_str().unwrap().to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        });
-        Self { url: url.await.expect("nats-server writes its port"), _child: child, _folder: folder }
+impl Broker {
+    pub(crate) fn start() -> Self {
+        Self(NatsServer::start().unwrap())
     }
 
     pub(crate) async fn connect(&self) -> Nats {
+        let password = PASSWORD.to_owned().into();
         let config = NatsConfig {
-            url: self.url.clone(),
-            login: None,
+            url: self.0.url(),
+            login: Some(Login { user: USER.to_owned(), password }),
             system_login: None,
             client_name: "policy-test".to_owned(),
         };
-        Nats::connect(&config).await.unwrap()
+        eventually(PATIENCE, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
     }
 
     async fn store(&self) -> Store {
@@ -76,7 +54,7 @@ async fn accepted(store: &Store, base: u64, changes: &Documents) -> u64 {
 
 #[tokio::test]
 async fn every_process_follows_a_commit() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let (one, other) = (nats.store().await, nats.store().await);
     let stop = CancellationToken::new();
     let followers: Vec<_> = [one.clone(), other.clone()]
@@ -109,7 +87,7 @@ async fn every_process_follows_a_commit() {
 
 #[tokio::test]
 async fn a_set_with_an_error_is_refused_as_a_whole() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let store = nats.store().await;
     accepted(&store, 0, &change(DocumentName::OwnDomains, "a.jp")).await;
 
@@ -131,7 +109,7 @@ async fn a_set_with_an_error_is_refused_as_a_whole() {
 
 #[tokio::test]
 async fn a_check_stores_nothing_and_the_same_text_makes_no_version() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let store = nats.store().await;
     let change = change(DocumentName::OwnDomains, "a.jp");
     let checked = store.commit(0, &change, Mode::ValidateOnly).await.unwrap();
@@ -143,7 +121,7 @@ async fn a_check_stores_nothing_and_the_same_text_makes_no_version() {
 
 #[tokio::test]
 async fn of_two_commits_on_one_version_one_is_stored() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let store = nats.store().await;
     let commits = (0..8).map(|n| {
         let store = store.clone();
@@ -169,7 +147,7 @@ async fn of_two_commits_on_one_version_one_is_stored() {
 
 #[tokio::test]
 async fn additions_are_made_once_also_by_several_at_a_time() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let store = nats.store().await;
     let additions = Additions {
         own_domains: vec![OwnDomain {
@@ -213,7 +191,7 @@ async fn additions_are_made_once_also_by_several_at_a_time() {
 
 #[tokio::test]
 async fn replaced_texts_do_not_pile_up() {
-    let nats = NatsServer::start().await;
+    let nats = Broker::start();
     let store = nats.store().await;
     let mut keys = Vec::new();
     for base in 0..3 {

@@ -26,7 +26,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "included by path; each test uses its part")]
 
-use std::{io, net::IpAddr};
+use std::{
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 /// Something that takes octets and says some. An empty `receive` is the end of the connection.
 pub trait Wire {
@@ -53,6 +57,21 @@ enum Step {
     Reply(String),
     ReplyHas(String),
     Closed,
+}
+
+/// Every `.smtp` file below a folder, in order.
+pub fn transcripts(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(transcripts(&path));
+        } else if path.extension().is_some_and(|extension| extension == "smtp") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 #[derive(Debug, Clone)]
