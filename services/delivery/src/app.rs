@@ -7,7 +7,7 @@ use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule:
 use hikyaku_route::resolver::Resolver;
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -51,6 +51,8 @@ impl App {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
             sessions: Arc::new(Semaphore::new(config.max_connections)),
+            openings: Arc::new(Semaphore::new(config.max_openings)),
+            make_room: Notify::new(),
             tasks: TaskTracker::new(),
             config,
             nats,

@@ -17,6 +17,8 @@ pub struct DeliveryConfig {
     pub mx_port: u16,
     /// Sessions of this process, all destinations together (SEED-155).
     pub max_connections: usize,
+    /// Connections of this process that wait for a greeting, beside those sessions.
+    pub max_openings: usize,
     /// Sessions of one destination (SEED-155).
     pub max_connections_per_destination: usize,
     /// Messages over one session before it is closed.
@@ -47,13 +49,14 @@ impl DeliveryConfig {
             hostname,
             mx_port: SMTP_PORT,
             max_connections: 500,
+            max_openings: 5_000,
             max_connections_per_destination: 20,
             messages_per_connection: 100,
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(30),
             hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
-            drain_timeout: Duration::from_secs(25),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 }

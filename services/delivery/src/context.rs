@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
 use hikyaku_route::resolver::Resolver;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::config::DeliveryConfig;
@@ -18,8 +18,13 @@ pub(crate) struct Context {
     pub(crate) bodies: BodyStore,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
-    /// One permit for each session of this process.
+    /// One permit for each session that has its greeting.
     pub(crate) sessions: Arc<Semaphore>,
+    /// One permit for each session that waits for its greeting: hosts that say nothing keep
+    /// nobody from those that do.
+    pub(crate) openings: Arc<Semaphore>,
+    /// Somebody waits for a permit: idle sessions end.
+    pub(crate) make_room: Notify,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,
 }

@@ -78,6 +78,7 @@ struct RawIngress {
 struct RawDelivery {
     mx_port: Option<u16>,
     max_connections: Option<usize>,
+    max_openings: Option<usize>,
     max_connections_per_destination: Option<usize>,
     messages_per_connection: Option<u32>,
     idle_timeout_seconds: Option<u64>,
@@ -341,6 +342,8 @@ fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> Deli
     config.mx_port = p.within("delivery.mx_port", raw.mx_port, config.mx_port, 1..=u16::MAX);
     config.max_connections =
         p.within("delivery.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
+    config.max_openings =
+        p.within("delivery.max_openings", raw.max_openings, config.max_openings, 1..=100_000);
     config.max_connections_per_destination = p.within(
         "delivery.max_connections_per_destination",
         raw.max_connections_per_destination,

@@ -34,6 +34,14 @@ fn main() -> ExitCode {
     code
 }
 
+/// Each connection is a file; what the system lets us have is more than it gives unasked.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files was not raised"),
+    }
+}
+
 async fn run(role: cli::Role, config: config::Config) -> anyhow::Result<ExitCode> {
     hikyaku_runtime::crypto::install();
     let signals = Signals::listen()?;
@@ -42,6 +50,7 @@ async fn run(role: cli::Role, config: config::Config) -> anyhow::Result<ExitCode
         hikyaku_runtime::prometheus::serve(address)?;
         parts::describe_metrics();
     }
+    raise_file_limit();
     tracing::info!(?config, "starting");
     let shutdown = CancellationToken::new();
     let code = tokio::select! {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 const PROGRAM: &str = "nats-server";
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);
 const USER: &str = "hikyaku";
 const SYSTEM_USER: &str = "system";
@@ -42,6 +42,8 @@ pub(crate) enum NatsChildError {
         #[source]
         source: io::Error,
     },
+    #[error("another hikyaku uses {0}; name another folder with --data-dir")]
+    InUse(PathBuf),
     #[error("nats-server of an earlier run (process {0}) does not end")]
     Predecessor(u32),
 }
@@ -54,6 +56,8 @@ pub(crate) struct NatsChild {
     port: u16,
     password: String,
     system_password: String,
+    /// Held as long as this lives: the folder has one owner.
+    _lock: fs::File,
 }
 
 impl NatsChild {
@@ -64,6 +68,7 @@ impl NatsChild {
             result.map_err(|source| NatsChildError::Prepare { path: path.to_owned(), source })
         };
         prepared(&folder, fs::create_dir_all(&folder))?;
+        let lock = lock(&folder)?;
         let folder = fs::canonicalize(&folder)
             .map_err(|source| NatsChildError::Prepare { path: folder.clone(), source })?;
         // The folder holds all mail that waits.
@@ -76,6 +81,7 @@ impl NatsChild {
             // New ones at each start: nobody else needs them.
             password: Alphanumeric.sample_string(&mut rand::rng(), 32),
             system_password: Alphanumeric.sample_string(&mut rand::rng(), 32),
+            _lock: lock,
         };
         child.stop_predecessor().await?;
         prepared(&child.config_file, write_private(&child.config_file, &child.config(&folder)))?;
@@ -193,6 +199,18 @@ impl NatsChild {
         if let Err(error) = sent {
             tracing::error!(%error, pid, "nats-server was not signalled");
         }
+    }
+}
+
+/// Two relays on one folder would stop each other's broker, or run two on one store.
+fn lock(folder: &Path) -> Result<fs::File, NatsChildError> {
+    let path = folder.join("lock");
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| NatsChildError::Prepare { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(NatsChildError::InUse(folder.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(NatsChildError::Prepare { path, source }),
     }
 }
 

@@ -50,7 +50,7 @@ impl IngressConfig {
             idle_timeout: session.idle_timeout,
             session_timeout: session.transaction_timeout,
             write_timeout: Duration::from_secs(60),
-            drain_timeout: Duration::from_secs(25),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 

@@ -28,7 +28,7 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// One HTTP/2 connection stays with one pod; an end now and then spreads the clients.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
 /// For the answers that are under way when the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub struct App {

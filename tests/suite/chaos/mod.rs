@@ -1,2 +1,3 @@
 mod kill_everything;
 mod kill_the_worker;
+mod pause_the_worker;

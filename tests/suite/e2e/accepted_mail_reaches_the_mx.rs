@@ -28,6 +28,8 @@ async fn byte_for_byte_below_our_trace_fields() -> anyhow::Result<()> {
     assert!(trace.starts_with("Received: from client.test ([127.0.0.1])"), "{trace}");
     assert!(trace.contains("by gw.test") && trace.contains(&id), "{trace}");
     assert!(trace.ends_with("X-Relay: gw.test From <a@client.test>\r\n"), "{trace}");
+    // A fast delivery may be logged before the acceptance.
+    relay.wait_for_mail_log("accepted", &id, SOON).await;
     for event in ["accepted", "attempt", "delivered"] {
         assert_eq!(relay.mail_log(event, Some(&id)).len(), 1, "{event}");
     }
@@ -69,6 +71,27 @@ async fn a_session_is_used_for_many_messages() -> anyhow::Result<()> {
     })
     .await;
     assert!(inner.total_sessions() <= 20, "{} sessions for 50 messages", inner.total_sessions());
+    Ok(())
+}
+
+/// Many servers take a few messages a session: the next one is no failure, and costs no retry.
+#[tokio::test]
+async fn a_session_that_ends_after_one_message_delays_nobody() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let inner = ScriptedMx::start(Script::OneMessagePerSession).await?;
+    lab.own_domain("own.test", &inner);
+    let relay = lab.up().await?;
+    let mut client = SmtpClient::connect(relay.smtp()).await?;
+    client.expect("EHLO client.test").await?;
+    for n in 0..10 {
+        client.send_mail("a@client.test", &[&format!("u{n}@own.test")], CONTENT).await?;
+    }
+    eventually(SOON, async || match inner.received_count() {
+        10 => Ok(()),
+        count => Err(format!("{count} of 10 arrived")),
+    })
+    .await;
+    assert!(relay.mail_log("deferred", None).is_empty());
     Ok(())
 }
 

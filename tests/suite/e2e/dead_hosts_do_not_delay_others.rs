@@ -6,6 +6,40 @@ use hikyaku_testkit::{
 
 use crate::lab::{CONTENT, Lab, SOON};
 
+/// More than the sessions that a worker may have.
+const SILENT_HOSTS: u8 = 200;
+
+/// Hosts that accept the connection and say nothing, each with mail, take no session from others.
+#[tokio::test]
+async fn silent_hosts_keep_no_sessions() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let healthy = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("healthy.test", &healthy);
+    let mut silent = Vec::new();
+    for n in 1..=SILENT_HOSTS {
+        let address = std::net::SocketAddr::from(([127, 0, 3, n], 0));
+        let host = ScriptedMx::start_at(address, Script::Silent).await?;
+        lab.own_domain(&format!("s{n}.test"), &host);
+        silent.push(host);
+    }
+    lab.configure("[delivery]\nmax_connections = 50\n")?;
+    let relay = lab.up().await?;
+    let mut client = SmtpClient::connect(relay.smtp()).await?;
+    client.expect("EHLO client.test").await?;
+    for round in 0..3 {
+        for n in 1..=SILENT_HOSTS {
+            client.send_mail("a@client.test", &[&format!("u{round}@s{n}.test")], CONTENT).await?;
+        }
+    }
+    let id = send_one(relay.smtp(), "a@client.test", &["b@healthy.test"], CONTENT).await?;
+    let delivered = relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert!(delivered["delay_seconds"].as_f64().unwrap() < 10.0, "{delivered}");
+    for host in &silent {
+        assert!(host.most_sessions() <= 1, "a host that has not answered gets one probe");
+    }
+    Ok(())
+}
+
 const DEAD: usize = 5_000;
 const SILENT: usize = 500;
 

@@ -28,6 +28,30 @@ async fn waiting_mail_survives_and_sessions_are_told() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Two on one folder would stop each other's broker.
+#[tokio::test]
+async fn a_second_relay_leaves_the_folder_alone() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let inner = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("own.test", &inner);
+    let relay = lab.up().await?;
+    let data = lab.folder.path().join("data");
+    let second = tokio::process::Command::new(hikyaku_testkit::relay::program("hikyaku"))
+        .args(["up", "--smtp", "127.0.0.1:0", "--data-dir"])
+        .arg(&data)
+        .output()
+        .await?;
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && error.contains("another hikyaku uses"), "{error}");
+    send_one(relay.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
+    eventually(SOON, async || match inner.received_count() {
+        1 => Ok(()),
+        count => Err(format!("{count} arrived")),
+    })
+    .await;
+    Ok(())
+}
+
 /// A silent peer keeps a session busy for minutes; the second signal does not wait for it.
 #[tokio::test]
 async fn the_second_signal_ends_at_once() -> anyhow::Result<()> {

@@ -35,6 +35,10 @@ pub enum Script {
     Greeting(&'static str),
     /// Takes the content, then closes without a reply.
     CutAfterContent,
+    /// Takes so long to answer the content.
+    SlowContent(Duration),
+    /// 421 to the second MAIL of a session.
+    OneMessagePerSession,
     /// Speaks only HELO.
     HeloOnly,
 }
@@ -156,7 +160,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
         }
         _ => writer.write_all(b"220 mx.test ESMTP\r\n").await?,
     }
-    let (mut sender, mut recipients) = (String::new(), Vec::new());
+    let (mut sender, mut recipients, mut senders) = (String::new(), Vec::new(), 0);
     let mut line = String::new();
     loop {
         if reader.buffer().is_empty() {
@@ -172,7 +176,12 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
             "EHLO" if script() == Script::HeloOnly => "502 5.5.1 not known here".to_owned(),
             "EHLO" => "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "HELO" => "250 mx.test".to_owned(),
+            "MAIL" if senders == 1 && script() == Script::OneMessagePerSession => {
+                writer.write_all(b"421 4.7.0 enough for one session\r\n").await?;
+                return writer.flush().await;
+            }
             "MAIL" => {
+                senders += 1;
                 sender = path(&command);
                 recipients.clear();
                 "250 2.1.0 ok".to_owned()
@@ -190,6 +199,9 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                 writer.write_all(b"354 go ahead\r\n").await?;
                 writer.flush().await?;
                 let content = content(&mut reader).await?;
+                if let Script::SlowContent(time) = script() {
+                    tokio::time::sleep(time).await;
+                }
                 match script() {
                     Script::CutAfterContent => return Ok(()),
                     Script::RefuseContent(reply) => reply.to_owned(),

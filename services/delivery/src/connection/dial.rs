@@ -22,8 +22,10 @@ pub(crate) async fn open(context: &Context, destination: &Destination) -> Result
         Destination::Mx(_) => context.config.mx_port,
         Destination::Host { port, .. } => *port,
     };
-    let hosts =
-        context.resolver.hosts(destination).await.map_err(|error| classify::no_route(&error, now()))?;
+    let hosts = match context.resolver.hosts(destination).await {
+        Ok(hosts) => hosts,
+        Err(error) => in_host_map(context, destination).ok_or_else(|| classify::no_route(&error, now()))?,
+    };
     let mut failures = Failures::default();
     for host in hosts {
         let addresses = match addresses(context, &host).await {
@@ -41,6 +43,13 @@ pub(crate) async fn open(context: &Context, destination: &Destination) -> Result
         }
     }
     Err(failures.most_telling().unwrap_or_else(|| classify::no_route(&RouteError::NoAddress, now())))
+}
+
+/// A domain without MX records may have its addresses in the host map alone (SEED-152).
+fn in_host_map(context: &Context, destination: &Destination) -> Option<Vec<HostName>> {
+    let Destination::Mx(domain) = destination else { return None };
+    context.policy.hosts().addresses(domain)?;
+    Some(vec![HostName::Name(domain.clone())])
 }
 
 async fn addresses(context: &Context, host: &HostName) -> Result<Vec<IpAddr>, RouteError> {

@@ -16,7 +16,7 @@ use hikyaku_smtp::client::{
 use hikyaku_types::{
     domain::Domain,
     envelope::Envelope,
-    outcome::{Failure, Phase, RecipientOutcome, RemoteReply},
+    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -116,6 +116,21 @@ impl RemoteSession {
         let what = self.named("connection closed by peer before MAIL");
         let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
         Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
+    }
+
+    /// Whether the peer ended a session that is over before it had accepted a sender.
+    pub(crate) fn ended_before_mail(&self, outcomes: &[RecipientOutcome]) -> bool {
+        let before_mail = |outcome: &RecipientOutcome| match outcome {
+            RecipientOutcome::Delivered(_) => false,
+            RecipientOutcome::Failed(failure) => {
+                let ended = match &failure.cause {
+                    Cause::Remote(reply) => reply.code == 421,
+                    Cause::Local(_) => failure.class == FailureClass::NoReply,
+                };
+                failure.phase == Phase::Mail && ended
+            }
+        };
+        self.session.is_closed() && outcomes.iter().all(before_mail)
     }
 
     /// Whether the session can take another message, once it has cleared up after the last.

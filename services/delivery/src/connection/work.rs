@@ -6,7 +6,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, lease::RENEW_EVERY, topology::PIN_TIMEOUT};
+use hikyaku_queue::{
+    Lease,
+    lease::RENEW_EVERY,
+    topology::{LANE_CAPACITY, PIN_TIMEOUT},
+};
 use hikyaku_types::{destination::Destination, outcome::RecipientOutcome};
 use ractor::ActorRef;
 use tokio::sync::mpsc;
@@ -33,40 +37,63 @@ pub(crate) struct Session {
 }
 
 pub(crate) async fn run(mut session: Session) {
-    let permits = Arc::clone(&session.context.sessions);
-    // Closed only when the process ends.
-    let Ok(_permit) = permits.acquire_owned().await else { return };
+    let context = Arc::clone(&session.context);
+    // The semaphores are closed only when the process ends.
+    let Ok(opening) = context.openings.acquire().await else { return };
     if session.work.is_closed() {
         return;
     }
     let _open = OpenSession::count();
-    let mut remote = match dial::open(&session.context, &session.destination).await {
+    let mut remote = match dial::open(&context, &session.destination).await {
         Ok(remote) => remote,
         Err(failure) => {
             session.tell(DestinationMessage::OpenFailed(session.id, Box::new(failure)));
             return;
         }
     };
+    if context.sessions.available_permits() == 0 {
+        context.make_room.notify_waiters();
+    }
+    let Ok(_permit) = context.sessions.acquire().await else { return };
+    drop(opening);
     session.tell(DestinationMessage::Opened(session.id));
-    let mut left = session.context.config.messages_per_connection;
-    loop {
+    let limit = context.config.messages_per_connection;
+    for done in 1..=limit {
         let lease = tokio::select! {
             lease = session.work.recv() => lease,
             // The peer may say 421 or close while nothing is asked of it.
-            () = remote.until_lost() => {
-                session.tell(DestinationMessage::Closed(session.id));
-                return;
-            }
+            () = remote.until_lost() => None,
+            () = context.make_room.notified() => None,
         };
         let Some(lease) = lease else { break };
-        left = left.saturating_sub(1);
-        let usable = session.attempt(&mut remote, lease).await && left > 0 && remote.is_usable().await;
+        let usable = match session.attempt(&mut remote, lease, done > 1).await {
+            Attempted::Settled { recorded } => recorded && done < limit && remote.is_usable().await,
+            Attempted::NotBegun(lease) => {
+                // Another session will do it; this one had its time.
+                session.tell(DestinationMessage::Finished { session: session.id, usable: false });
+                let room = usize::from(LANE_CAPACITY);
+                session.tell(DestinationMessage::Work { lease, room });
+                return;
+            }
+            Attempted::Fenced => false,
+        };
         session.tell(DestinationMessage::Finished { session: session.id, usable });
         if !usable {
             break;
         }
     }
+    session.tell(DestinationMessage::Closed(session.id));
     remote.quit().await;
+}
+
+enum Attempted {
+    Settled {
+        recorded: bool,
+    },
+    /// The peer ended the session before it took the sender: that says nothing about the message.
+    NotBegun(Box<Lease>),
+    /// Somebody else may own the entry by now.
+    Fenced,
 }
 
 impl Session {
@@ -74,8 +101,8 @@ impl Session {
         let _ = self.owner.cast(message); // an owner that is gone wants no news
     }
 
-    /// One attempt, settled. `false` when the session must not be used again.
-    async fn attempt(&self, remote: &mut RemoteSession, lease: Lease) -> bool {
+    /// One attempt, settled. `used`: the session has carried a message before.
+    async fn attempt(&self, remote: &mut RemoteSession, lease: Lease, used: bool) -> Attempted {
         let span = tracing::info_span!(
             "deliver",
             otel.kind = "client",
@@ -87,15 +114,19 @@ impl Session {
             lease.origin().link_current_span();
             let delivered = self.transfer(remote, &lease).await;
             match delivered {
+                Delivered::Ended(outcomes) if used && remote.ended_before_mail(&outcomes) => {
+                    Attempted::NotBegun(Box::new(lease))
+                }
                 Delivered::Ended(outcomes) => {
-                    settle::attempted(&self.context, lease, outcomes).await;
-                    true
+                    let recorded = settle::attempted(&self.context, lease, outcomes).await;
+                    Attempted::Settled { recorded }
                 }
                 // Somebody else may own this entry by now: nothing is written about it.
                 Delivered::Fenced => {
                     metrics::counter!(FENCED).increment(1);
-                    tracing::warn!(entry = %lease.envelope().entry, "broker not heard; attempt given up");
-                    false
+                    tracing::warn!(entry = %lease.envelope().entry, "lease or broker lost; attempt given up");
+                    lease.forget();
+                    Attempted::Fenced
                 }
             }
         }
@@ -116,9 +147,15 @@ impl Session {
                 return Delivered::Ended(outcomes);
             }
         };
-        mail_log::attempt(envelope, &remote.host, remote.address);
         let contact = self.context.nats.contact();
-        let may_go_on = || contact.age(Instant::now()) < PIN_TIMEOUT;
+        let may_go_on = || {
+            let now = Instant::now();
+            contact.age(now) < PIN_TIMEOUT && !lease.is_expired(now)
+        };
+        if !may_go_on() {
+            return Delivered::Fenced;
+        }
+        mail_log::attempt(envelope, &remote.host, remote.address);
         let renewal = lease.renewal();
         let renewing = async {
             loop {

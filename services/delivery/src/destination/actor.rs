@@ -11,7 +11,7 @@ use hikyaku_queue::{
     Lease,
     lease::{RENEW_EVERY, Renewal},
 };
-use hikyaku_types::{destination::Destination, outcome::Failure};
+use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum DestinationMessage {
-    Work { lease: Box<Lease>, pressure: bool },
+    Work { lease: Box<Lease>, room: usize },
     Opened(SessionId),
     OpenFailed(SessionId, Box<Failure>),
     Finished { session: SessionId, usable: bool },
@@ -53,6 +53,8 @@ pub(crate) struct State {
     /// Entries taken from the shard since the start, so that it can tell whether more are on the way.
     taken: u64,
     sessions: HashMap<SessionId, ActorRef<ConnectionMessage>>,
+    /// What each session is busy with.
+    transfers: HashMap<SessionId, EntryId>,
     renewed_at: Instant,
 }
 
@@ -82,6 +84,7 @@ impl Actor for DestinationActor {
             next_job: 0,
             taken: 0,
             sessions: HashMap::new(),
+            transfers: HashMap::new(),
             renewed_at: now,
         })
     }
@@ -93,14 +96,21 @@ impl Actor for DestinationActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let (event, failure) = match message {
-            DestinationMessage::Work { lease, pressure } => (state.take(*lease, pressure), None),
+            DestinationMessage::Work { lease, room } => match state.take(*lease, room) {
+                Some(event) => (event, None),
+                None => return Ok(()),
+            },
             DestinationMessage::Opened(session) => (Event::Opened(session), None),
             DestinationMessage::OpenFailed(session, failure) => {
                 state.sessions.remove(&session);
                 (Event::OpenFailed(session), Some(failure))
             }
-            DestinationMessage::Finished { session, usable } => (Event::Finished { session, usable }, None),
+            DestinationMessage::Finished { session, usable } => {
+                state.transfers.remove(&session);
+                (Event::Finished { session, usable }, None)
+            }
             DestinationMessage::Closed(session) => {
+                state.transfers.remove(&session);
                 state.sessions.remove(&session);
                 (Event::Closed(session), None)
             }
@@ -166,6 +176,7 @@ impl DestinationActor {
                 if let (Some(lease), Some(connection)) =
                     (state.jobs.remove(&job), state.sessions.get(&session))
                 {
+                    state.transfers.insert(session, lease.envelope().entry);
                     // When the session is gone the lease goes back by being dropped.
                     let _ = connection.cast(ConnectionMessage::Deliver(Box::new(lease)));
                 }
@@ -201,12 +212,25 @@ impl DestinationActor {
 }
 
 impl State {
-    fn take(&mut self, lease: Lease, pressure: bool) -> Event {
+    /// An entry that is here already came again: the broker had not heard of it for too long.
+    /// One attempt at a time is enough; the newer lease takes the place of the older one.
+    fn take(&mut self, lease: Lease, room: usize) -> Option<Event> {
+        self.taken += 1;
+        let entry = lease.envelope().entry;
+        if self.transfers.values().any(|in_transfer| *in_transfer == entry) {
+            lease.forget();
+            return None;
+        }
+        if lease.is_redelivery()
+            && let Some(held) = self.jobs.values_mut().find(|held| held.envelope().entry == entry)
+        {
+            std::mem::replace(held, lease).forget();
+            return None;
+        }
         let (job, lane) = (JobId(self.next_job), lease.lane());
         self.next_job += 1;
-        self.taken += 1;
         self.jobs.insert(job, lease);
-        Event::Arrived { job, lane, pressure }
+        Some(Event::Arrived { job, lane, room })
     }
 
     /// Entries that wait long must not be handed out to another worker.

@@ -18,11 +18,11 @@ pub(crate) struct SessionId(pub(crate) u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// An entry came from the queue. `pressure`: the shard holds many, so keep few.
+    /// An entry came from the queue, whose lane has `room` for so many more in memory.
     Arrived {
         job: JobId,
         lane: Lane,
-        pressure: bool,
+        room: usize,
     },
     /// A session has its greeting and can take a message.
     Opened(SessionId),
@@ -68,10 +68,9 @@ enum Session {
     Busy,
 }
 
-/// First sessions to a destination that has not shown yet what it takes.
-const INITIAL_SESSIONS: usize = 2;
-/// Entries kept under pressure: enough for the sessions not to run dry.
-const HOLD_UNDER_PRESSURE: usize = 20;
+/// A destination may take this part of the room that its lane has left. So many slow destinations
+/// together never fill it.
+const SHARE_OF_ROOM: usize = 4;
 const PARK_MIN: Duration = Duration::from_secs(5);
 const PARK_MAX: Duration = Duration::from_secs(600);
 /// Over how long the rate of finished messages is measured.
@@ -93,13 +92,13 @@ pub(crate) struct Brain {
 
 impl Brain {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
-        let allowed = INITIAL_SESSIONS.min(limits.sessions);
         Self {
             limits,
             waiting: Waiting::default(),
             sessions: BTreeMap::new(),
             next_session: 0,
-            allowed,
+            // A probe; more once it has answered.
+            allowed: 1,
             draining: false,
             rate: Rate { since: now, finished: 0 },
             parked_until: None,
@@ -109,8 +108,8 @@ impl Brain {
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Arrived { job, lane, pressure } => self.arrived(job, lane, pressure, now, &mut effects),
-            Event::Opened(session) => self.ready(session, now),
+            Event::Arrived { job, lane, room } => self.arrived(job, lane, room, now, &mut effects),
+            Event::Opened(session) => self.opened(session, now),
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
             Event::Finished { session, usable } => self.finished(session, usable, now),
             Event::Closed(session) => {
@@ -126,13 +125,14 @@ impl Brain {
         effects
     }
 
-    fn arrived(&mut self, job: JobId, lane: Lane, pressure: bool, now: Instant, effects: &mut Vec<Effect>) {
+    fn arrived(&mut self, job: JobId, lane: Lane, room: usize, now: Instant, effects: &mut Vec<Effect>) {
         if self.draining {
             effects.push(Effect::GiveBack(vec![job]));
             return;
         }
-        let hold = if pressure { HOLD_UNDER_PRESSURE.min(self.limits.hold) } else { self.limits.hold };
-        if self.waiting.len() >= hold {
+        let hold = self.limits.hold.min(room / SHARE_OF_ROOM);
+        let is_served = self.sessions.values().any(|state| matches!(state, Session::Ready { .. }));
+        if !is_served && self.waiting.lane(lane).len() >= hold {
             effects.push(Effect::Park(job, self.park_for(now)));
         } else {
             self.waiting.push(lane, job);
@@ -148,6 +148,11 @@ impl Brain {
         let at = after_last.unwrap_or(first).max(first).min(now + PARK_MAX);
         self.parked_until = Some(at);
         at - now
+    }
+
+    fn opened(&mut self, session: SessionId, now: Instant) {
+        self.allowed = self.allowed.max(2.min(self.limits.sessions));
+        self.ready(session, now);
     }
 
     fn ready(&mut self, session: SessionId, now: Instant) {
@@ -167,6 +172,10 @@ impl Brain {
         }
         // One probe at a time until it answers again.
         self.allowed = 1;
+        if !self.sessions.is_empty() {
+            // Another one may still be answered.
+            return;
+        }
         let jobs = self.waiting.take_all();
         if !jobs.is_empty() {
             self.rate.finished += u32::try_from(jobs.len()).unwrap_or(u32::MAX);

@@ -21,7 +21,7 @@ impl World {
     fn arrive(&mut self, lane: Lane) -> Vec<Effect> {
         let job = JobId(self.jobs);
         self.jobs += 1;
-        self.on(Event::Arrived { job, lane, pressure: false })
+        self.on(Event::Arrived { job, lane, room: 1_000 })
     }
 }
 
@@ -72,18 +72,11 @@ fn sessions_grow_with_success_up_to_the_limit() {
 #[test]
 fn a_dead_destination_ends_the_attempt_of_all_that_wait() {
     let mut world = World::new();
-    for _ in 0..3 {
-        world.arrive(Lane::Fresh);
-    }
-    assert_eq!(
-        world.on(Event::OpenFailed(session(0))),
-        [Effect::Defer(vec![job(0), job(1), job(2)])],
-        "the second session is still being opened, so the destination is not idle"
-    );
-    assert_eq!(world.on(Event::OpenFailed(session(1))), [Effect::Idle]);
-    // The next entry is one probe.
-    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(2))]);
+    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(0))]);
+    // One probe is enough to a destination that has not answered yet.
     assert_eq!(world.arrive(Lane::Fresh), []);
+    assert_eq!(world.on(Event::OpenFailed(session(0))), [Effect::Defer(vec![job(0), job(1)]), Effect::Idle]);
+    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(1))]);
 }
 
 /// The peer's own limit is not an outage.
@@ -93,12 +86,47 @@ fn a_refused_second_session_leaves_the_first_at_work() {
     for _ in 0..3 {
         world.arrive(Lane::Fresh);
     }
-    assert_eq!(world.on(Event::Opened(session(0))), [Effect::Assign(session(0), job(0))]);
+    assert_eq!(
+        world.on(Event::Opened(session(0))),
+        [Effect::Assign(session(0), job(0)), Effect::Open(session(1))]
+    );
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
     assert_eq!(
         world.on(Event::Finished { session: session(0), usable: true })[0],
         Effect::Assign(session(0), job(1))
     );
+}
+
+/// As long as one session may still be answered, nothing is given up.
+#[test]
+fn two_sessions_fail_before_the_destination_does() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.arrive(Lane::Fresh);
+    }
+    world.on(Event::Opened(session(0)));
+    world.on(Event::Finished { session: session(0), usable: true });
+    world.arrive(Lane::Fresh);
+    let lost = world.on(Event::Finished { session: session(0), usable: false });
+    assert_eq!(lost, [Effect::Open(session(2))]);
+    assert_eq!(world.on(Event::OpenFailed(session(1))), []);
+    let failed = world.on(Event::OpenFailed(session(2)));
+    assert!(matches!(failed[..], [Effect::Defer(_), Effect::Idle]), "{failed:?}");
+}
+
+/// Many slow destinations share what is left of their lane; none takes the last of it.
+#[test]
+fn the_fuller_the_lane_the_less_is_held() {
+    let mut world = World::new();
+    let mut arrive = |room| {
+        let id = JobId(world.jobs);
+        world.jobs += 1;
+        world.on(Event::Arrived { job: id, lane: Lane::Fresh, room })
+    };
+    assert_eq!(arrive(8), [Effect::Open(session(0))]);
+    assert_eq!(arrive(8), []);
+    assert!(matches!(arrive(8)[..], [Effect::Park(..)]));
+    assert!(matches!(arrive(3)[..], [Effect::Park(..)]));
 }
 
 #[test]

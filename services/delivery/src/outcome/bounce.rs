@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hikyaku_mail::dsn::{FailedRecipient, Original, Report, WHOLE_ORIGINAL_LIMIT};
-use hikyaku_queue::publish::PublishError;
+use hikyaku_queue::{body_store::BodyError, publish::PublishError};
 use hikyaku_types::{
     address::{MailHost, Mailbox, ReversePath},
     body::Body,
@@ -38,7 +38,7 @@ pub(crate) async fn report(
         }
         ReversePath::Mailbox(sender) => sender,
     };
-    let id = report_id(envelope);
+    let id = report_id(envelope, bounced);
     let content = content(context, envelope, sender, bounced, id, now).await?;
     let report = Envelope {
         entry: id.entry(0),
@@ -52,7 +52,7 @@ pub(crate) async fn report(
         client: None,
         lane: Lane::Fresh,
     };
-    context.publisher.accept(vec![report]).await?;
+    context.publisher.store(vec![report]).await?;
     Ok(id.to_string())
 }
 
@@ -62,9 +62,13 @@ fn failed_recipient(bounced: &Bounced) -> Recipient {
 
 /// The same for each repeat of the same attempt, so that a crash between the report and the
 /// acknowledgement of the original does not report twice.
-fn report_id(envelope: &Envelope) -> QueueId {
+fn report_id(envelope: &Envelope, bounced: &[Bounced]) -> QueueId {
     let millis = envelope.accepted_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let text = format!("{}/{}", envelope.entry, envelope.attempt);
+    let mut text = format!("{}/{}", envelope.entry, envelope.attempt);
+    for bounced in bounced {
+        text += "/";
+        text += &bounced.recipient.address.to_string();
+    }
     // FNV-1a, 128 bit.
     let hash = text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
@@ -82,7 +86,14 @@ async fn content(
 ) -> Result<Bytes, PublishError> {
     let whole = envelope.body.size() <= WHOLE_ORIGINAL_LIMIT;
     let limit = if whole { usize::MAX } else { HEADER_LIMIT };
-    let original = context.bodies.load_start(&envelope.body, limit).await?;
+    let original = match context.bodies.load_start(&envelope.body, limit).await {
+        // Better a report without the original than none.
+        Err(error @ BodyError::Gone { .. }) => {
+            tracing::error!(entry = %envelope.entry, %error, "content of a failed message is gone");
+            Bytes::new()
+        }
+        loaded => loaded?,
+    };
     let recipients: Vec<FailedRecipient<'_>> = bounced
         .iter()
         .map(|bounced| FailedRecipient {

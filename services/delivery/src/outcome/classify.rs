@@ -17,14 +17,17 @@ const DIRECTORY: EnhancedCode = EnhancedCode(4, 4, 3);
 
 /// A refusal of the remote server.
 pub(crate) fn refused(phase: Phase, reply: RemoteReply, now: SystemTime) -> Failure {
-    let permanent = (500..600).contains(&reply.code);
+    // RFC 5321 4.5.3.1.10: 552 to RCPT means "too many recipients", as 452 does.
+    let too_many = phase == Phase::Rcpt && reply.code == 552;
+    let permanent = (500..600).contains(&reply.code) && !too_many;
     // A 5yz greeting says "not this host", not "no such recipient" (SEED-174).
     let class = match phase {
         Phase::Dns | Phase::Connect | Phase::Tls | Phase::Greeting => FailureClass::Temp,
         Phase::Mail | Phase::Rcpt | Phase::Content if permanent => FailureClass::Perm,
         Phase::Mail | Phase::Rcpt | Phase::Content => FailureClass::Temp,
     };
-    let status = reply.enhanced.unwrap_or(EnhancedCode(if permanent { 5 } else { 4 }, 0, 0));
+    let told = reply.enhanced.filter(|_| !too_many);
+    let status = told.unwrap_or(EnhancedCode(if permanent { 5 } else { 4 }, 0, 0));
     Failure { at: now, phase, class, cause: Cause::Remote(reply), status }
 }
 
@@ -91,6 +94,8 @@ mod tests {
             (Phase::Mail, 550, FailureClass::Perm),
             (Phase::Rcpt, 550, FailureClass::Perm),
             (Phase::Rcpt, 451, FailureClass::Temp),
+            (Phase::Rcpt, 552, FailureClass::Temp),
+            (Phase::Content, 552, FailureClass::Perm),
             (Phase::Content, 554, FailureClass::Perm),
             (Phase::Content, 452, FailureClass::Temp),
         ] {

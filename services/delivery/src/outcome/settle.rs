@@ -4,10 +4,10 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, publish::PublishError};
+use hikyaku_queue::{Lease, lease::RENEW_EVERY, publish::PublishError};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     envelope::{Envelope, Recipient},
@@ -24,20 +24,52 @@ use crate::{
     },
 };
 
-/// Settles one attempt. A session waits for it before its next message, so that a crash finds
-/// at most one message of each session delivered and not recorded.
-pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) {
-    let entry = lease.envelope().entry;
-    if let Err(error) = settle(context, lease, outcomes).await {
-        tracing::error!(%entry, error = chain(&error), "the end of an attempt was not written; it is repeated");
+/// Between two tries to write the end of an attempt; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Settles one attempt, and says whether the broker has recorded it. What a remote server said
+/// is not asked again because of a fault of ours: the writing is repeated, under a renewed lease,
+/// until it succeeds or the lease is lost. A session waits for it before its next message, so that
+/// a crash finds at most one message of each session delivered and not recorded.
+pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
+    let now = SystemTime::now();
+    let schedule = context.config.retry.schedule(&lease.envelope().destination);
+    let plan = plan(lease.envelope(), outcomes, schedule, now, rand::random_range(-1.0..=1.0));
+    let mut pause = FIRST_PAUSE;
+    let report = loop {
+        match write(context, &lease, &plan, now).await {
+            Ok(report) => break report,
+            Err(error) if lease.is_expired(Instant::now()) => {
+                tracing::error!(entry = %lease.envelope().entry, error = chain(&error),
+                    "the end of an attempt was not written; the attempt is repeated");
+                return false;
+            }
+            Err(error) => {
+                tracing::warn!(entry = %lease.envelope().entry, error = chain(&error),
+                    "the end of an attempt was not written; writing it again");
+            }
+        }
+        lease.renewal().renew().await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RENEW_EVERY);
+    };
+    record(lease.envelope(), &plan, &report, now);
+    let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
+    let recorded = lease.done().await;
+    // A dead letter keeps its content, and so does what may come again.
+    if recorded && has_end && report != bounce::DEAD_LETTER {
+        context.bodies.free(&body).await;
     }
+    recorded
 }
 
 /// No host of the destination could be reached: the attempt of every recipient ends so.
 pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
     let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
     let task_context = Arc::clone(context);
-    context.tasks.spawn(async move { attempted(&task_context, lease, outcomes).await });
+    context.tasks.spawn(async move {
+        attempted(&task_context, lease, outcomes).await;
+    });
 }
 
 /// Sets an entry aside, unattempted.
@@ -54,40 +86,28 @@ pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
     });
 }
 
-async fn settle(
+/// First the report, then the retry; each is recognised when it is repeated.
+async fn write(
     context: &Context,
-    lease: Lease,
-    outcomes: Vec<RecipientOutcome>,
-) -> Result<(), PublishError> {
-    let now = SystemTime::now();
-    let envelope = lease.envelope().clone();
-    let schedule = context.config.retry.schedule(&envelope.destination);
-    let plan = plan(&envelope, outcomes, schedule, now, rand::random_range(-1.0..=1.0));
+    lease: &Lease,
+    plan: &Plan,
+    now: SystemTime,
+) -> Result<String, PublishError> {
+    let envelope = lease.envelope();
     let report = match plan.bounced.as_slice() {
         [] => String::new(),
-        bounced => bounce::report(context, &envelope, bounced, now).await?,
+        bounced => bounce::report(context, envelope, bounced, now).await?,
     };
-    record(&envelope, &plan, &report, now);
-    match plan.at {
-        Some(at) => {
-            let recipients = plan.again.into_iter().map(remember).collect();
-            let next = Envelope { recipients, attempt: envelope.attempt + 1, ..envelope };
-            context.rescheduler.retry_at(lease, &next, at).await
-        }
-        None => {
-            lease.done().await;
-            // A dead letter keeps its content.
-            if plan.bounced.is_empty() || report != bounce::DEAD_LETTER {
-                context.bodies.free(&envelope.body).await;
-            }
-            Ok(())
-        }
+    if let Some(at) = plan.at {
+        let recipients = plan.again.iter().map(remember).collect();
+        let next = Envelope { recipients, attempt: envelope.attempt + 1, ..envelope.clone() };
+        context.rescheduler.retry_at(lease, &next, at).await?;
     }
+    Ok(report)
 }
 
-fn remember((recipient, failure): (Recipient, Failure)) -> Recipient {
-    let last_failure = Some(most_telling(&recipient, failure));
-    Recipient { last_failure, ..recipient }
+fn remember((recipient, failure): &(Recipient, Failure)) -> Recipient {
+    Recipient { last_failure: Some(most_telling(recipient, failure.clone())), ..recipient.clone() }
 }
 
 fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {

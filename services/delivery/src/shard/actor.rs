@@ -23,6 +23,8 @@ pub(crate) enum ShardMessage {
         taken: u64,
     },
     Drain,
+    /// A lane is not pulled any more, and nobody asked for that.
+    PullerEnded,
 }
 
 pub(crate) struct ShardActor(pub(crate) Arc<Context>);
@@ -74,6 +76,7 @@ impl Actor for ShardActor {
                     metrics::gauge!(DESTINATIONS).decrement(1.0);
                 }
             }
+            ShardMessage::PullerEnded => return Err("a puller ended by itself".into()),
             ShardMessage::Drain => {
                 state.pulling = None;
                 for child in state.destinations.values() {
@@ -132,8 +135,8 @@ impl ShardActor {
             }
         };
         child.sent += 1;
-        let pressure = lease.held_in_lane() > usize::from(LANE_CAPACITY) / 2;
-        let _ = child.actor.cast(DestinationMessage::Work { lease, pressure }); // failed: the lease goes back
+        let room = usize::from(LANE_CAPACITY).saturating_sub(lease.held_in_lane());
+        let _ = child.actor.cast(DestinationMessage::Work { lease, room }); // failed: the lease goes back
         Ok(())
     }
 }

@@ -2,7 +2,11 @@
 //! whether the entry still belongs here: a retry may have been written already, and the
 //! route may have changed while the entry waited (SEED-022).
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use hikyaku_queue::{Lease, pull::LanePuller};
 use hikyaku_runtime::error_chain::chain;
@@ -17,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{context::Context, mail_log, metrics::REROUTED, shard::ShardMessage};
 
+/// A policy service that did not answer is not asked again for so long: entries must not wait
+/// for one time-out after the other.
+const POLICY_PAUSE: Duration = Duration::from_secs(5);
+/// Ingress has just asked for the route of an entry that is younger.
+const ROUTE_IS_NEW: Duration = Duration::from_secs(2);
+
 pub(crate) async fn run(
     context: Arc<Context>,
     shard: ShardId,
@@ -24,14 +34,16 @@ pub(crate) async fn run(
     actor: ActorRef<ShardMessage>,
     stop: CancellationToken,
 ) {
+    let _ended = TellWhenDropped { actor: actor.clone(), stop: stop.clone() };
     let mut puller = LanePuller::new(context.nats.clone(), shard, lane);
+    let mut routes = Routes { context: &context, silent_until: Instant::now() };
     loop {
         let lease = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             lease = puller.next() => lease,
         };
-        let Some(lease) = still_ours(&context, lease).await else { continue };
+        let Some(lease) = still_ours(&context, &mut routes, lease).await else { continue };
         // The mailbox is bounded by the entries that the broker lets a lane hold.
         if actor.cast(ShardMessage::Work(Box::new(lease))).is_err() {
             return;
@@ -39,12 +51,36 @@ pub(crate) async fn run(
     }
 }
 
-async fn still_ours(context: &Context, lease: Lease) -> Option<Lease> {
-    if lease.is_redelivery() && context.rescheduler.is_scheduled(lease.envelope()).await {
-        lease.done().await;
-        return None;
+/// Also when the task panics: a lane that nobody pulls is mail that nobody delivers.
+struct TellWhenDropped {
+    actor: ActorRef<ShardMessage>,
+    stop: CancellationToken,
+}
+
+impl Drop for TellWhenDropped {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            let _ = self.actor.cast(ShardMessage::PullerEnded); // the actor may be gone
+        }
     }
-    let parts = current_routes(context, lease.envelope()).await;
+}
+
+async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) -> Option<Lease> {
+    if lease.is_redelivery() {
+        match context.rescheduler.is_scheduled(&lease).await {
+            Ok(false) => {}
+            Ok(true) => {
+                lease.done().await;
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(entry = %lease.envelope().entry, error = chain(&error), "entry is looked at later");
+                lease.give_back().await;
+                return None;
+            }
+        }
+    }
+    let parts = routes.current(lease.envelope()).await;
     if let [(only, _)] = parts.as_slice()
         && *only == lease.envelope().destination
     {
@@ -61,22 +97,52 @@ async fn still_ours(context: &Context, lease: Lease) -> Option<Lease> {
     None
 }
 
-/// The recipients of an envelope by where they go now. One whose route the policy does not tell
-/// stays where it is.
-async fn current_routes(context: &Context, envelope: &Envelope) -> Vec<(Destination, Vec<Recipient>)> {
-    let mut parts: Vec<(Destination, Vec<Recipient>)> = Vec::new();
-    for recipient in &envelope.recipients {
-        let destination = match recipient.address.host() {
-            MailHost::Domain(domain) => context.policy.resolve_route(domain).await.ok(),
+struct Routes<'a> {
+    context: &'a Context,
+    silent_until: Instant,
+}
+
+impl Routes<'_> {
+    /// The recipients of an envelope by where they go now. One whose route the policy does not
+    /// tell stays where it is.
+    async fn current(&mut self, envelope: &Envelope) -> Vec<(Destination, Vec<Recipient>)> {
+        let age = SystemTime::now().duration_since(envelope.accepted_at).unwrap_or_default();
+        if envelope.attempt == 0 && age < ROUTE_IS_NEW {
+            return vec![(envelope.destination.clone(), envelope.recipients.clone())];
+        }
+        let mut known: HashMap<&MailHost, Destination> = HashMap::new();
+        let mut parts: Vec<(Destination, Vec<Recipient>)> = Vec::new();
+        for recipient in &envelope.recipients {
+            let host = recipient.address.host();
+            let destination = match known.get(host) {
+                Some(destination) => destination.clone(),
+                None => {
+                    let destination = self.ask(host).await.unwrap_or_else(|| envelope.destination.clone());
+                    known.entry(host).or_insert(destination).clone()
+                }
+            };
+            match parts.iter_mut().find(|(place, _)| *place == destination) {
+                Some((_, recipients)) => recipients.push(recipient.clone()),
+                None => parts.push((destination, vec![recipient.clone()])),
+            }
+        }
+        parts
+    }
+
+    async fn ask(&mut self, host: &MailHost) -> Option<Destination> {
+        let domain = match host {
+            MailHost::Domain(domain) => domain,
             MailHost::Literal(address) => {
-                Some(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT })
+                return Some(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT });
             }
         };
-        let destination = destination.unwrap_or_else(|| envelope.destination.clone());
-        match parts.iter_mut().find(|(known, _)| *known == destination) {
-            Some((_, recipients)) => recipients.push(recipient.clone()),
-            None => parts.push((destination, vec![recipient.clone()])),
+        if Instant::now() < self.silent_until {
+            return None;
         }
+        let answer = self.context.policy.resolve_route(domain).await;
+        if answer.is_err() {
+            self.silent_until = Instant::now() + POLICY_PAUSE;
+        }
+        answer.ok()
     }
-    parts
 }

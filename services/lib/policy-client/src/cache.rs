@@ -20,8 +20,6 @@ pub(crate) struct Cache<K, V> {
     shards: Vec<Mutex<HashMap<K, Entry<V>>>>,
     hasher: RandomState,
     shard_capacity: usize,
-    /// How long an answer is kept after it has stopped being fresh.
-    keep_stale: Duration,
 }
 
 #[derive(Debug)]
@@ -31,37 +29,27 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(crate) fn new(capacity: usize, keep_stale: Duration) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             shard_capacity: (capacity / usize::from(SHARDS)).max(1),
-            keep_stale,
         }
     }
 
     pub(crate) fn fresh(&self, key: &K, now: Instant) -> Option<V> {
-        self.find(key, |entry| entry.fresh_until > now)
-    }
-
-    /// An answer that may be old, for when no other can be had.
-    pub(crate) fn stale(&self, key: &K, now: Instant) -> Option<V> {
-        self.find(key, |entry| entry.fresh_until + self.keep_stale > now)
-    }
-
-    fn find(&self, key: &K, is_good: impl Fn(&Entry<V>) -> bool) -> Option<V> {
         let shard = self.shard(key)?;
-        shard.get(key).filter(|entry| is_good(entry)).map(|entry| entry.value.clone())
+        shard.get(key).filter(|entry| entry.fresh_until > now).map(|entry| entry.value.clone())
     }
 
     pub(crate) fn insert(&self, key: K, value: V, valid_for: Duration, now: Instant) {
         let valid_for = valid_for.min(MAX_VALID_FOR);
-        if (valid_for + self.keep_stale).is_zero() {
+        if valid_for.is_zero() {
             return;
         }
         let Some(mut shard) = self.shard(&key) else { return };
         if shard.len() >= self.shard_capacity && !shard.contains_key(&key) {
-            shard.retain(|_, entry| entry.fresh_until + self.keep_stale > now);
+            shard.retain(|_, entry| entry.fresh_until > now);
             if shard.len() >= self.shard_capacity {
                 shard.clear();
             }
@@ -85,29 +73,18 @@ mod tests {
 
     #[test]
     fn an_answer_is_good_for_as_long_as_it_says() {
-        let cache = Cache::new(100, Duration::ZERO);
+        let cache = Cache::new(100);
         let now = Instant::now();
         cache.insert("a", 1, 2 * SECOND, now);
         cache.insert("never", 1, Duration::ZERO, now);
         assert_eq!(cache.fresh(&"a", now + SECOND), Some(1));
         assert_eq!(cache.fresh(&"a", now + 2 * SECOND), None);
-        assert_eq!(cache.stale(&"a", now + 2 * SECOND), None);
         assert_eq!(cache.fresh(&"never", now), None);
     }
 
     #[test]
-    fn a_stale_answer_is_kept_apart_from_a_fresh_one() {
-        let cache = Cache::new(100, 10 * SECOND);
-        let now = Instant::now();
-        cache.insert("a", 1, 2 * SECOND, now);
-        assert_eq!(cache.fresh(&"a", now + 3 * SECOND), None);
-        assert_eq!(cache.stale(&"a", now + 11 * SECOND), Some(1));
-        assert_eq!(cache.stale(&"a", now + 12 * SECOND), None);
-    }
-
-    #[test]
     fn it_never_grows_over_its_limit() {
-        let cache = Cache::new(160, Duration::ZERO);
+        let cache = Cache::new(160);
         let now = Instant::now();
         for key in 0..10_000 {
             cache.insert(key, key, SECOND, now);
@@ -119,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_absurd_time_does_not_overflow() {
-        let cache = Cache::new(16, Duration::ZERO);
+        let cache = Cache::new(16);
         let now = Instant::now();
         cache.insert("a", 1, Duration::MAX, now);
         assert_eq!(cache.fresh(&"a", now + MAX_VALID_FOR), None);

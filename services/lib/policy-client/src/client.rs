@@ -21,7 +21,7 @@ use tonic::{
     Code, Request, Response, Status,
     transport::{Channel, Endpoint},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::{
     answer::{ConnectionAnswer, Decision, RecipientAnswer},
@@ -35,8 +35,6 @@ use crate::{
 
 /// Answers of each kind that are kept.
 const CACHE_CAPACITY: usize = 100_000;
-/// A route that is this old is still better than no route.
-const KEEP_STALE_ROUTE: Duration = Duration::from_secs(3600);
 const REFRESH_HOSTS_EVERY: Duration = Duration::from_secs(2);
 /// A host that vanished without a word is noticed after twice this time.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
@@ -85,10 +83,10 @@ impl PolicyClient {
         let inner = Arc::new(Inner {
             grpc: PolicyServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(usize::MAX),
             timeout: config.timeout,
-            connections: Cache::new(CACHE_CAPACITY, Duration::ZERO),
-            senders: Cache::new(CACHE_CAPACITY, Duration::ZERO),
-            recipients: Cache::new(CACHE_CAPACITY, Duration::ZERO),
-            routes: Cache::new(CACHE_CAPACITY, KEEP_STALE_ROUTE),
+            connections: Cache::new(CACHE_CAPACITY),
+            senders: Cache::new(CACHE_CAPACITY),
+            recipients: Cache::new(CACHE_CAPACITY),
+            routes: Cache::new(CACHE_CAPACITY),
             hosts: watch::Sender::new(Arc::default()),
         });
         tokio::spawn(keep_hosts_fresh(Arc::downgrade(&inner)));
@@ -173,7 +171,7 @@ impl PolicyClient {
         Ok(answer)
     }
 
-    /// Where mail for `domain` goes now. Without an answer, where it went within the last hour.
+    /// Where mail for `domain` goes now. An old answer is none: mail must not be moved by it.
     pub async fn resolve_route(&self, domain: &Domain) -> Result<Destination, PolicyUnavailable> {
         let asked = Instant::now();
         if let Some(known) = self.inner.routes.fresh(domain, asked) {
@@ -186,11 +184,8 @@ impl PolicyClient {
                 Ok(destination)
             }
             Err(unavailable) => {
-                let stale = self.inner.routes.stale(domain, Instant::now());
-                let decision = if stale.is_some() { "route" } else { "defer" };
-                record(decision, Source::Fallback, asked);
-                debug!(mail.domain = %domain, "policy does not answer, an old route is used if there is one");
-                stale.ok_or(unavailable)
+                record("defer", Source::Fallback, asked);
+                Err(unavailable)
             }
         }
     }

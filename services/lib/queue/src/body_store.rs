@@ -3,7 +3,10 @@
 //! Each entry owns its content, so the content goes when the entry's end is recorded,
 //! and no count of references can be wrong.
 
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{
+    message::PublishMessage,
+    stream::{DirectGetErrorKind, RawMessageErrorKind},
+};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 use hikyaku_types::{
@@ -38,6 +41,8 @@ pub enum BodyError {
         #[source]
         source: async_nats::Error,
     },
+    #[error("chunk {sequence} of stream {stream} does not exist")]
+    Gone { stream: String, sequence: u64 },
     #[error("the chunks hold {found} bytes, not {wanted}")]
     Size { found: u64, wanted: u64 },
 }
@@ -116,8 +121,20 @@ impl BodyStore {
         let failed = |source| BodyError::Read { stream: stream.clone(), sequence, source };
         let handle =
             self.nats.jetstream.get_stream_no_info(&stream).await.map_err(|error| failed(error.into()))?;
-        let message = handle.direct_get(sequence).await.map_err(|error| failed(error.into()))?;
-        Ok(message.payload)
+        match handle.direct_get(sequence).await {
+            Ok(message) => Ok(message.payload),
+            // Any replica answers; one that lags does not have it yet. The leader knows.
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+                match handle.get_raw_message(sequence).await {
+                    Ok(message) => Ok(message.payload),
+                    Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                        Err(BodyError::Gone { stream, sequence })
+                    }
+                    Err(error) => Err(failed(error.into())),
+                }
+            }
+            Err(error) => Err(failed(error.into())),
+        }
     }
 
     /// Frees the content of an entry that has its end. A failure leaves bytes behind, never mail

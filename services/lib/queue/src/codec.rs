@@ -226,7 +226,8 @@ fn time(record: Option<prost_types::Timestamp>, name: &'static str) -> Result<Sy
     let record = record.ok_or_else(|| field(name, "absent"))?;
     let parts = u64::try_from(record.seconds).ok().zip(u32::try_from(record.nanos).ok());
     let (seconds, nanos) = parts.ok_or_else(|| field(name, format!("{record:?}")))?;
-    Ok(UNIX_EPOCH + Duration::new(seconds, nanos))
+    let since = Duration::from_secs(seconds).saturating_add(Duration::from_nanos(u64::from(nanos)));
+    UNIX_EPOCH.checked_add(since).ok_or_else(|| field(name, format!("{record:?}")))
 }
 
 #[cfg(test)]

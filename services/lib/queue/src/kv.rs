@@ -53,9 +53,14 @@ impl KvBucket {
             num_replicas: replicas,
             ..kv::Config::default()
         };
-        let store = nats.jetstream.create_or_update_key_value(config).await.map_err(|source| {
-            KvError::Failed { operation: "open", bucket: bucket.to_owned(), source: source.into() }
-        })?;
+        // What exists stays as it is: a process with other settings must not take copies away.
+        let store =
+            match nats.jetstream.get_key_value(bucket).await {
+                Ok(store) => store,
+                Err(_) => nats.jetstream.create_key_value(config).await.map_err(|source| {
+                    KvError::Failed { operation: "open", bucket: bucket.to_owned(), source: source.into() }
+                })?,
+            };
         Ok(Self { store, bucket: bucket.to_owned() })
     }
 

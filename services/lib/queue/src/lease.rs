@@ -5,9 +5,9 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::{Client, Subject, jetstream::AckKind};
@@ -17,12 +17,19 @@ use hikyaku_types::{
     shard::ShardId,
 };
 
-use crate::topology::PIN_TIMEOUT;
+use crate::topology::{ACK_WAIT, PIN_TIMEOUT};
 
 pub use crate::trace::Origin;
 
 /// By then the pin of a worker that stopped has run out.
 const GIVE_BACK_PAUSE: Duration = PIN_TIMEOUT;
+/// An entry that is given back again and again waits longer each time, up to this.
+const MAX_GIVE_BACK_PAUSE: Duration = Duration::from_secs(60);
+/// The broker starts to count before we do.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
+/// How long the end of an entry is repeated until the broker confirms it.
+const CONFIRM_FOR: Duration = Duration::from_secs(20);
+const CONFIRM_PAUSE: Duration = Duration::from_millis(250);
 
 /// Renew a lease at least this often.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -36,6 +43,7 @@ pub struct Lease {
     /// Where the entry stands in its stream.
     place: StreamPlace,
     held: Held,
+    age: Age,
     /// `None` once settled.
     reply: Option<Reply>,
 }
@@ -50,7 +58,16 @@ impl Lease {
         held: Held,
         reply: Reply,
     ) -> Self {
-        Self { envelope, lane, deliveries, origin, place, held, reply: Some(reply) }
+        Self {
+            envelope,
+            lane,
+            deliveries,
+            origin,
+            place,
+            held,
+            age: Age::new(Instant::now()),
+            reply: Some(reply),
+        }
     }
 
     pub fn envelope(&self) -> &Envelope {
@@ -63,6 +80,10 @@ impl Lease {
 
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    pub(crate) fn place(&self) -> StreamPlace {
+        self.place
     }
 
     /// The message id of what this entry becomes. Each stored message has one successor, so a
@@ -84,32 +105,89 @@ impl Lease {
 
     /// For telling the stream, now and then, that the entry is still worked on.
     pub fn renewal(&self) -> Renewal {
-        Renewal(self.reply.clone())
+        Renewal { reply: self.reply.clone(), age: self.age.clone() }
     }
 
-    /// The entry has its end, or lives on under another subject. Returns when the stream has
-    /// recorded it: a broker that is killed forgets acknowledgements that it did not confirm,
-    /// and would hand the entry out again.
-    pub async fn done(mut self) {
-        if let Some(reply) = self.reply.take() {
-            report(reply.confirm(AckKind::Ack).await, "entry was not acknowledged and will come again");
+    /// The broker may have handed the entry to somebody else: nothing may be done for it any
+    /// more. So it is after a pause of the process, when the buffers are full of the past.
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.age.is_expired(now)
+    }
+
+    /// The entry has its end, or lives on under another subject. Says whether the stream has
+    /// recorded it. Until it confirms, the acknowledgement is repeated: a broker that is killed
+    /// forgets what it did not confirm, and a consumer without a leader hears nothing.
+    pub async fn done(mut self) -> bool {
+        let Some(reply) = self.reply.take() else { return true };
+        let start = Instant::now();
+        loop {
+            match reply.confirm(AckKind::Ack).await {
+                Ok(()) => return true,
+                Err(error) if start.elapsed() >= CONFIRM_FOR => {
+                    let entry = self.envelope.entry;
+                    tracing::warn!(%entry, %error, "entry was not acknowledged and will come again");
+                    return false;
+                }
+                Err(_) => tokio::time::sleep(CONFIRM_PAUSE).await,
+            }
         }
+    }
+
+    /// Another copy of the same entry is held: this one needs no end.
+    pub fn forget(mut self) {
+        self.reply = None;
+    }
+
+    /// The longer, the more often the entry was handed out in vain.
+    fn pause(&self) -> Duration {
+        let times = u32::try_from(self.deliveries).unwrap_or(u32::MAX);
+        GIVE_BACK_PAUSE.saturating_mul(times).min(MAX_GIVE_BACK_PAUSE)
     }
 
     /// Gives the entry back untouched, for the next owner of the shard. The pause keeps it from
     /// coming straight back to this one.
     pub async fn give_back(mut self) {
+        let pause = self.pause();
         if let Some(reply) = self.reply.take() {
-            report(reply.tell(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
+            report(reply.tell(AckKind::Nak(Some(pause))).await, "entry was not given back");
         }
     }
 }
 
 impl Renewal {
+    /// Does nothing for a lease that is lost already.
     pub async fn renew(&self) {
-        if let Some(reply) = &self.0 {
-            report(reply.tell(AckKind::Progress).await, "lease was not renewed");
+        let now = Instant::now();
+        if let Some(reply) = self.reply.as_ref().filter(|_| !self.age.is_expired(now)) {
+            match reply.tell(AckKind::Progress).await {
+                Ok(()) => self.age.renewed(now),
+                Err(error) => tracing::warn!(%error, "lease was not renewed"),
+            }
         }
+    }
+}
+
+/// When a lease was received or last renewed, shared with its renewals.
+#[derive(Clone, Debug)]
+struct Age {
+    received: Instant,
+    /// Milliseconds from the receipt to the last renewal.
+    renewed: Arc<AtomicU64>,
+}
+
+impl Age {
+    fn new(received: Instant) -> Self {
+        Self { received, renewed: Arc::default() }
+    }
+
+    fn renewed(&self, now: Instant) {
+        let millis = now.saturating_duration_since(self.received).as_millis();
+        self.renewed.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        let renewed = self.received + Duration::from_millis(self.renewed.load(Ordering::Relaxed));
+        now.saturating_duration_since(renewed) >= ACK_WAIT - EXPIRY_MARGIN
     }
 }
 
@@ -162,7 +240,10 @@ impl Drop for Held {
 
 /// Renews a lease without holding it.
 #[derive(Clone)]
-pub struct Renewal(Option<Reply>);
+pub struct Renewal {
+    reply: Option<Reply>,
+    age: Age,
+}
 
 /// The connection reconnects by itself and the stream hands out again what it does not hear of.
 fn report(result: Result<(), async_nats::Error>, what: &'static str) {
@@ -173,13 +254,14 @@ fn report(result: Result<(), async_nats::Error>, what: &'static str) {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let pause = self.pause();
         let Some(reply) = self.reply.take() else { return };
         let entry = self.envelope.entry;
         tracing::warn!(%entry, "lease was dropped unsettled; the entry goes back");
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 // Not at once: what went wrong may go wrong again.
-                report(reply.tell(AckKind::Nak(Some(GIVE_BACK_PAUSE))).await, "entry was not given back");
+                report(reply.tell(AckKind::Nak(Some(pause))).await, "entry was not given back");
             });
         }
     }

@@ -9,7 +9,11 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
-use hikyaku_types::{body::Body, envelope::Envelope, shard::ShardCount};
+use hikyaku_types::{
+    body::Body,
+    envelope::Envelope,
+    shard::{ShardCount, fnv1a},
+};
 
 use crate::{
     Nats,
@@ -62,6 +66,12 @@ impl Publisher {
     /// hops that had been stored get it twice.
     pub async fn accept(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
         self.nats.durability.check()?;
+        self.store(envelopes).await
+    }
+
+    /// The same for mail of our own, which nobody is promised to be on disk: a report is written
+    /// before its original is acknowledged.
+    pub async fn store(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
         try_join_all(envelopes.into_iter().map(|envelope| self.accept_one(envelope))).await?;
         Ok(())
     }
@@ -78,9 +88,12 @@ impl Publisher {
     /// Keeps a message that has no sender to report to (SEED-191).
     pub async fn bury(&self, envelope: &Envelope) -> Result<(), PublishError> {
         let entry = envelope.entry;
+        let recipients: Vec<String> =
+            envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+        let message_id = format!("{entry}/{}/{:x}", envelope.attempt, fnv1a(&recipients.join(",")));
         let message = || {
             PublishMessage::build()
-                .message_id(entry.to_string())
+                .message_id(&message_id)
                 .expected_stream(DEAD_STREAM)
                 .payload(codec::encode(envelope))
         };

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use async_nats::{HeaderMap, header};
+use async_nats::{HeaderMap, header, jetstream::stream::DirectGetErrorKind};
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Lane, Recipient},
@@ -22,6 +22,10 @@ use crate::{
     topology::queue_stream,
 };
 
+#[derive(Debug, thiserror::Error)]
+#[error("failed to look for a retry in the queue")]
+pub struct ReadError(#[source] async_nats::Error);
+
 /// Moves entries between a lane and the waiting room.
 #[derive(Clone, Debug)]
 pub struct Rescheduler {
@@ -34,12 +38,10 @@ impl Rescheduler {
         Self { nats, publisher }
     }
 
-    /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`, then
-    /// settles the lease. When the write fails the lease goes back, and the attempt is repeated.
-    pub async fn retry_at(&self, lease: Lease, next: &Envelope, at: SystemTime) -> Result<(), PublishError> {
-        self.schedule(&lease, next, Lane::Due, at).await?;
-        lease.done().await;
-        Ok(())
+    /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`. The
+    /// lease is to be settled when that has succeeded.
+    pub async fn retry_at(&self, lease: &Lease, next: &Envelope, at: SystemTime) -> Result<(), PublishError> {
+        self.schedule(lease, next, Lane::Due, at).await
     }
 
     /// Sets an entry aside unattempted; it returns to its lane at `at`.
@@ -56,40 +58,46 @@ impl Rescheduler {
         lease: Lease,
         parts: Vec<(Destination, Vec<Recipient>)>,
     ) -> Result<(), PublishError> {
+        let bodies = BodyStore::new(self.nats.clone());
         let old = lease.envelope();
         let is_split = parts.len() > 1;
         let lane = if old.attempt == 0 { old.lane } else { Lane::Due };
         for (destination, recipients) in parts {
             let mut part = Envelope { destination, recipients, ..old.clone() };
+            let identity = identity(&part);
             if is_split {
-                part.entry = part_of(old.entry, &part.destination);
-                let bodies = BodyStore::new(self.nats.clone());
+                part.entry = part_of(old.entry, identity);
                 let content = bodies.load(&old.body).await?.concat();
                 part.body = self.publisher.own_body(&part, content.into()).await?;
             }
             let mut headers = HeaderMap::new();
             lease.origin().write(&mut headers);
-            let message_id = format!("{}/{}", lease.successor_id(), part.destination);
+            let message_id = format!("{}/{identity:x}", lease.successor_id());
             self.publisher.put(&part, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
         }
         let body = old.body.clone();
-        lease.done().await;
-        if is_split {
-            BodyStore::new(self.nats.clone()).free(&body).await;
+        if lease.done().await && is_split {
+            bodies.free(&body).await;
         }
         Ok(())
     }
 
-    /// Whether the retry of this entry was already written: then a redelivered original is
-    /// only the trace of a crash between the two writes.
-    pub async fn is_scheduled(&self, envelope: &Envelope) -> bool {
-        let shard = self.publisher.shards().shard_of(&envelope.destination);
+    /// Whether the retry of this entry was already written: then a redelivered original is only
+    /// the trace of a crash between the two writes. Only a schedule behind the original counts: a
+    /// replica that lags may still show the one that the original came from.
+    pub async fn is_scheduled(&self, lease: &Lease) -> Result<bool, ReadError> {
+        let envelope = lease.envelope();
+        let place = lease.place();
         let (destination, entry) = (envelope.destination.clone(), envelope.entry);
-        let subject = Subject { shard, place: Place::Retry, destination, entry };
-        let Ok(stream) = self.nats.jetstream.get_stream_no_info(queue_stream(shard)).await else {
-            return false;
-        };
-        stream.direct_get_last_for_subject(subject.to_string()).await.is_ok()
+        let subject = Subject { shard: place.shard, place: Place::Retry, destination, entry };
+        let failed = |error: async_nats::Error| ReadError(error);
+        let stream = self.nats.jetstream.get_stream_no_info(queue_stream(place.shard)).await;
+        let stream = stream.map_err(|error| failed(error.into()))?;
+        match stream.direct_get_last_for_subject(subject.to_string()).await {
+            Ok(message) => Ok(message.sequence > place.sequence),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed(error.into())),
+        }
     }
 
     async fn schedule(
@@ -108,12 +116,20 @@ impl Rescheduler {
     }
 }
 
-/// The same for each repeat, and another for each destination. Below 1,024 are the numbers that
-/// ingress gives out.
-fn part_of(entry: EntryId, destination: &Destination) -> EntryId {
-    const FIRST: u64 = 1_024;
-    let hash = fnv1a(&format!("{entry}/{destination}"));
-    let hop = FIRST + hash % (u64::from(u16::MAX) - FIRST);
+/// What a part is: who gets it and from where. The same for each repeat.
+fn identity(part: &Envelope) -> u64 {
+    let mut text = format!("{}/{}", part.entry, part.destination);
+    for recipient in &part.recipients {
+        text += "/";
+        text += &recipient.address.to_string();
+    }
+    fnv1a(&text)
+}
+
+/// Another number for each part, above those that ingress usually gives out.
+fn part_of(entry: EntryId, identity: u64) -> EntryId {
+    const FIRST: u64 = 4_096;
+    let hop = FIRST + identity % (u64::from(u16::MAX) - FIRST);
     entry.queue_id.entry(u16::try_from(hop).unwrap_or(u16::MAX)) // below 65,535, so it fits
 }
 

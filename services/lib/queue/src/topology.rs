@@ -31,6 +31,8 @@ pub const LANE_CAPACITY: u16 = 2_000;
 const SHARDS_KEY: &str = "hikyaku.shards";
 /// Streams and consumers that are made at the same time.
 const PARALLEL: usize = 16;
+/// Longer than any entry or dead letter lives: content that was left behind goes by itself.
+const BODY_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// SEED-194.
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -48,6 +50,8 @@ pub enum TopologyError {
         "stream {stream} belongs to a cluster with {found} shards, but {wanted} are configured; the number is fixed when the streams are first made"
     )]
     ShardCount { stream: String, found: String, wanted: u16 },
+    #[error("stream {stream} has {found} copies, but {wanted} are configured; fewer would risk mail")]
+    Replicas { stream: String, found: usize, wanted: usize },
     #[error("stream {stream} has {what}, which would lose mail; correct or remove the stream")]
     Unsafe { stream: String, what: &'static str },
     #[error("failed to make or read stream {stream}")]
@@ -140,6 +144,10 @@ fn check_found(found: &Config, config: &TopologyConfig) -> Result<(), TopologyEr
         let (found, wanted) = (shards.clone(), config.shards.get());
         return Err(TopologyError::ShardCount { stream: stream(), found, wanted });
     }
+    if found.num_replicas > config.replicas {
+        let (found, wanted) = (found.num_replicas, config.replicas);
+        return Err(TopologyError::Replicas { stream: stream(), found, wanted });
+    }
     let what = if found.storage != StorageType::File {
         "memory storage"
     } else if found.persist_mode == Some(PersistenceMode::Async) {
@@ -183,7 +191,7 @@ fn queue_config(config: &TopologyConfig, shard: ShardId) -> Config {
     Config {
         retention: RetentionPolicy::WorkQueue,
         // Schedules refuse "discard new", and with "discard old" any limit would drop accepted
-        // mail: so there is no limit, and ingress does the admission control.
+        // mail: so there is no limit.
         discard: DiscardPolicy::Old,
         duplicate_window: Duration::from_secs(120),
         allow_message_schedules: true,
@@ -196,6 +204,7 @@ fn body_config(config: &TopologyConfig, shard: ShardId) -> Config {
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
         duplicate_window: Duration::from_secs(120),
+        max_age: BODY_AGE,
         ..base_config(config, body_stream(shard), subject::all_bodies(shard))
     }
 }

@@ -112,8 +112,11 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     assert_eq!(*lease.envelope(), accepted);
     let later = Envelope { attempt: 1, ..accepted.clone() };
     let far = SystemTime::now() + Duration::from_secs(3_600);
-    rescheduler.retry_at(lease, &later, far).await.unwrap();
-    assert!(rescheduler.is_scheduled(&later).await);
+    assert!(!rescheduler.is_scheduled(&lease).await.unwrap());
+    rescheduler.retry_at(&lease, &later, far).await.unwrap();
+    // A crash here would hand the original out again: the retry is found.
+    assert!(rescheduler.is_scheduled(&lease).await.unwrap());
+    assert!(lease.done().await);
     let listed = browser.list(&Selector::Entry(accepted.entry), 10).await.unwrap();
     assert!(
         matches!(listed[..], [ref one] if matches!(one.waits, Waits::Until(at) if at <= far)),
@@ -126,7 +129,8 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
         let lease = next(&nats, "example.org", Lane::Due).await;
         assert_eq!(lease.envelope().attempt, attempt);
         let later = Envelope { attempt: attempt + 1, ..lease.envelope().clone() };
-        rescheduler.retry_at(lease, &later, far).await.unwrap();
+        rescheduler.retry_at(&lease, &later, far).await.unwrap();
+        assert!(lease.done().await);
     }
     assert_eq!(browser.delete(&Selector::Destination(accepted.destination)).await.unwrap(), 1);
     assert!(browser.list(&Selector::All, 10).await.unwrap().is_empty());
