@@ -1,6 +1,9 @@
 //! Composition root of delivery.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
@@ -52,6 +55,7 @@ impl App {
             bodies: BodyStore::new(nats.clone()),
             sessions: Arc::new(Semaphore::new(config.max_connections)),
             openings: Arc::new(Semaphore::new(config.max_openings)),
+            wanted: AtomicUsize::new(0),
             make_room: Notify::new(),
             tasks: TaskTracker::new(),
             config,

@@ -1,6 +1,6 @@
 //! What every part of delivery needs; made once, shared by all actors.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
@@ -23,7 +23,8 @@ pub(crate) struct Context {
     /// One permit for each session that waits for its greeting: hosts that say nothing keep
     /// nobody from those that do.
     pub(crate) openings: Arc<Semaphore>,
-    /// Somebody waits for a permit: idle sessions end.
+    /// Who waits for a permit of `sessions`; told by `make_room`, idle sessions end then.
+    pub(crate) wanted: AtomicUsize,
     pub(crate) make_room: Notify,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use hikyaku_queue::Lease;
 use hikyaku_types::destination::Destination;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::AbortHandle,
+};
 
 use crate::{
     connection::work::{self, Session},
@@ -34,6 +37,7 @@ pub(crate) struct ConnectionActor(pub(crate) Arc<Context>);
 pub(crate) struct State {
     /// One place: the owner hands out the next entry when the last is finished.
     work: Option<mpsc::Sender<Lease>>,
+    owner: ActorRef<DestinationMessage>,
     _task: AbortOnDrop,
 }
 
@@ -56,6 +60,7 @@ impl Actor for ConnectionActor {
         arguments: ConnectionArguments,
     ) -> Result<State, ActorProcessingErr> {
         let (sender, receiver) = mpsc::channel(1);
+        let owner = arguments.owner.clone();
         let session = Session {
             context: Arc::clone(&self.0),
             id: arguments.session,
@@ -68,7 +73,7 @@ impl Actor for ConnectionActor {
             let _ended = ended;
             work::run(session).await;
         });
-        Ok(State { work: Some(sender), _task: AbortOnDrop(task.abort_handle()) })
+        Ok(State { work: Some(sender), owner, _task: AbortOnDrop(task.abort_handle()) })
     }
 
     async fn handle(
@@ -79,9 +84,13 @@ impl Actor for ConnectionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             ConnectionMessage::Deliver(lease) => {
-                // When the task has ended the lease goes back to the stream by being dropped.
-                if let Some(work) = &state.work {
-                    let _ = work.try_send(*lease);
+                let sent = match &state.work {
+                    Some(work) => work.try_send(*lease),
+                    None => Err(TrySendError::Closed(*lease)),
+                };
+                // The session ended a moment ago: the entry is for another one.
+                if let Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) = sent {
+                    state.owner.cast(DestinationMessage::Returned(Box::new(lease)))?;
                 }
             }
             // The task says QUIT when it finds its channel closed.

@@ -2,18 +2,17 @@
 //! wants more of it.
 
 use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{
-    Lease,
-    lease::RENEW_EVERY,
-    topology::{LANE_CAPACITY, PIN_TIMEOUT},
-};
+use hikyaku_queue::{Lease, lease::RENEW_EVERY, topology::PIN_TIMEOUT};
 use hikyaku_types::{destination::Destination, outcome::RecipientOutcome};
 use ractor::ActorRef;
-use tokio::sync::mpsc;
+use tokio::sync::{AcquireError, SemaphorePermit, mpsc};
 use tracing::Instrument as _;
 
 use crate::{
@@ -27,6 +26,9 @@ use crate::{
     metrics::{CONNECTIONS, FENCED},
     outcome::{classify, settle},
 };
+
+/// A session without work ends when others wait, but not before the next message can be here.
+const IDLE_GRACE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Session {
     pub(crate) context: Arc<Context>,
@@ -51,10 +53,7 @@ pub(crate) async fn run(mut session: Session) {
             return;
         }
     };
-    if context.sessions.available_permits() == 0 {
-        context.make_room.notify_waiters();
-    }
-    let Ok(_permit) = context.sessions.acquire().await else { return };
+    let Ok(_permit) = session_permit(&context).await else { return };
     drop(opening);
     session.tell(DestinationMessage::Opened(session.id));
     let limit = context.config.messages_per_connection;
@@ -63,7 +62,7 @@ pub(crate) async fn run(mut session: Session) {
             lease = session.work.recv() => lease,
             // The peer may say 421 or close while nothing is asked of it.
             () = remote.until_lost() => None,
-            () = context.make_room.notified() => None,
+            () = until_room_is_wanted(&context) => None,
         };
         let Some(lease) = lease else { break };
         let usable = match session.attempt(&mut remote, lease, done > 1).await {
@@ -71,8 +70,7 @@ pub(crate) async fn run(mut session: Session) {
             Attempted::NotBegun(lease) => {
                 // Another session will do it; this one had its time.
                 session.tell(DestinationMessage::Finished { session: session.id, usable: false });
-                let room = usize::from(LANE_CAPACITY);
-                session.tell(DestinationMessage::Work { lease, room });
+                session.tell(DestinationMessage::Returned(lease));
                 return;
             }
             Attempted::Fenced => false,
@@ -83,7 +81,47 @@ pub(crate) async fn run(mut session: Session) {
         }
     }
     session.tell(DestinationMessage::Closed(session.id));
+    // An entry may have been handed over at this very moment.
+    session.work.close();
+    while let Ok(lease) = session.work.try_recv() {
+        session.tell(DestinationMessage::Returned(Box::new(lease)));
+    }
     remote.quit().await;
+}
+
+async fn session_permit(context: &Context) -> Result<SemaphorePermit<'_>, AcquireError> {
+    if let Ok(permit) = context.sessions.try_acquire() {
+        return Ok(permit);
+    }
+    let _wanted = Wanted::one_more(&context.wanted);
+    context.make_room.notify_waiters();
+    context.sessions.acquire().await
+}
+
+/// Somebody waits for a permit, and this session has nothing to do.
+async fn until_room_is_wanted(context: &Context) {
+    // The next message is usually on its way.
+    tokio::time::sleep(IDLE_GRACE).await;
+    let notified = context.make_room.notified();
+    if context.wanted.load(Ordering::SeqCst) == 0 {
+        notified.await;
+    }
+}
+
+/// Counts who waits, on every way out.
+struct Wanted<'a>(&'a AtomicUsize);
+
+impl<'a> Wanted<'a> {
+    fn one_more(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 enum Attempted {

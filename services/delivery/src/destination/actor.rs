@@ -10,6 +10,7 @@ use std::{
 use hikyaku_queue::{
     Lease,
     lease::{RENEW_EVERY, Renewal},
+    topology::LANE_CAPACITY,
 };
 use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -26,10 +27,19 @@ const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum DestinationMessage {
-    Work { lease: Box<Lease>, room: usize },
+    /// From the shard, whose lane has `room` for so many more.
+    Work {
+        lease: Box<Lease>,
+        room: usize,
+    },
+    /// From a session that ended before it began with it.
+    Returned(Box<Lease>),
     Opened(SessionId),
     OpenFailed(SessionId, Box<Failure>),
-    Finished { session: SessionId, usable: bool },
+    Finished {
+        session: SessionId,
+        usable: bool,
+    },
     Closed(SessionId),
     Tick,
     Drain,
@@ -96,7 +106,14 @@ impl Actor for DestinationActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let (event, failure) = match message {
-            DestinationMessage::Work { lease, room } => match state.take(*lease, room) {
+            DestinationMessage::Work { lease, room } => {
+                state.taken += 1;
+                match state.take(*lease, room) {
+                    Some(event) => (event, None),
+                    None => return Ok(()),
+                }
+            }
+            DestinationMessage::Returned(lease) => match state.take(*lease, usize::from(LANE_CAPACITY)) {
                 Some(event) => (event, None),
                 None => return Ok(()),
             },
@@ -215,7 +232,6 @@ impl State {
     /// An entry that is here already came again: the broker had not heard of it for too long.
     /// One attempt at a time is enough; the newer lease takes the place of the older one.
     fn take(&mut self, lease: Lease, room: usize) -> Option<Event> {
-        self.taken += 1;
         let entry = lease.envelope().entry;
         if self.transfers.values().any(|in_transfer| *in_transfer == entry) {
             lease.forget();

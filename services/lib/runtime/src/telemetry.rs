@@ -79,7 +79,7 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
         LogFormat::Text => fmt::layer().with_ansi(std::io::stdout().is_terminal()).boxed(),
     };
     // A line says all that it has to say; spans are for the exporter.
-    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
+    let filter = filter.and(filter_fn(|metadata| !metadata.is_span()));
     tracing_subscriber::registry()
         .with(spans)
         .with(log.with_filter(filter))
