@@ -1,5 +1,7 @@
 //! What each role runs, and in which order it ends.
 
+use std::time::Duration;
+
 use hikyaku_policy::Additions;
 use tokio_util::sync::CancellationToken;
 
@@ -9,6 +11,8 @@ use crate::{
     nats_child::NatsChild,
     parts,
 };
+
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     match (role, &config.nats) {
@@ -88,7 +92,10 @@ async fn everything(
     };
     stop_policy.cancel();
     policy.await??;
-    admin.await??;
+    // An operator's call that still runs does not keep the process.
+    if let Ok(ended) = tokio::time::timeout(ADMIN_DRAIN, admin).await {
+        ended??;
+    }
     nats.flush().await;
     tracing::info!("ended");
     result.map(|_| ())

@@ -28,6 +28,28 @@ async fn waiting_mail_survives_and_sessions_are_told() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// With a broker that is gone and one that hangs, the relay ends all the same, and loses nothing.
+#[tokio::test]
+async fn it_ends_without_its_broker() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let inner = ScriptedMx::start(Script::RefuseRcpt("451 4.7.1 later")).await?;
+    lab.own_domain("own.test", &inner);
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
+    relay.wait_for_mail_log("deferred", &id, SOON).await;
+    let pid_file = lab.folder.path().join("data/nats/nats-server.pid");
+    let broker: u32 = std::fs::read_to_string(pid_file)?.trim().parse()?;
+    signal("STOP", broker).await?;
+    let ended = tokio::time::timeout(SOON * 2, relay.terminate()).await;
+    let _ = signal("CONT", broker).await; // it was killed with the relay, if all went well
+    assert!(ended.is_ok(), "SIGTERM has no end");
+    let relay = lab.up().await?;
+    inner.set(Script::Accept);
+    relay.ctl(&["queue", "retry", &id]).await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    Ok(())
+}
+
 /// Two on one folder would stop each other's broker.
 #[tokio::test]
 async fn a_second_relay_leaves_the_folder_alone() -> anyhow::Result<()> {

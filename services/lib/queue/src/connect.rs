@@ -20,6 +20,7 @@ use crate::durability::DurabilityGate;
 
 /// A stream whose leader died answers nobody for 5-6 s: rather ask again than wait long.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 const CONTACT_INTERVAL: Duration = Duration::from_millis(500);
 /// Publishes in flight per process.
 const MAX_IN_FLIGHT: usize = 20_000;
@@ -95,10 +96,13 @@ impl Nats {
         &self.durability
     }
 
-    /// Sends what is buffered; before the process ends.
+    /// Sends what is buffered, before the process ends. A broker that is gone is not waited for:
+    /// what it did not hear, it hands out again.
     pub async fn flush(&self) {
-        if let Err(error) = self.client.flush().await {
-            tracing::warn!(%error, "buffered acknowledgements were not sent");
+        match tokio::time::timeout(FLUSH_TIMEOUT, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "buffered acknowledgements were not sent"),
+            Err(_) => tracing::warn!("the broker does not take what is buffered"),
         }
     }
 }
