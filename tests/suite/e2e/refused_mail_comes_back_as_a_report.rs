@@ -67,6 +67,17 @@ async fn never_a_report_about_a_report() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A server that answers EHLO and leaves: one attempt, not one connection after the other.
+#[tokio::test]
+async fn a_server_that_leaves_after_ehlo_is_tried_again_later() -> anyhow::Result<()> {
+    let (_lab, relay, _home, away) = refusing(Script::LeavesAfterEhlo).await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@away.test"], CONTENT).await?;
+    let deferred = relay.wait_for_mail_log("deferred", &id, SOON).await;
+    assert_eq!(deferred["attempt"], 1);
+    assert!(away.total_sessions() <= 2, "{} sessions", away.total_sessions());
+    Ok(())
+}
+
 /// SEED-210: nothing that happened on our side is dressed as a reply.
 #[tokio::test]
 async fn a_cut_connection_is_not_a_reply() -> anyhow::Result<()> {

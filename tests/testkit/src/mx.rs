@@ -37,6 +37,8 @@ pub enum Script {
     CutAfterContent,
     /// Takes so long to answer the content.
     SlowContent(Duration),
+    /// 421 in one packet with the answer to EHLO, then the end.
+    LeavesAfterEhlo,
     /// 421 to the second MAIL of a session.
     OneMessagePerSession,
     /// Speaks only HELO.
@@ -174,6 +176,10 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let reply = match verb.as_str() {
             "EHLO" if script() == Script::HeloOnly => "502 5.5.1 not known here".to_owned(),
+            "EHLO" if script() == Script::LeavesAfterEhlo => {
+                writer.write_all(b"250 mx.test\r\n421 4.3.2 not today\r\n").await?;
+                return writer.flush().await;
+            }
             "EHLO" => "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "HELO" => "250 mx.test".to_owned(),
             "MAIL" if senders == 1 && script() == Script::OneMessagePerSession => {

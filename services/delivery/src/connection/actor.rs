@@ -1,10 +1,10 @@
 //! Owns the task in which a session lives: the task ends with the actor and the actor with
 //! the task, so that neither outlives the other, whatever goes wrong.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use hikyaku_queue::Lease;
-use hikyaku_types::destination::Destination;
+use hikyaku_types::{destination::Destination, outcome::Phase};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -15,6 +15,7 @@ use crate::{
     connection::work::{self, Session},
     context::Context,
     destination::{DestinationMessage, SessionId},
+    outcome::{classify, settle},
 };
 
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub(crate) struct State {
     /// One place: the owner hands out the next entry when the last is finished.
     work: Option<mpsc::Sender<Lease>>,
     owner: ActorRef<DestinationMessage>,
+    has_begun: bool,
     _task: AbortOnDrop,
 }
 
@@ -73,7 +75,7 @@ impl Actor for ConnectionActor {
             let _ended = ended;
             work::run(session).await;
         });
-        Ok(State { work: Some(sender), owner, _task: AbortOnDrop(task.abort_handle()) })
+        Ok(State { work: Some(sender), owner, has_begun: false, _task: AbortOnDrop(task.abort_handle()) })
     }
 
     async fn handle(
@@ -88,9 +90,18 @@ impl Actor for ConnectionActor {
                     Some(work) => work.try_send(*lease),
                     None => Err(TrySendError::Closed(*lease)),
                 };
-                // The session ended a moment ago: the entry is for another one.
-                if let Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) = sent {
-                    state.owner.cast(DestinationMessage::Returned(Box::new(lease)))?;
+                match sent {
+                    Ok(()) => state.has_begun = true,
+                    // The session ended a moment ago: the entry is for another one.
+                    Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) if state.has_begun => {
+                        state.owner.cast(DestinationMessage::Returned(Box::new(lease)))?;
+                    }
+                    // It ended before its first message: that is this entry's attempt.
+                    Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) => {
+                        let what = "connection closed by peer before MAIL".to_owned();
+                        let failure = classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                        settle::unreachable(&self.0, lease, failure);
+                    }
                 }
             }
             // The task says QUIT when it finds its channel closed.

@@ -75,6 +75,8 @@ impl RemoteSession {
             address,
         };
         match remote.turn(|| true).await {
+            // What came in one packet with the answer to EHLO may have ended the session already.
+            Turn::Ready if !remote.session.is_ready() => Err(remote.until_lost().await),
             Turn::Ready => Ok(remote),
             Turn::Failed(failure) => Err(remote.failure(failure)),
             // Not before a delivery was begun, or after a failure was told.
@@ -146,12 +148,16 @@ impl RemoteSession {
         }
     }
 
-    /// Returns when the peer has ended an idle session.
-    pub(crate) async fn until_lost(&mut self) {
+    /// Returns when the peer has ended an idle session, with what it said or did.
+    pub(crate) async fn until_lost(&mut self) -> Failure {
         loop {
             match self.turn(|| true).await {
                 Turn::Ready | Turn::Done(_) => {}
-                Turn::Failed(_) | Turn::Closed | Turn::Fenced => return,
+                Turn::Failed(failure) => return self.failure(failure),
+                Turn::Closed | Turn::Fenced => {
+                    let what = self.named("connection closed by peer before MAIL");
+                    return classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                }
             }
         }
     }

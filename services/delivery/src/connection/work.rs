@@ -10,7 +10,10 @@ use std::{
 };
 
 use hikyaku_queue::{Lease, lease::RENEW_EVERY, topology::PIN_TIMEOUT};
-use hikyaku_types::{destination::Destination, outcome::RecipientOutcome};
+use hikyaku_types::{
+    destination::Destination,
+    outcome::{Failure, RecipientOutcome},
+};
 use ractor::ActorRef;
 use tokio::sync::{AcquireError, SemaphorePermit, mpsc};
 use tracing::Instrument as _;
@@ -61,7 +64,13 @@ pub(crate) async fn run(mut session: Session) {
         let lease = tokio::select! {
             lease = session.work.recv() => lease,
             // The peer may say 421 or close while nothing is asked of it.
-            () = remote.until_lost() => None,
+            failure = remote.until_lost() => {
+                if done == 1 {
+                    session.lost_before_first(failure);
+                    return;
+                }
+                None
+            }
             () = until_room_is_wanted(&context) => None,
         };
         let Some(lease) = lease else { break };
@@ -137,6 +146,16 @@ enum Attempted {
 impl Session {
     fn tell(&self, message: DestinationMessage) {
         let _ = self.owner.cast(message); // an owner that is gone wants no news
+    }
+
+    /// A session that was good for nothing is no session: what was meant for it has had its
+    /// attempt, or it would be tried with the next one at once, and for ever.
+    fn lost_before_first(mut self, failure: Failure) {
+        self.work.close();
+        while let Ok(lease) = self.work.try_recv() {
+            settle::unreachable(&self.context, lease, failure.clone());
+        }
+        self.tell(DestinationMessage::OpenFailed(self.id, Box::new(failure)));
     }
 
     /// One attempt, settled. `used`: the session has carried a message before.

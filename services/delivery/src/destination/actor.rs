@@ -119,6 +119,7 @@ impl Actor for DestinationActor {
             },
             DestinationMessage::Opened(session) => (Event::Opened(session), None),
             DestinationMessage::OpenFailed(session, failure) => {
+                state.transfers.remove(&session);
                 state.sessions.remove(&session);
                 (Event::OpenFailed(session), Some(failure))
             }

@@ -133,7 +133,11 @@ impl Report<'_> {
             if let Some(original) = recipient.original {
                 let _ = write!(text, " (you wrote / 元の宛先 <{}>)", one_line(original));
             }
-            let _ = write!(text, "\r\n    {}\r\n", one_line(&recipient.failure.cause.to_string()));
+            let _ = write!(
+                text,
+                "\r\n    {}\r\n",
+                cut(&one_line(&recipient.failure.cause.to_string()), "\r\n    ")
+            );
             if recipient.expired {
                 text.push_str("    Tried until the time for it was over. 再送期限を過ぎました。\r\n");
             }
@@ -182,9 +186,25 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// RFC 5322 2.1.1 allows 998 octets a line; a character has at most four.
+const MAX_LINE_CHARS: usize = 240;
+
 /// The lines of a reply as a folded field.
 fn fold(text: &str) -> String {
-    text.split(['\r', '\n']).filter(|line| !line.is_empty()).map(one_line).collect::<Vec<_>>().join("\r\n\t")
+    let lines = text.split(['\r', '\n']).filter(|line| !line.is_empty());
+    lines.map(|line| cut(&one_line(line), "\r\n\t")).collect::<Vec<_>>().join("\r\n\t")
+}
+
+/// A text in pieces that fit a line.
+fn cut(text: &str, between: &str) -> String {
+    let mut pieces = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index > 0 && index % MAX_LINE_CHARS == 0 {
+            pieces.push_str(between);
+        }
+        pieces.push(c);
+    }
+    pieces
 }
 
 fn header_of(content: &[u8]) -> &[u8] {
@@ -260,6 +280,12 @@ mod tests {
         let text = report(&[(forged, false)], Original::Whole(b""));
         assert!(!text.contains("\r\nStatus: 2.0.0"), "{text}");
         assert!(!text.contains("\r\nFinal-Recipient: rfc822; x@y"), "{text}");
+    }
+
+    #[test]
+    fn no_line_is_too_long_for_mail() {
+        let text = report(&[(failure(remote(&"あ".repeat(5_000))), false)], Original::Whole(b""));
+        assert!(text.split("\r\n").all(|line| line.len() <= 998));
     }
 
     #[test]
