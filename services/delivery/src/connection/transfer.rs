@@ -153,7 +153,10 @@ impl RemoteSession {
         loop {
             match self.turn(|| true).await {
                 Turn::Ready | Turn::Done(_) => {}
-                Turn::Failed(failure) => return self.failure(failure),
+                // Nothing was asked, so a 5yz says "not this host", as in a greeting.
+                Turn::Failed(failure) => {
+                    return self.failure(SessionFailure { phase: Phase::Greeting, ..failure });
+                }
                 Turn::Closed | Turn::Fenced => {
                     let what = self.named("connection closed by peer before MAIL");
                     return classify::no_reply(Phase::Greeting, what, SystemTime::now());
