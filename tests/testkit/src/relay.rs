@@ -171,14 +171,6 @@ impl Relay {
         Ok(())
     }
 
-    /// kill -9 of the process alone: its broker goes on.
-    pub async fn kill_without_broker(mut self) -> anyhow::Result<()> {
-        self.child.start_kill()?;
-        self.child.wait().await?;
-        self.data_dir = PathBuf::new();
-        Ok(())
-    }
-
     fn kill_broker(&self) {
         let pid_file = self.data_dir.join("nats/nats-server.pid");
         if let Ok(pid) = fs::read_to_string(pid_file) {
