@@ -2,11 +2,17 @@
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hikyaku_policy_client::PolicyClient;
-use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
+use hikyaku_queue::{
+    Nats,
+    body_store::BodyStore,
+    publish::Publisher,
+    reschedule::Rescheduler,
+    roster::{Roster, WorkerId},
+};
 use hikyaku_route::resolver::Resolver;
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
@@ -16,7 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::DeliveryConfig,
     context::Context,
-    supervisor::{Supervisor, SupervisorMessage},
+    fence::Fence,
+    supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
 
 /// For writing what was decided, after the last transaction has ended.
@@ -24,6 +31,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub struct App {
     context: Arc<Context>,
+    roster: Roster,
     shards: ShardCount,
 }
 
@@ -45,6 +53,7 @@ impl App {
     pub fn build(
         config: DeliveryConfig,
         nats: Nats,
+        roster: Roster,
         shards: ShardCount,
         policy: PolicyClient,
         resolver: Resolver,
@@ -55,6 +64,7 @@ impl App {
             bodies: BodyStore::new(nats.clone()),
             sessions: Arc::new(Semaphore::new(config.max_connections)),
             openings: Arc::new(Semaphore::new(config.max_openings)),
+            fence: Fence::new(Instant::now()),
             wanted: AtomicUsize::new(0),
             make_room: Notify::new(),
             tasks: TaskTracker::new(),
@@ -64,13 +74,16 @@ impl App {
             policy,
             resolver,
         };
-        Self { context: Arc::new(context), shards }
+        Self { context: Arc::new(context), roster, shards }
     }
 
     /// Runs until `shutdown`, then drains: running transactions end, the rest goes back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), DeliveryError> {
-        let supervisor = Supervisor(Arc::clone(&self.context));
-        let (supervisor, mut ended) = Actor::spawn(None, supervisor, self.shards)
+        let context = Arc::clone(&self.context);
+        let supervisor = Supervisor { context, roster: self.roster };
+        let id = WorkerId::new(&self.context.config.node, rand::random());
+        let arguments = SupervisorArguments { id, shards: self.shards };
+        let (supervisor, mut ended) = Actor::spawn(None, supervisor, arguments)
             .await
             .map_err(|error| DeliveryError::Start(Box::new(error)))?;
         tokio::select! {

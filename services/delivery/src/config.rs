@@ -11,6 +11,8 @@ use hikyaku_types::{
 
 #[derive(Debug, Clone)]
 pub struct DeliveryConfig {
+    /// Name of this machine or pod among the workers.
+    pub node: String,
     /// Our name in EHLO, in reports and in MX records.
     pub hostname: Domain,
     /// Port of hosts that were found by MX. Another than 25 is for trying things out.
@@ -46,6 +48,7 @@ pub struct RetryConfig {
 impl DeliveryConfig {
     pub fn new(hostname: Domain) -> Self {
         Self {
+            node: hostname.to_string(),
             hostname,
             mx_port: SMTP_PORT,
             max_connections: 500,

@@ -8,11 +8,12 @@ use hikyaku_route::resolver::Resolver;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::config::DeliveryConfig;
+use crate::{config::DeliveryConfig, fence::Fence};
 
 pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
     pub(crate) nats: Nats,
+    pub(crate) fence: Fence,
     pub(crate) publisher: Publisher,
     pub(crate) rescheduler: Rescheduler,
     pub(crate) bodies: BodyStore,

@@ -7,7 +7,8 @@
 pub mod config; // limits and clocks
 pub mod app; // composition root
 mod context; // what every part needs
-mod supervisor; // root actor: shards, restarts, drain
+mod fence; // whether this process may send
+mod supervisor; // root actor: takes and gives up shards, restarts, drain
 mod shard; // owned shard: pulls, sends on to destinations
 mod destination; // one actor a destination: who is attempted when
 mod connection; // one actor a remote session

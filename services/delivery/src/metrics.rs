@@ -18,6 +18,8 @@ pub const DEAD_LETTERS: &str = "mail.delivery.dead_letters";
 pub const FENCED: &str = "mail.delivery.fenced";
 /// Destinations with an actor.
 pub const DESTINATIONS: &str = "mail.delivery.destinations";
+/// Shards that this worker owns.
+pub const SHARDS: &str = "mail.delivery.shards";
 /// Actors started again after a failure; `actor.kind` = shard, destination, connection.
 pub const RESTARTS: &str = "actor.restarts";
 
@@ -42,5 +44,6 @@ pub fn describe() {
         "Attempts given up because the broker had not been heard for too long"
     );
     describe_gauge!(DESTINATIONS, "Destinations that have work");
+    describe_gauge!(SHARDS, "Shards that this worker owns");
     describe_counter!(RESTARTS, Unit::Count, "Actors started again after a failure");
 }

@@ -1,7 +1,8 @@
-//! The root actor: one child for each shard.
+//! The root actor: one child for each shard that this worker owns.
 //!
-//! A shard that fails gives its pins up with its pulls; it is started again after a pause.
-//! Shards that fail again and again end the process: whoever runs it starts it anew.
+//! It carries messages between the roster and the pure [`Assignment`]. A shard that fails is
+//! begun anew, with everything that it had not settled; shards that fail again and again end the
+//! process: whoever runs it starts it anew.
 
 use std::{
     collections::HashMap,
@@ -9,48 +10,94 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt as _;
+use hikyaku_queue::{
+    roster::{Roster, RosterEvent, WorkerId},
+    tenure::Tenure,
+};
+use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::shard::{ShardCount, ShardId};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio_util::sync::DropGuard;
 
 use crate::{
     context::Context,
-    metrics::RESTARTS,
-    shard::{ShardActor, ShardMessage},
+    metrics::{RESTARTS, SHARDS},
+    shard::{
+        ShardActor, ShardMessage,
+        assignment::{Assignment, BEAT_EVERY, Effect},
+    },
 };
 
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 /// More failures than this within the window are not bad luck.
 const MAX_FAILURES: usize = 10;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) enum SupervisorMessage {
-    Start(ShardId),
+    Tick,
+    Seen(RosterEvent),
+    ClaimFailed(ShardId),
+    Begin(ShardId),
+    Begun(Tenure),
     Drain,
 }
 
-pub(crate) struct Supervisor(pub(crate) Arc<Context>);
+pub(crate) struct Supervisor {
+    pub(crate) context: Arc<Context>,
+    pub(crate) roster: Roster,
+}
+
+#[derive(Debug)]
+pub(crate) struct SupervisorArguments {
+    pub(crate) id: WorkerId,
+    pub(crate) shards: ShardCount,
+}
 
 pub(crate) struct State {
-    shards: HashMap<ShardId, ActorRef<ShardMessage>>,
+    id: WorkerId,
+    assignment: Assignment,
+    shards: HashMap<ShardId, Child>,
     failures: Vec<Instant>,
     draining: bool,
+    /// Dropping it ends the reading of the roster.
+    _following: DropGuard,
+}
+
+struct Child {
+    actor: ActorRef<ShardMessage>,
+    tenure: Tenure,
 }
 
 impl Actor for Supervisor {
     type Msg = SupervisorMessage;
     type State = State;
-    type Arguments = ShardCount;
+    type Arguments = SupervisorArguments;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        shards: ShardCount,
+        arguments: SupervisorArguments,
     ) -> Result<State, ActorProcessingErr> {
-        for shard in shards.shards() {
-            myself.cast(SupervisorMessage::Start(shard))?;
-        }
-        Ok(State { shards: HashMap::new(), failures: Vec::new(), draining: false })
+        let SupervisorArguments { id, shards } = arguments;
+        let stop = tokio_util::sync::CancellationToken::new();
+        let following = follow(self.roster.clone(), myself.clone());
+        let stopped = stop.clone();
+        self.context.tasks.spawn(async move { stopped.run_until_cancelled(following).await });
+        myself.send_interval(BEAT_EVERY, || SupervisorMessage::Tick);
+        myself.cast(SupervisorMessage::Tick)?;
+        let node = self.context.config.node.clone();
+        tracing::info!(worker = %id, "worker begins");
+        Ok(State {
+            assignment: Assignment::new(id.clone(), node, shards, Instant::now()),
+            id,
+            shards: HashMap::new(),
+            failures: Vec::new(),
+            draining: false,
+            _following: stop.drop_guard(),
+        })
     }
 
     async fn handle(
@@ -59,21 +106,34 @@ impl Actor for Supervisor {
         message: SupervisorMessage,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            SupervisorMessage::Start(_) if state.draining => {}
-            SupervisorMessage::Start(shard) => {
-                let actor = ShardActor(Arc::clone(&self.0));
-                let (actor, _) = Actor::spawn_linked(None, actor, shard, myself.get_cell()).await?;
-                state.shards.insert(shard, actor);
+        let now = Instant::now();
+        let effects = match message {
+            SupervisorMessage::Tick => state.assignment.tick(now),
+            SupervisorMessage::Seen(event) => {
+                let effects = state.assignment.seen(event, now);
+                if let Some(until) = state.assignment.valid_until() {
+                    self.context.fence.open_until(until);
+                }
+                effects
+            }
+            SupervisorMessage::ClaimFailed(shard) => {
+                state.assignment.claim_failed(shard);
+                Vec::new()
+            }
+            SupervisorMessage::Begin(shard) => vec![Effect::Start(shard)],
+            SupervisorMessage::Begun(tenure) => {
+                self.begun(&myself, state, tenure).await?;
+                Vec::new()
             }
             SupervisorMessage::Drain => {
                 state.draining = true;
-                for shard in state.shards.values() {
-                    let _ = shard.cast(ShardMessage::Drain); // gone already: drained
-                }
-                stop_when_drained(&myself, state);
+                state.assignment.leave()
             }
+        };
+        for effect in effects {
+            self.perform(&myself, state, effect, now);
         }
+        self.stop_when_drained(&myself, state).await;
         Ok(())
     }
 
@@ -88,26 +148,154 @@ impl Actor for Supervisor {
             SupervisionEvent::ActorFailed(who, error) => (who, Some(error)),
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
         };
-        let gone = state.shards.iter().find(|(_, actor)| actor.get_id() == who.get_id());
+        let gone = state.shards.iter().find(|(_, child)| child.actor.get_id() == who.get_id());
         let Some(shard) = gone.map(|(shard, _)| *shard) else { return Ok(()) };
-        state.shards.remove(&shard);
-        if let Some(error) = failed {
-            tracing::error!(%shard, %error, "shard actor failed; starting it again");
-            metrics::counter!(RESTARTS, "actor.kind" => "shard").increment(1);
-            state.failures.retain(|at| at.elapsed() < FAILURE_WINDOW);
-            state.failures.push(Instant::now());
-            if state.failures.len() > MAX_FAILURES {
-                return Err("shard actors fail again and again".into());
-            }
-            myself.send_after(RESTART_PAUSE, move || SupervisorMessage::Start(shard));
+        if let Some(child) = state.shards.remove(&shard) {
+            child.tenure.end();
         }
-        stop_when_drained(&myself, state);
+        metrics::gauge!(SHARDS).set(state.shards.len() as f64);
+        match failed {
+            Some(error) => {
+                tracing::error!(%shard, %error, "shard actor failed; starting it again");
+                metrics::counter!(RESTARTS, "actor.kind" => "shard").increment(1);
+                state.failures.retain(|at| at.elapsed() < FAILURE_WINDOW);
+                state.failures.push(Instant::now());
+                if state.failures.len() > MAX_FAILURES {
+                    return Err("shard actors fail again and again".into());
+                }
+                myself.send_after(RESTART_PAUSE, move || SupervisorMessage::Begin(shard));
+            }
+            None => {
+                let now = Instant::now();
+                if let Some(effect) = state.assignment.stopped(shard, now) {
+                    self.perform(&myself, state, effect, now);
+                }
+            }
+        }
         Ok(())
     }
 }
 
-fn stop_when_drained(myself: &ActorRef<SupervisorMessage>, state: &State) {
-    if state.draining && state.shards.is_empty() {
-        myself.stop(None);
+impl Supervisor {
+    fn perform(&self, myself: &ActorRef<SupervisorMessage>, state: &mut State, effect: Effect, now: Instant) {
+        let (roster, id, tasks) = (self.roster.clone(), state.id.clone(), &self.context.tasks);
+        match effect {
+            Effect::Beat(record) => {
+                tasks.spawn(async move {
+                    if let Err(error) = roster.beat(&id, &record).await {
+                        tracing::debug!(error = chain(&error), "sign of life was not written");
+                    }
+                });
+            }
+            Effect::Claim(shard, revision) => {
+                let myself = myself.clone();
+                tasks.spawn(async move {
+                    if let Err(error) = roster.claim(shard, &id, revision).await {
+                        tracing::debug!(%shard, error = chain(&error), "shard was not claimed");
+                        let _ = myself.cast(SupervisorMessage::ClaimFailed(shard)); // it may be gone
+                    }
+                });
+            }
+            Effect::Release(shard, revision) => {
+                tasks.spawn(async move {
+                    match roster.release(shard, revision).await {
+                        Ok(()) => tracing::info!(%shard, "shard was given up"),
+                        Err(error) => {
+                            tracing::debug!(%shard, error = chain(&error), "shard was not released")
+                        }
+                    }
+                });
+            }
+            Effect::Start(shard) => {
+                let (myself, nats) = (myself.clone(), self.context.nats.clone());
+                tasks.spawn(async move {
+                    match Tenure::begin(&nats, shard).await {
+                        Ok(tenure) => {
+                            let _ = myself.cast(SupervisorMessage::Begun(tenure)); // it may be gone
+                        }
+                        Err(error) => {
+                            tracing::warn!(%shard, error = chain(&error), "shard was not begun; trying again");
+                            myself.send_after(RESTART_PAUSE, move || SupervisorMessage::Begin(shard));
+                        }
+                    }
+                });
+            }
+            Effect::Stop(shard) => match state.shards.get(&shard) {
+                Some(child) => {
+                    let _ = child.actor.cast(ShardMessage::Drain); // gone already: drained
+                }
+                // It had not begun yet.
+                None => {
+                    if let Some(release) = state.assignment.stopped(shard, now) {
+                        self.perform(myself, state, release, now);
+                    }
+                }
+            },
+            Effect::Abandon(shard) => {
+                if let Some(child) = state.shards.remove(&shard) {
+                    tracing::warn!(%shard, "shard was taken by another worker");
+                    child.tenure.end();
+                    child.actor.kill();
+                    metrics::gauge!(SHARDS).set(state.shards.len() as f64);
+                }
+            }
+        }
+    }
+
+    async fn begun(
+        &self,
+        myself: &ActorRef<SupervisorMessage>,
+        state: &mut State,
+        tenure: Tenure,
+    ) -> Result<(), ActorProcessingErr> {
+        let shard = tenure.shard();
+        // It may have been lost, given up or begun by an earlier try meanwhile.
+        if !state.assignment.is_running(shard) || state.shards.contains_key(&shard) {
+            tenure.end();
+            return Ok(());
+        }
+        let actor = ShardActor(Arc::clone(&self.context));
+        let (actor, _) = Actor::spawn_linked(None, actor, tenure.clone(), myself.get_cell()).await?;
+        tracing::info!(%shard, "shard is ours");
+        state.shards.insert(shard, Child { actor, tenure });
+        metrics::gauge!(SHARDS).set(state.shards.len() as f64);
+        Ok(())
+    }
+
+    async fn stop_when_drained(&self, myself: &ActorRef<SupervisorMessage>, state: &mut State) {
+        if state.draining && !state.assignment.has_shards() {
+            let (roster, id, record) = (self.roster.clone(), state.id.clone(), state.assignment.farewell());
+            self.context.tasks.spawn(async move {
+                if let Err(error) = roster.beat(&id, &record).await {
+                    tracing::debug!(error = chain(&error), "farewell was not written; it shows by itself");
+                }
+            });
+            myself.stop(None);
+        }
+    }
+}
+
+/// Reads the roster for ever, from the start each time.
+async fn follow(roster: Roster, supervisor: ActorRef<SupervisorMessage>) {
+    loop {
+        match roster.watch().await {
+            Ok(mut events) => {
+                while let Some(event) = events.next().await {
+                    match event {
+                        Ok(event) => {
+                            if supervisor.cast(SupervisorMessage::Seen(event)).is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(error = chain(&error), "reading of the roster was cut");
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "the roster cannot be read"),
+        }
+        tokio::time::sleep(REOPEN_PAUSE).await;
     }
 }

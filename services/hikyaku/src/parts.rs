@@ -9,7 +9,13 @@ use std::{
 use anyhow::Context as _;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
-use hikyaku_queue::{Nats, NatsConfig, browse::Browser, publish::Publisher, topology};
+use hikyaku_queue::{
+    Nats, NatsConfig,
+    browse::Browser,
+    publish::Publisher,
+    roster::Roster,
+    topology::{self, TopologyConfig},
+};
 use hikyaku_route::resolver::Resolver;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -92,14 +98,16 @@ pub(crate) async fn ingress(
     Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, policy, publisher))
 }
 
-pub(crate) fn delivery(
+pub(crate) async fn delivery(
     config: &Config,
     nats: &Nats,
     policy: PolicyClient,
 ) -> anyhow::Result<hikyaku_delivery::app::App> {
     let delivery = config.delivery.clone();
     let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
-    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), config.topology.shards, policy, resolver))
+    let TopologyConfig { shards, replicas } = config.topology;
+    let roster = Roster::open(nats, replicas).await?;
+    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), roster, shards, policy, resolver))
 }
 
 /// The operators' service; it answers until the very end.

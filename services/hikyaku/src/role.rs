@@ -22,12 +22,12 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let process = child.start().await?;
             let stop_broker = CancellationToken::new();
             let broker = tokio::spawn(child.supervise(process, stop_broker.clone()));
-            let result = everything(&config, &nats, shutdown).await;
+            let result = Box::pin(everything(&config, &nats, shutdown)).await;
             stop_broker.cancel();
             broker.await?;
             result
         }
-        (Role::Up, Broker::Given(nats)) => everything(&config, nats, shutdown).await,
+        (Role::Up, Broker::Given(nats)) => Box::pin(everything(&config, nats, shutdown)).await,
         (_, Broker::Embedded(_)) => {
             anyhow::bail!("a single role needs a NATS server that others reach too: set nats to its URL")
         }
@@ -47,7 +47,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let nats = parts::queue(nats, &config).await?;
             let policy = parts::policy_client(&config.policy_endpoint).await?;
             let admin = parts::admin(&config, &nats, shutdown.clone()).await?;
-            let delivery = parts::delivery(&config, &nats, policy)?.run(shutdown);
+            let delivery = parts::delivery(&config, &nats, policy).await?.run(shutdown);
             tokio::try_join!(admin, async { Ok(delivery.await?) })?;
             Ok(())
         }
@@ -71,7 +71,7 @@ async fn everything(
     let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
     let client = parts::policy_client(&endpoint).await?;
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
-    let delivery = parts::delivery(config, &nats, client)?;
+    let delivery = parts::delivery(config, &nats, client).await?;
     let admin = parts::admin(config, &nats, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
     tracing::info!("ready");

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     io::{ErrorKind, IoSlice},
     net::SocketAddr,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -29,6 +29,8 @@ use crate::{connection::dial::describe, outcome::classify};
 const READ_BUFFER: usize = 4 * 1024;
 /// What is kept of a reply: a hostile one must not make an envelope too large for the broker.
 const MAX_REPLY_TEXT: usize = 2 * 1024;
+/// While the gate is closed it is asked again so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Pieces that one call hands to the kernel.
 const MAX_SLICES: usize = 16;
 
@@ -46,6 +48,16 @@ pub(crate) enum Delivered {
     Ended(Vec<RecipientOutcome>),
     /// It was given up, because somebody else may own the entry by now.
     Fenced,
+}
+
+/// Whether the next octet may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// Not now: whether the entry is still ours is not known.
+    Closed,
+    /// Never: somebody else has the entry.
+    Lost,
 }
 
 /// What ends a turn of the driver.
@@ -74,7 +86,7 @@ impl RemoteSession {
             host,
             address,
         };
-        match remote.turn(|| true).await {
+        match remote.turn(|| Gate::Open).await {
             // What came in one packet with the answer to EHLO may have ended the session already.
             Turn::Ready if !remote.session.is_ready() => Err(remote.until_lost().await),
             Turn::Ready => Ok(remote),
@@ -87,12 +99,12 @@ impl RemoteSession {
         }
     }
 
-    /// One message. Before each octet that is sent, `may_go_on` is asked.
+    /// One message. Before each octet that is sent, `gate` is asked.
     pub(crate) async fn deliver(
         &mut self,
         envelope: &Envelope,
         content: Vec<Bytes>,
-        may_go_on: impl Fn() -> bool,
+        gate: impl Fn() -> Gate,
     ) -> Delivered {
         let delivery = Delivery {
             reverse_path: envelope.reverse_path.clone(),
@@ -103,7 +115,7 @@ impl RemoteSession {
         };
         if self.session.start(delivery, Instant::now()).is_ok() {
             loop {
-                match self.turn(&may_go_on).await {
+                match self.turn(&gate).await {
                     Turn::Done(result) => {
                         let outcome = |result| self.outcome(result);
                         return Delivered::Ended(result.recipients.into_iter().map(outcome).collect());
@@ -141,7 +153,7 @@ impl RemoteSession {
             if self.session.is_ready() {
                 return true;
             }
-            match self.turn(|| true).await {
+            match self.turn(|| Gate::Open).await {
                 Turn::Ready | Turn::Done(_) => {}
                 Turn::Failed(_) | Turn::Closed | Turn::Fenced => return false,
             }
@@ -151,7 +163,7 @@ impl RemoteSession {
     /// Returns when the peer has ended an idle session, with what it said or did.
     pub(crate) async fn until_lost(&mut self) -> Failure {
         loop {
-            match self.turn(|| true).await {
+            match self.turn(|| Gate::Open).await {
                 Turn::Ready | Turn::Done(_) => {}
                 // Nothing was asked, so a 5yz says "not this host", as in a greeting.
                 Turn::Failed(failure) => {
@@ -171,7 +183,7 @@ impl RemoteSession {
     }
 
     /// Moves octets until the protocol has something to say. Safe to drop while it waits.
-    async fn turn(&mut self, may_go_on: impl Fn() -> bool) -> Turn {
+    async fn turn(&mut self, gate: impl Fn() -> Gate) -> Turn {
         loop {
             while let Some(action) = self.session.next_action() {
                 match action {
@@ -185,14 +197,15 @@ impl RemoteSession {
             if self.session.is_closed() {
                 return Turn::Closed;
             }
-            if !self.outgoing.is_empty() && !may_go_on() {
+            let gate = if self.outgoing.is_empty() { Gate::Open } else { gate() };
+            if gate == Gate::Lost {
                 return Turn::Fenced;
             }
-            self.wait().await;
+            self.wait(gate).await;
         }
     }
 
-    async fn wait(&mut self) {
+    async fn wait(&mut self, gate: Gate) {
         let deadline = self.session.next_deadline();
         let timer = async {
             match deadline {
@@ -203,12 +216,18 @@ impl RemoteSession {
         let (mut reader, mut writer) = self.stream.split();
         let outgoing = &self.outgoing;
         let writing = async {
-            if outgoing.is_empty() {
+            if outgoing.is_empty() || gate != Gate::Open {
                 return std::future::pending().await;
             }
             let slices: Vec<IoSlice<'_>> =
                 outgoing.iter().take(MAX_SLICES).map(|piece| IoSlice::new(piece)).collect();
             writer.write_vectored(&slices).await
+        };
+        let look_again = async {
+            match gate {
+                Gate::Closed => tokio::time::sleep(LOOK_AGAIN).await,
+                Gate::Open | Gate::Lost => std::future::pending().await,
+            }
         };
         let incoming = &mut self.incoming;
         tokio::select! {
@@ -228,6 +247,7 @@ impl RemoteSession {
                 }
             },
             () = timer => self.session.handle(Event::TimedOut, Instant::now()),
+            () = look_again => {}
         }
         self.incoming.reserve(READ_BUFFER);
     }

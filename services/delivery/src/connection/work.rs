@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, lease::RENEW_EVERY, topology::PIN_TIMEOUT};
+use hikyaku_queue::{Lease, lease::RENEW_EVERY};
 use hikyaku_types::{
     destination::Destination,
     outcome::{Failure, RecipientOutcome},
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use crate::{
     connection::{
         dial,
-        transfer::{Delivered, RemoteSession},
+        transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
     destination::{DestinationMessage, SessionId},
@@ -48,6 +48,8 @@ pub(crate) async fn run(mut session: Session) {
     if session.work.is_closed() {
         return;
     }
+    // Whoever may have lost the shard opens nothing: the next owner counts sessions too.
+    context.fence.opened().await;
     let _open = OpenSession::count();
     let mut remote = match dial::open(&context, &session.destination).await {
         Ok(remote) => remote,
@@ -204,12 +206,15 @@ impl Session {
                 return Delivered::Ended(outcomes);
             }
         };
-        let contact = self.context.nats.contact();
-        let may_go_on = || {
+        let gate = || {
             let now = Instant::now();
-            contact.age(now) < PIN_TIMEOUT && !lease.is_expired(now)
+            match (lease.is_expired(now), self.context.fence.is_open(now)) {
+                (true, _) => Gate::Lost,
+                (false, true) => Gate::Open,
+                (false, false) => Gate::Closed,
+            }
         };
-        if !may_go_on() {
+        if gate() == Gate::Lost {
             return Delivered::Fenced;
         }
         mail_log::attempt(envelope, &remote.host, remote.address);
@@ -221,7 +226,7 @@ impl Session {
             }
         };
         tokio::select! {
-            delivered = remote.deliver(envelope, content, may_go_on) => delivered,
+            delivered = remote.deliver(envelope, content, gate) => delivered,
             () = renewing => Delivered::Fenced, // never: it has no end
         }
     }

@@ -217,7 +217,7 @@ impl DestinationActor {
             }
             Effect::GiveBack(jobs) => {
                 for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(&job)) {
-                    self.0.tasks.spawn(lease.give_back());
+                    lease.forget(); // the shard's next owner gets all that is unsettled
                 }
             }
             Effect::Idle => {

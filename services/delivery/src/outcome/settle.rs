@@ -35,6 +35,11 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
     let now = SystemTime::now();
     let schedule = context.config.retry.schedule(&lease.envelope().destination);
     let plan = plan(lease.envelope(), outcomes, schedule, now, rand::random_range(-1.0..=1.0));
+    // The next owner makes this attempt; what was delivered is to be recorded all the same.
+    if lease.tenure().is_over() && plan.delivered.is_empty() {
+        lease.forget();
+        return false;
+    }
     let mut pause = FIRST_PAUSE;
     let report = loop {
         match write(context, &lease, &plan, now).await {
@@ -67,7 +72,7 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
 pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
     let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
     let task_context = Arc::clone(context);
-    context.tasks.spawn(async move {
+    lease.tenure().tasks().clone().spawn(async move {
         attempted(&task_context, lease, outcomes).await;
     });
 }
@@ -75,7 +80,7 @@ pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure
 /// Sets an entry aside, unattempted.
 pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
     let task_context = Arc::clone(context);
-    context.tasks.spawn(async move {
+    lease.tenure().tasks().clone().spawn(async move {
         let at = SystemTime::now() + after;
         metrics::counter!(PARKED).increment(1);
         mail_log::parked(lease.envelope(), at);

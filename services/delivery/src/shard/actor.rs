@@ -1,9 +1,9 @@
 //! Knows the destinations of one shard that have work, and nothing about mail.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use hikyaku_queue::{Lease, pull, topology::LANE_CAPACITY};
-use hikyaku_types::{destination::Destination, envelope::Lane, shard::ShardId};
+use hikyaku_queue::{Lease, tenure::Tenure, topology::LANE_CAPACITY};
+use hikyaku_types::{destination::Destination, envelope::Lane};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -14,6 +14,10 @@ use crate::{
     shard::puller,
 };
 
+/// What runs when a shard is given up may go on for so long. Nobody else works on the shard
+/// meanwhile, so it is short; what is cut is tried again by the next owner.
+const HAND_OVER: Duration = Duration::from_secs(8);
+
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
     Work(Box<Lease>),
@@ -23,6 +27,10 @@ pub(crate) enum ShardMessage {
         taken: u64,
     },
     Drain,
+    /// The time to hand over is up.
+    Cut,
+    /// Everything that was decided is written.
+    Settled,
     /// A lane is not pulled any more, and nobody asked for that.
     PullerEnded,
 }
@@ -30,10 +38,11 @@ pub(crate) enum ShardMessage {
 pub(crate) struct ShardActor(pub(crate) Arc<Context>);
 
 pub(crate) struct State {
-    shard: ShardId,
+    tenure: Tenure,
     destinations: HashMap<Destination, Child>,
     /// Dropping it stops the pullers, also when this actor fails.
     pulling: Option<DropGuard>,
+    settling: bool,
 }
 
 struct Child {
@@ -45,19 +54,26 @@ struct Child {
 impl Actor for ShardActor {
     type Msg = ShardMessage;
     type State = State;
-    type Arguments = ShardId;
+    type Arguments = Tenure;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        shard: ShardId,
+        tenure: Tenure,
     ) -> Result<State, ActorProcessingErr> {
         let stop_pulling = CancellationToken::new();
         for lane in Lane::ALL {
             let context = Arc::clone(&self.0);
-            self.0.tasks.spawn(puller::run(context, shard, lane, myself.clone(), stop_pulling.clone()));
+            self.0.tasks.spawn(puller::run(
+                context,
+                tenure.clone(),
+                lane,
+                myself.clone(),
+                stop_pulling.clone(),
+            ));
         }
-        Ok(State { shard, destinations: HashMap::new(), pulling: Some(stop_pulling.drop_guard()) })
+        let pulling = Some(stop_pulling.drop_guard());
+        Ok(State { tenure, destinations: HashMap::new(), pulling, settling: false })
     }
 
     async fn handle(
@@ -82,36 +98,57 @@ impl Actor for ShardActor {
                 for child in state.destinations.values() {
                     let _ = child.actor.cast(DestinationMessage::Drain); // gone already: drained
                 }
+                myself.send_after(HAND_OVER, || ShardMessage::Cut);
             }
+            ShardMessage::Cut => {
+                for (_, child) in state.destinations.drain() {
+                    tracing::warn!(shard = %state.tenure.shard(), "transactions were cut to hand over");
+                    child.actor.kill();
+                    metrics::gauge!(DESTINATIONS).decrement(1.0);
+                }
+            }
+            ShardMessage::Settled => myself.stop(None),
         }
-        if state.pulling.is_none() && state.destinations.is_empty() {
-            let (nats, shard) = (self.0.nats.clone(), state.shard);
-            self.0.tasks.spawn(async move { pull::release(&nats, shard).await });
-            myself.stop(None);
-        }
+        self.settle_when_empty(&myself, state);
         Ok(())
     }
 
     async fn handle_supervisor_evt(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let SupervisionEvent::ActorFailed(who, error) = event else { return Ok(()) };
         // Its entries went back to the stream with their leases; the next one starts it anew.
-        tracing::error!(shard = %state.shard, %error, "destination actor failed");
+        tracing::error!(shard = %state.tenure.shard(), %error, "destination actor failed");
         metrics::counter!(RESTARTS, "actor.kind" => "destination").increment(1);
         let before = state.destinations.len();
         state.destinations.retain(|_, child| child.actor.get_id() != who.get_id());
         if state.destinations.len() < before {
             metrics::gauge!(DESTINATIONS).decrement(1.0);
         }
+        self.settle_when_empty(&myself, state);
         Ok(())
     }
 }
 
 impl ShardActor {
+    /// A shard is given up when nothing runs for it and everything that was decided is written. What
+    /// is held unsettled then is the next owner's.
+    fn settle_when_empty(&self, myself: &ActorRef<ShardMessage>, state: &mut State) {
+        if state.pulling.is_some() || !state.destinations.is_empty() || state.settling {
+            return;
+        }
+        state.settling = true;
+        let (tasks, myself) = (state.tenure.tasks().clone(), myself.clone());
+        self.0.tasks.spawn(async move {
+            tasks.close();
+            tasks.wait().await;
+            let _ = myself.cast(ShardMessage::Settled); // killed meanwhile: settled anyway
+        });
+    }
+
     async fn send_on(
         &self,
         myself: &ActorRef<ShardMessage>,
@@ -119,7 +156,7 @@ impl ShardActor {
         lease: Box<Lease>,
     ) -> Result<(), ActorProcessingErr> {
         if state.pulling.is_none() {
-            self.0.tasks.spawn(lease.give_back());
+            lease.forget(); // for the next owner
             return Ok(());
         }
         let destination = &lease.envelope().destination;

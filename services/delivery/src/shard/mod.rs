@@ -1,5 +1,6 @@
-//! One actor for each shard: pulls its lanes, sends entries on to their destinations.
+//! One actor for each shard that this worker owns: pulls its lanes, sends entries on to their destinations.
 
+pub(crate) mod assignment; // which worker owns which shard; pure
 mod puller; // lane -> leases -> shard actor
 mod actor; // shard -> destination actors
 

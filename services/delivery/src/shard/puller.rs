@@ -8,13 +8,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, pull::LanePuller};
+use hikyaku_queue::{Lease, pull::LanePuller, tenure::Tenure};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     address::MailHost,
     destination::{Destination, HostName, SMTP_PORT},
     envelope::{Envelope, Lane, Recipient},
-    shard::ShardId,
 };
 use ractor::ActorRef;
 use tokio_util::sync::CancellationToken;
@@ -29,20 +28,20 @@ const ROUTE_IS_NEW: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(
     context: Arc<Context>,
-    shard: ShardId,
+    tenure: Tenure,
     lane: Lane,
     actor: ActorRef<ShardMessage>,
     stop: CancellationToken,
 ) {
     let _ended = TellWhenDropped { actor: actor.clone(), stop: stop.clone() };
-    let mut puller = LanePuller::new(context.nats.clone(), shard, lane);
+    let mut puller = LanePuller::new(context.nats.clone(), tenure, lane);
     let mut routes = Routes { context: &context, silent_until: Instant::now() };
     loop {
-        let lease = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            lease = puller.next() => lease,
+        let next = async {
+            context.fence.opened().await;
+            puller.next().await
         };
+        let Some(lease) = stop.run_until_cancelled(next).await else { return };
         let Some(lease) = still_ours(&context, &mut routes, lease).await else { continue };
         // The mailbox is bounded by the entries that the broker lets a lane hold.
         if actor.cast(ShardMessage::Work(Box::new(lease))).is_err() {

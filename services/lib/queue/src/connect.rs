@@ -1,14 +1,7 @@
 //! Connections to NATS: one for work and, when credentials are given, one to the
 //! system account, which alone may read the brokers' settings.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions,
@@ -21,11 +14,8 @@ use crate::durability::DurabilityGate;
 /// A stream whose leader died answers nobody for 5-6 s: rather ask again than wait long.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-const CONTACT_INTERVAL: Duration = Duration::from_millis(500);
 /// Publishes in flight per process.
 const MAX_IN_FLIGHT: usize = 20_000;
-/// Any user may ask the server about itself: the cheapest proof that it is there.
-const CONTACT_SUBJECT: &str = "$SYS.REQ.USER.INFO";
 
 #[derive(Debug, Clone)]
 pub struct NatsConfig {
@@ -58,7 +48,6 @@ pub struct Nats {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) durability: DurabilityGate,
-    contact: Contact,
 }
 
 impl fmt::Debug for Nats {
@@ -81,14 +70,8 @@ impl Nats {
             .max_ack_inflight(MAX_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        let contact = Contact::new();
-        tokio::spawn(keep_contact(client.clone(), contact.clone()));
         let durability = DurabilityGate::start(system, jetstream.clone());
-        Ok(Self { client, jetstream, durability, contact })
-    }
-
-    pub fn contact(&self) -> &Contact {
-        &self.contact
+        Ok(Self { client, jetstream, durability })
     }
 
     /// Whether an acknowledgement means "on disk"; see [`crate::durability`].
@@ -120,44 +103,4 @@ async fn connect(config: &NatsConfig, login: Option<&Login>, suffix: &str) -> Re
     }
     let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
     options.connect(servers).await.map_err(|source| ConnectError { url: config.url.clone(), source })
-}
-
-/// When the broker was last heard. The pin of a consumer is not a fence: a worker that was paused
-/// goes on with what it had buffered, so it asks here before it does what cannot be undone.
-#[derive(Clone, Debug)]
-pub struct Contact {
-    start: Instant,
-    last_millis: Arc<AtomicU64>,
-}
-
-impl Contact {
-    fn new() -> Self {
-        Self { start: Instant::now(), last_millis: Arc::new(AtomicU64::new(0)) }
-    }
-
-    fn heard(&self, asked_at: Instant) {
-        let millis = asked_at.duration_since(self.start).as_millis();
-        self.last_millis.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// Time since the question whose answer came last was asked.
-    pub fn age(&self, now: Instant) -> Duration {
-        let last = self.start + Duration::from_millis(self.last_millis.load(Ordering::Relaxed));
-        now.saturating_duration_since(last)
-    }
-}
-
-async fn keep_contact(client: Client, contact: Contact) {
-    let mut ticks = tokio::time::interval(CONTACT_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let asked_at = Instant::now();
-        let question = client.request(CONTACT_SUBJECT, bytes::Bytes::new());
-        match tokio::time::timeout(CONTACT_INTERVAL * 4, question).await {
-            Ok(Ok(_)) => contact.heard(asked_at),
-            Ok(Err(error)) => tracing::debug!(%error, "the broker did not answer"),
-            Err(_) => tracing::debug!("the broker did not answer in time"),
-        }
-    }
 }

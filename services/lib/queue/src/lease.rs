@@ -17,12 +17,12 @@ use hikyaku_types::{
     shard::ShardId,
 };
 
-use crate::topology::{ACK_WAIT, PIN_TIMEOUT};
+use crate::{tenure::Tenure, topology::ACK_WAIT};
 
 pub use crate::trace::Origin;
 
-/// By then the pin of a worker that stopped has run out.
-const GIVE_BACK_PAUSE: Duration = PIN_TIMEOUT;
+/// What went wrong may go wrong again.
+const GIVE_BACK_PAUSE: Duration = Duration::from_secs(2);
 /// An entry that is given back again and again waits longer each time, up to this.
 const MAX_GIVE_BACK_PAUSE: Duration = Duration::from_secs(60);
 /// The broker starts to count before we do.
@@ -43,12 +43,14 @@ pub struct Lease {
     /// Where the entry stands in its stream.
     place: StreamPlace,
     held: Held,
+    tenure: Tenure,
     age: Age,
     /// `None` once settled.
     reply: Option<Reply>,
 }
 
 impl Lease {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which has all of them at hand")]
     pub(crate) fn new(
         envelope: Envelope,
         lane: Lane,
@@ -56,6 +58,7 @@ impl Lease {
         origin: Origin,
         place: StreamPlace,
         held: Held,
+        tenure: Tenure,
         reply: Reply,
     ) -> Self {
         Self {
@@ -65,6 +68,7 @@ impl Lease {
             origin,
             place,
             held,
+            tenure,
             age: Age::new(Instant::now()),
             reply: Some(reply),
         }
@@ -105,13 +109,18 @@ impl Lease {
 
     /// For telling the stream, now and then, that the entry is still worked on.
     pub fn renewal(&self) -> Renewal {
-        Renewal { reply: self.reply.clone(), age: self.age.clone() }
+        Renewal { reply: self.reply.clone(), tenure: self.tenure.clone(), age: self.age.clone() }
     }
 
     /// The broker may have handed the entry to somebody else: nothing may be done for it any
-    /// more. So it is after a pause of the process, when the buffers are full of the past.
+    /// more. So it is after a pause of the process, when the buffers are full of the past, and
+    /// when the shard has another owner.
     pub fn is_expired(&self, now: Instant) -> bool {
-        self.age.is_expired(now)
+        self.tenure.is_over() || self.age.is_expired(now)
+    }
+
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     /// The entry has its end, or lives on under another subject. Says whether the stream has
@@ -144,11 +153,10 @@ impl Lease {
         GIVE_BACK_PAUSE.saturating_mul(times).min(MAX_GIVE_BACK_PAUSE)
     }
 
-    /// Gives the entry back untouched, for the next owner of the shard. The pause keeps it from
-    /// coming straight back to this one.
+    /// Gives the entry back untouched. It comes again after a pause.
     pub async fn give_back(mut self) {
         let pause = self.pause();
-        if let Some(reply) = self.reply.take() {
+        if let Some(reply) = self.reply.take().filter(|_| !self.tenure.is_over()) {
             report(reply.tell(AckKind::Nak(Some(pause))).await, "entry was not given back");
         }
     }
@@ -158,7 +166,8 @@ impl Renewal {
     /// Does nothing for a lease that is lost already.
     pub async fn renew(&self) {
         let now = Instant::now();
-        if let Some(reply) = self.reply.as_ref().filter(|_| !self.age.is_expired(now)) {
+        let is_lost = self.tenure.is_over() || self.age.is_expired(now);
+        if let Some(reply) = self.reply.as_ref().filter(|_| !is_lost) {
             match reply.tell(AckKind::Progress).await {
                 Ok(()) => self.age.renewed(now),
                 Err(error) => tracing::warn!(%error, "lease was not renewed"),
@@ -242,6 +251,7 @@ impl Drop for Held {
 #[derive(Clone)]
 pub struct Renewal {
     reply: Option<Reply>,
+    tenure: Tenure,
     age: Age,
 }
 
@@ -256,11 +266,14 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let pause = self.pause();
         let Some(reply) = self.reply.take() else { return };
+        // The next owner has it already.
+        if self.tenure.is_over() {
+            return;
+        }
         let entry = self.envelope.entry;
         tracing::warn!(%entry, "lease was dropped unsettled; the entry goes back");
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Not at once: what went wrong may go wrong again.
                 report(reply.tell(AckKind::Nak(Some(pause))).await, "entry was not given back");
             });
         }

@@ -11,6 +11,8 @@ mod codec; // Envelope <-> bytes
 mod trace; // traceparent in headers
 pub mod body_store; // content that is too large for an envelope
 pub mod publish; // Envelope -> stream; the promise behind 250
+pub mod roster; // the workers that live, the owner of each shard
+pub mod tenure; // the time for which a process owns a shard
 pub mod lease; // an entry that a worker holds; settles once
 pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message

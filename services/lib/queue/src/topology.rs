@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Duration};
 
 use async_nats::jetstream::{
     self,
-    consumer::{AckPolicy, PriorityPolicy, pull},
+    consumer::{AckPolicy, pull},
     context::GetStreamErrorKind,
-    stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType},
+    stream::{Config, ConsumerErrorKind, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{
@@ -19,10 +19,6 @@ use crate::{Nats, subject};
 
 pub(crate) const STREAM_PREFIX: &str = "HIKYAKU_";
 pub(crate) const DEAD_STREAM: &str = "HIKYAKU_DEAD";
-/// Name of the priority group: one client at a time is pinned to a lane.
-pub(crate) const GROUP: &str = "owner";
-/// A worker that has not pulled for so long has lost the lane.
-pub const PIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Without a sign of life an entry is handed out again after this time.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Entries of one lane that a worker may hold at once.
@@ -94,16 +90,34 @@ async fn reconcile_shard(
     reconcile_stream(jetstream, config, body_config(config, shard)).await?;
     reconcile_stream(jetstream, config, queue_config(config, shard)).await?;
     for lane in Lane::ALL {
-        // Creating a durable consumer again updates it, so there is nothing to compare.
-        jetstream
-            .create_consumer_on_stream(consumer_config(shard, lane), queue_stream(shard))
-            .await
-            .map_err(|source| TopologyError::Consumer {
-                consumer: format!("{}/{}", queue_stream(shard), lane.name()),
-                source: source.into(),
-            })?;
+        reconcile_consumer(jetstream, shard, lane).await?;
     }
     Ok(())
+}
+
+async fn reconcile_consumer(
+    jetstream: &jetstream::Context,
+    shard: ShardId,
+    lane: Lane,
+) -> Result<(), TopologyError> {
+    let stream = queue_stream(shard);
+    // Creating a durable consumer again updates it, so there is nothing to compare.
+    let create = || jetstream.create_consumer_on_stream(consumer_config(shard, lane), stream.clone());
+    let failed = |source: async_nats::Error| TopologyError::Consumer {
+        consumer: format!("{stream}/{}", lane.name()),
+        source,
+    };
+    match create().await {
+        Ok(_) => Ok(()),
+        // An earlier version made it in a way that cannot be changed. A consumer holds no mail.
+        Err(error) if matches!(error.kind(), ConsumerErrorKind::JetStream(_)) => {
+            tracing::warn!(stream, lane = lane.name(), %error, "consumer is made anew");
+            let deleted = jetstream.delete_consumer_from_stream(lane.name(), &stream).await;
+            deleted.map_err(|error| failed(error.into()))?;
+            create().await.map(|_| ()).map_err(|error| failed(error.into()))
+        }
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 async fn reconcile_stream(
@@ -228,9 +242,6 @@ fn consumer_config(shard: ShardId, lane: Lane) -> pull::Config {
         max_ack_pending: i64::from(LANE_CAPACITY),
         // Attempts are counted in the envelope; a server-side limit can lose mail.
         max_deliver: -1,
-        priority_policy: PriorityPolicy::PinnedClient,
-        priority_groups: vec![GROUP.to_owned()],
-        priority_timeout: PIN_TIMEOUT,
         ..pull::Config::default()
     }
 }

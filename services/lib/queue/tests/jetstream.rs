@@ -14,6 +14,7 @@ use hikyaku_queue::{
     publish::{PublishError, Publisher},
     pull::LanePuller,
     reschedule::Rescheduler,
+    tenure::Tenure,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
 use hikyaku_testkit::{
@@ -72,7 +73,8 @@ fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
 async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
     let destination: Destination = destination.parse().unwrap();
     let shard = shards(2).shard_of(&destination);
-    let mut puller = LanePuller::new(nats.clone(), shard, lane);
+    let tenure = Tenure::begin(nats, shard).await.unwrap();
+    let mut puller = LanePuller::new(nats.clone(), tenure, lane);
     tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
 }
 

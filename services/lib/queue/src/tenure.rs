@@ -1,0 +1,84 @@
+//! The time for which this process owns a shard. What is left of it when it is over has no
+//! effect: the next owner has everything that was not settled.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use hikyaku_types::{envelope::Lane, shard::ShardId};
+use tokio_util::task::TaskTracker;
+
+use crate::{Nats, topology::queue_stream};
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to take over {stream}")]
+pub struct TakeOverError {
+    stream: String,
+    #[source]
+    source: async_nats::Error,
+}
+
+/// Cheap to clone; all clones end together.
+#[derive(Clone, Debug)]
+pub struct Tenure(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shard: ShardId,
+    over: AtomicBool,
+    /// For each lane the last stream sequence that earlier owners had been given.
+    handed_out: [u64; Lane::ALL.len()],
+    /// What is being written for this shard; it must end before the shard is given up.
+    tasks: TaskTracker,
+}
+
+impl Tenure {
+    /// Takes over the lanes of a shard: what earlier owners held and did not settle is handed out
+    /// again at once. Call it only as the owner that the roster names.
+    pub async fn begin(nats: &Nats, shard: ShardId) -> Result<Self, TakeOverError> {
+        let stream = queue_stream(shard);
+        let mut handed_out = [0; Lane::ALL.len()];
+        for (lane, sequence) in Lane::ALL.into_iter().zip(&mut handed_out) {
+            *sequence = take_over(nats, &stream, lane)
+                .await
+                .map_err(|source| TakeOverError { stream: stream.clone(), source })?;
+        }
+        let tasks = TaskTracker::new();
+        Ok(Self(Arc::new(Inner { shard, over: AtomicBool::new(false), handed_out, tasks })))
+    }
+
+    pub fn shard(&self) -> ShardId {
+        self.0.shard
+    }
+
+    /// Somebody else owns the shard, or will in a moment.
+    pub fn end(&self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::SeqCst)
+    }
+
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    /// An earlier owner may have begun with this entry, or written its retry.
+    pub(crate) fn was_handed_out(&self, lane: Lane, sequence: u64) -> bool {
+        Lane::ALL.iter().zip(&self.0.handed_out).any(|(of, last)| *of == lane && sequence <= *last)
+    }
+}
+
+/// Forgets who holds what. The consumer begins again behind what is settled; the reset has no
+/// call in the client library yet.
+async fn take_over(nats: &Nats, stream: &str, lane: Lane) -> Result<u64, async_nats::Error> {
+    let info = nats.jetstream.get_stream_no_info(stream).await?.consumer_info(lane.name()).await?;
+    let subject = format!("CONSUMER.RESET.{stream}.{}", lane.name());
+    let answer: serde_json::Value = nats.jetstream.request(subject, &serde_json::json!({})).await?;
+    match answer.get("error") {
+        Some(error) => Err(format!("consumer {} was not reset: {error}", lane.name()).into()),
+        None => Ok(info.delivered.stream_sequence),
+    }
+}
