@@ -1,7 +1,7 @@
 //! Composition root of delivery.
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,12 +16,13 @@ use hikyaku_queue::{
 use hikyaku_route::resolver::Resolver;
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::DeliveryConfig,
     context::Context,
+    fair::Slots,
     fence::Fence,
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
@@ -62,11 +63,9 @@ impl App {
         let context = Context {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
-            sessions: Arc::new(Semaphore::new(config.max_connections)),
+            slots: Slots::new(config.max_connections),
             openings: Arc::new(Semaphore::new(config.max_openings)),
             fence: Fence::new(Instant::now()),
-            wanted: AtomicUsize::new(0),
-            make_room: Notify::new(),
             tasks: TaskTracker::new(),
             config,
             nats,

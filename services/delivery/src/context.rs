@@ -1,14 +1,14 @@
 //! What every part of delivery needs; made once, shared by all actors.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
 use hikyaku_route::resolver::Resolver;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::{config::DeliveryConfig, fence::Fence};
+use crate::{config::DeliveryConfig, fair::Slots, fence::Fence};
 
 pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
@@ -19,14 +19,11 @@ pub(crate) struct Context {
     pub(crate) bodies: BodyStore,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
-    /// One permit for each session that has its greeting.
-    pub(crate) sessions: Arc<Semaphore>,
+    /// One for each session that has its greeting.
+    pub(crate) slots: Slots,
     /// One permit for each session that waits for its greeting: hosts that say nothing keep
     /// nobody from those that do.
     pub(crate) openings: Arc<Semaphore>,
-    /// Who waits for a permit of `sessions`; told by `make_room`, idle sessions end then.
-    pub(crate) wanted: AtomicUsize,
-    pub(crate) make_room: Notify,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,
 }

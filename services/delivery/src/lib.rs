@@ -7,6 +7,7 @@
 pub mod config; // limits and clocks
 pub mod app; // composition root
 mod context; // what every part needs
+mod fair; // turns between lanes, clients and senders
 mod fence; // whether this process may send
 mod supervisor; // root actor: takes and gives up shards, restarts, drain
 mod shard; // owned shard: pulls, sends on to destinations

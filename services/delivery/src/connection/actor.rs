@@ -14,7 +14,8 @@ use tokio::{
 use crate::{
     connection::work::{self, Session},
     context::Context,
-    destination::{DestinationMessage, SessionId},
+    destination::{DestinationMessage, EgressId, SessionId},
+    fair::Class,
     outcome::{classify, settle},
 };
 
@@ -29,6 +30,9 @@ pub(crate) enum ConnectionMessage {
 #[derive(Debug)]
 pub(crate) struct ConnectionArguments {
     pub(crate) session: SessionId,
+    pub(crate) egress: EgressId,
+    /// Of the entry that it is opened for.
+    pub(crate) class: Class,
     pub(crate) destination: Arc<Destination>,
     pub(crate) owner: ActorRef<DestinationMessage>,
 }
@@ -66,6 +70,8 @@ impl Actor for ConnectionActor {
         let session = Session {
             context: Arc::clone(&self.0),
             id: arguments.session,
+            egress: arguments.egress,
+            class: arguments.class,
             destination: arguments.destination,
             owner: arguments.owner,
             work: receiver,

@@ -2,11 +2,8 @@
 //! wants more of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Instant, SystemTime},
 };
 
 use hikyaku_queue::{Lease, lease::RENEW_EVERY};
@@ -15,7 +12,7 @@ use hikyaku_types::{
     outcome::{Failure, RecipientOutcome},
 };
 use ractor::ActorRef;
-use tokio::sync::{AcquireError, SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use crate::{
@@ -24,18 +21,18 @@ use crate::{
         transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
-    destination::{DestinationMessage, SessionId},
+    destination::{DestinationMessage, EgressId, SessionId, class},
+    fair::Class,
     mail_log,
     metrics::{CONNECTIONS, FENCED},
     outcome::{classify, settle},
 };
 
-/// A session without work ends when others wait, but not before the next message can be here.
-const IDLE_GRACE: Duration = Duration::from_millis(50);
-
 pub(crate) struct Session {
     pub(crate) context: Arc<Context>,
     pub(crate) id: SessionId,
+    pub(crate) egress: EgressId,
+    pub(crate) class: Class,
     pub(crate) destination: Arc<Destination>,
     pub(crate) owner: ActorRef<DestinationMessage>,
     pub(crate) work: mpsc::Receiver<Lease>,
@@ -58,7 +55,14 @@ pub(crate) async fn run(mut session: Session) {
             return;
         }
     };
-    let Ok(_permit) = session_permit(&context).await else { return };
+    let mut slot = tokio::select! {
+        slot = context.slots.acquire(session.class) => slot,
+        // It was kept waiting by us: that says nothing about the destination.
+        _ = remote.until_lost() => {
+            session.tell(DestinationMessage::Closed(session.id));
+            return;
+        }
+    };
     drop(opening);
     session.tell(DestinationMessage::Opened(session.id));
     let limit = context.config.messages_per_connection;
@@ -73,20 +77,23 @@ pub(crate) async fn run(mut session: Session) {
                 }
                 None
             }
-            () = until_room_is_wanted(&context) => None,
+            () = context.slots.until_wanted() => None,
         };
         let Some(lease) = lease else { break };
-        let usable = match session.attempt(&mut remote, lease, done > 1).await {
-            Attempted::Settled { recorded } => recorded && done < limit && remote.is_usable().await,
+        slot.now_for(class(&lease));
+        let (usable, too_much) = match session.attempt(&mut remote, lease, done > 1).await {
+            Attempted::Settled { recorded, too_much } => {
+                (recorded && done < limit && remote.is_usable().await, too_much)
+            }
             Attempted::NotBegun(lease) => {
                 // Another session will do it; this one had its time.
-                session.tell(DestinationMessage::Finished { session: session.id, usable: false });
+                session.tell_finished(false, false);
                 session.tell(DestinationMessage::Returned(lease));
                 return;
             }
-            Attempted::Fenced => false,
+            Attempted::Fenced => (false, false),
         };
-        session.tell(DestinationMessage::Finished { session: session.id, usable });
+        session.tell_finished(usable, too_much);
         if !usable {
             break;
         }
@@ -100,44 +107,11 @@ pub(crate) async fn run(mut session: Session) {
     remote.quit().await;
 }
 
-async fn session_permit(context: &Context) -> Result<SemaphorePermit<'_>, AcquireError> {
-    if let Ok(permit) = context.sessions.try_acquire() {
-        return Ok(permit);
-    }
-    let _wanted = Wanted::one_more(&context.wanted);
-    context.make_room.notify_waiters();
-    context.sessions.acquire().await
-}
-
-/// Somebody waits for a permit, and this session has nothing to do.
-async fn until_room_is_wanted(context: &Context) {
-    // The next message is usually on its way.
-    tokio::time::sleep(IDLE_GRACE).await;
-    let notified = context.make_room.notified();
-    if context.wanted.load(Ordering::SeqCst) == 0 {
-        notified.await;
-    }
-}
-
-/// Counts who waits, on every way out.
-struct Wanted<'a>(&'a AtomicUsize);
-
-impl<'a> Wanted<'a> {
-    fn one_more(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Wanted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 enum Attempted {
     Settled {
         recorded: bool,
+        /// The peer said that it gets too much from us.
+        too_much: bool,
     },
     /// The peer ended the session before it took the sender: that says nothing about the message.
     NotBegun(Box<Lease>),
@@ -148,6 +122,10 @@ enum Attempted {
 impl Session {
     fn tell(&self, message: DestinationMessage) {
         let _ = self.owner.cast(message); // an owner that is gone wants no news
+    }
+
+    fn tell_finished(&self, usable: bool, too_much: bool) {
+        self.tell(DestinationMessage::Finished { session: self.id, usable, too_much });
     }
 
     /// A session that was good for nothing is no session: what was meant for it has had its
@@ -177,8 +155,9 @@ impl Session {
                     Attempted::NotBegun(Box::new(lease))
                 }
                 Delivered::Ended(outcomes) => {
+                    let too_much = outcomes.iter().any(classify::is_too_much);
                     let recorded = settle::attempted(&self.context, lease, outcomes).await;
-                    Attempted::Settled { recorded }
+                    Attempted::Settled { recorded, too_much }
                 }
                 // Somebody else may own this entry by now: nothing is written about it.
                 Delivered::Fenced => {

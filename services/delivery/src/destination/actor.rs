@@ -12,13 +12,14 @@ use hikyaku_queue::{
     lease::{RENEW_EVERY, Renewal},
     topology::LANE_CAPACITY,
 };
-use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure};
+use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure, source::Source};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
     connection::{ConnectionActor, ConnectionArguments, ConnectionMessage},
     context::Context,
-    destination::brain::{Brain, Effect, Event, JobId, Limits, SessionId},
+    destination::brain::{Brain, Effect, EgressId, Event, JobId, Limits, SessionId},
+    fair::Class,
     outcome::settle,
     shard::ShardMessage,
 };
@@ -39,6 +40,7 @@ pub(crate) enum DestinationMessage {
     Finished {
         session: SessionId,
         usable: bool,
+        too_much: bool,
     },
     Closed(SessionId),
     Tick,
@@ -84,6 +86,7 @@ impl Actor for DestinationActor {
             sessions: config.max_connections_per_destination,
             hold: config.hold,
             idle: config.idle_timeout,
+            rate: None,
         };
         let now = Instant::now();
         Ok(State {
@@ -123,9 +126,9 @@ impl Actor for DestinationActor {
                 state.sessions.remove(&session);
                 (Event::OpenFailed(session), Some(failure))
             }
-            DestinationMessage::Finished { session, usable } => {
+            DestinationMessage::Finished { session, usable, too_much } => {
                 state.transfers.remove(&session);
-                (Event::Finished { session, usable }, None)
+                (Event::Finished { session, usable, too_much }, None)
             }
             DestinationMessage::Closed(session) => {
                 state.transfers.remove(&session);
@@ -179,9 +182,11 @@ impl DestinationActor {
         failure: Option<&Failure>,
     ) -> Result<(), ActorProcessingErr> {
         match effect {
-            Effect::Open(session) => {
+            Effect::Open(session, egress, class) => {
                 let arguments = ConnectionArguments {
                     session,
+                    egress,
+                    class,
                     destination: Arc::clone(&state.destination),
                     owner: myself.clone(),
                 };
@@ -244,10 +249,10 @@ impl State {
             std::mem::replace(held, lease).forget();
             return None;
         }
-        let (job, lane) = (JobId(self.next_job), lease.lane());
+        let (job, class) = (JobId(self.next_job), class(&lease));
         self.next_job += 1;
         self.jobs.insert(job, lease);
-        Some(Event::Arrived { job, lane, room })
+        Some(Event::Arrived { job, class, egress: EgressId::default(), room })
     }
 
     /// Entries that wait long must not be handed out to another worker.
@@ -263,4 +268,10 @@ impl State {
             }
         });
     }
+}
+
+/// What an entry counts as.
+pub(crate) fn class(lease: &Lease) -> Class {
+    let envelope = lease.envelope();
+    Class { lane: lease.lane(), source: Source::new(envelope.client, &envelope.reverse_path) }
 }

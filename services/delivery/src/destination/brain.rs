@@ -4,11 +4,17 @@
 //! entries aside. It knows entries and sessions by number only; the actor holds them.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
-use hikyaku_types::envelope::Lane;
+use crate::{
+    destination::{
+        pace::{Pace, Throughput},
+        sessions::{Session, Sessions},
+    },
+    fair::{Class, FairQueue, share_of_one_client},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobId(pub(crate) u64);
@@ -16,12 +22,18 @@ pub(crate) struct JobId(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId(pub(crate) u64);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which of our addresses a session leaves from; sessions and entries of one never mix with
+/// those of another (SEED-179).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EgressId(pub(crate) u16);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Event {
     /// An entry came from the queue, whose lane has `room` for so many more in memory.
     Arrived {
         job: JobId,
-        lane: Lane,
+        class: Class,
+        egress: EgressId,
         room: usize,
     },
     /// A session has its greeting and can take a message.
@@ -29,43 +41,44 @@ pub(crate) enum Event {
     /// No session was had with any host.
     OpenFailed(SessionId),
     /// A message is through, whatever became of it. `usable`: the session can take another.
+    /// `too_much`: the peer said that it gets too much from us.
     Finished {
         session: SessionId,
         usable: bool,
+        too_much: bool,
     },
     /// The session is gone.
     Closed(SessionId),
+    /// An operator holds the destination, for at least so long.
+    Held(Duration),
+    /// The limits have changed.
+    Limits(Limits),
     Tick,
     Drain,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    Open(SessionId),
+    Open(SessionId, EgressId, Class),
     Assign(SessionId, JobId),
     Close(SessionId),
     /// Back into the queue, to return after the time.
     Park(JobId, Duration),
     /// The destination cannot be reached: this ends the attempt of each.
     Defer(Vec<JobId>),
-    /// Back to the stream, for the next owner.
+    /// For the shard's next owner.
     GiveBack(Vec<JobId>),
     /// Nothing is left to do here.
     Idle,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) sessions: usize,
     pub(crate) hold: usize,
     pub(crate) idle: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Session {
-    Opening,
-    Ready { since: Instant },
-    Busy,
+    /// Messages per second.
+    pub(crate) rate: Option<f64>,
 }
 
 /// A destination may take this part of the room that its lane has left. So many slow destinations
@@ -73,19 +86,20 @@ enum Session {
 const SHARE_OF_ROOM: usize = 4;
 const PARK_MIN: Duration = Duration::from_secs(5);
 const PARK_MAX: Duration = Duration::from_secs(600);
-/// Over how long the rate of finished messages is measured.
-const RATE_WINDOW: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Brain {
     limits: Limits,
-    waiting: Waiting,
-    sessions: BTreeMap<SessionId, Session>,
-    next_session: u64,
+    waiting: BTreeMap<EgressId, FairQueue<JobId>>,
+    sessions: Sessions,
     /// Sessions that this destination bears, between 1 and the limit.
     allowed: usize,
+    /// Successes that one more session costs: one, until the peer has said that it is too much.
+    price: u32,
+    paid: u32,
     draining: bool,
-    rate: Rate,
+    throughput: Throughput,
+    pace: Pace,
     /// When the last entry set aside will have returned.
     parked_until: Option<Instant>,
 }
@@ -94,13 +108,15 @@ impl Brain {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             limits,
-            waiting: Waiting::default(),
-            sessions: BTreeMap::new(),
-            next_session: 0,
+            waiting: BTreeMap::new(),
+            sessions: Sessions::default(),
             // A probe; more once it has answered.
             allowed: 1,
+            price: 1,
+            paid: 0,
             draining: false,
-            rate: Rate { since: now, finished: 0 },
+            throughput: Throughput::new(now),
+            pace: Pace::new(limits.rate, now),
             parked_until: None,
         }
     }
@@ -108,41 +124,60 @@ impl Brain {
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Arrived { job, lane, room } => self.arrived(job, lane, room, now, &mut effects),
+            Event::Arrived { job, class, egress, room } => {
+                self.arrived(job, class, egress, room, now, &mut effects);
+            }
             Event::Opened(session) => self.opened(session, now),
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
-            Event::Finished { session, usable } => self.finished(session, usable, now),
-            Event::Closed(session) => {
-                self.sessions.remove(&session);
-            }
-            Event::Tick => self.close_idle(now, &mut effects),
+            Event::Finished { session, usable, too_much } => self.finished(session, usable, too_much, now),
+            Event::Closed(session) => self.sessions.remove(session),
+            Event::Held(duration) => self.hold(duration, &mut effects),
+            Event::Limits(limits) => self.limit(limits, now),
+            Event::Tick => self.tick(now, &mut effects),
             Event::Drain => self.drain(&mut effects),
         }
-        self.dispatch(&mut effects);
-        if self.sessions.is_empty() && self.waiting.len() == 0 {
+        self.dispatch(now, &mut effects);
+        if self.sessions.is_empty() && self.waiting_len() == 0 {
             effects.push(Effect::Idle);
         }
         effects
     }
 
-    fn arrived(&mut self, job: JobId, lane: Lane, room: usize, now: Instant, effects: &mut Vec<Effect>) {
+    fn arrived(
+        &mut self,
+        job: JobId,
+        class: Class,
+        egress: EgressId,
+        room: usize,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.draining {
             effects.push(Effect::GiveBack(vec![job]));
             return;
         }
         let hold = self.limits.hold.min(room / SHARE_OF_ROOM);
-        let is_served = self.sessions.values().any(|state| matches!(state, Session::Ready { .. }));
-        if !is_served && self.waiting.lane(lane).len() >= hold {
-            effects.push(Effect::Park(job, self.park_for(now)));
-        } else {
-            self.waiting.push(lane, job);
+        let in_lane: usize = self.waiting.values().map(|queue| queue.lane_len(class.lane)).sum();
+        let queue = self.waiting.entry(egress).or_default();
+        if self.sessions.any_ready(egress) || in_lane < hold {
+            queue.push(class, job);
+            return;
         }
+        // Who sends little does not pay for who sends much.
+        let aside = match queue.pop_last_of_largest(class) {
+            Some(last) => {
+                queue.push(class, job);
+                last
+            }
+            None => job,
+        };
+        effects.push(Effect::Park(aside, self.park_for(now)));
     }
 
     /// Spreads what is set aside over the time that this destination needs for it.
     fn park_for(&mut self, now: Instant) -> Duration {
-        let interval = self.rate.interval(now).min(PARK_MAX);
-        let backlog = interval.saturating_mul(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
+        let interval = self.throughput.interval(now).max(self.pace.interval()).min(PARK_MAX);
+        let backlog = interval.saturating_mul(u32::try_from(self.waiting_len()).unwrap_or(u32::MAX));
         let first = now + backlog.clamp(PARK_MIN, PARK_MAX);
         let after_last = self.parked_until.map(|until| until + interval);
         let at = after_last.unwrap_or(first).max(first).min(now + PARK_MAX);
@@ -152,22 +187,16 @@ impl Brain {
 
     fn opened(&mut self, session: SessionId, now: Instant) {
         self.allowed = self.allowed.max(2.min(self.limits.sessions));
-        self.ready(session, now);
-    }
-
-    fn ready(&mut self, session: SessionId, now: Instant) {
-        // A session that was closed meanwhile stays closed.
-        if let Some(state) = self.sessions.get_mut(&session) {
-            *state = Session::Ready { since: now };
-        }
+        self.sessions.ready(session, now);
     }
 
     fn open_failed(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        self.sessions.remove(&session);
-        let alive = self.sessions.values().filter(|state| **state != Session::Opening).count();
+        self.sessions.remove(session);
+        let alive = self.sessions.alive();
         if alive > 0 {
             // The peer bears those that are open and no more: a limit of its own, not an outage.
             self.allowed = alive;
+            self.price = u32::try_from(alive).unwrap_or(u32::MAX);
             return;
         }
         // One probe at a time until it answers again.
@@ -176,148 +205,145 @@ impl Brain {
             // Another one may still be answered.
             return;
         }
-        let jobs = self.waiting.take_all();
+        let jobs = self.take_all();
         if !jobs.is_empty() {
-            self.rate.finished += u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+            self.throughput.finished(jobs.len());
             effects.push(Effect::Defer(jobs));
         }
     }
 
-    fn finished(&mut self, session: SessionId, usable: bool, now: Instant) {
-        self.rate.finished += 1;
-        if !usable {
-            self.sessions.remove(&session);
-            return;
+    fn finished(&mut self, session: SessionId, usable: bool, too_much: bool, now: Instant) {
+        self.throughput.finished(1);
+        if too_much {
+            self.allowed = (self.allowed / 2).max(1);
+            self.price = u32::try_from(self.allowed).unwrap_or(u32::MAX);
+        } else if self.sessions.busy() >= self.allowed {
+            self.paid += 1;
+            if self.paid >= self.price {
+                self.paid = 0;
+                self.allowed = (self.allowed + 1).min(self.limits.sessions);
+            }
         }
-        let busy = self.sessions.values().filter(|state| **state == Session::Busy).count();
-        if busy >= self.allowed {
-            self.allowed = (self.allowed + 1).min(self.limits.sessions);
+        if usable {
+            self.sessions.ready(session, now);
+        } else {
+            self.sessions.remove(session);
         }
-        self.ready(session, now);
     }
 
-    fn close_idle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.rate.forget(now);
-        let is_idle = |state: &Session| match state {
-            Session::Ready { since } => now.duration_since(*since) >= self.limits.idle,
-            Session::Opening | Session::Busy => false,
-        };
-        let idle: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, state)| is_idle(state)).map(|(id, _)| *id).collect();
+    /// What waits goes back into the queue; what is in transfer ends as it ends.
+    fn hold(&mut self, duration: Duration, effects: &mut Vec<Effect>) {
+        let after = duration.max(PARK_MIN);
+        effects.extend(self.take_all().into_iter().map(|job| Effect::Park(job, after)));
+    }
+
+    fn limit(&mut self, limits: Limits, now: Instant) {
+        if limits.rate != self.limits.rate {
+            self.pace = Pace::new(limits.rate, now);
+        }
+        self.limits = limits;
+        self.allowed = self.allowed.min(limits.sessions);
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.throughput.forget(now);
+        let idle = self.sessions.idle_since(now, self.limits.idle);
         self.close(idle, effects);
     }
 
     fn drain(&mut self, effects: &mut Vec<Effect>) {
         self.draining = true;
-        let jobs = self.waiting.take_all();
+        let jobs = self.take_all();
         if !jobs.is_empty() {
             effects.push(Effect::GiveBack(jobs));
         }
-        let unused: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, state)| **state != Session::Busy).map(|(id, _)| *id).collect();
+        let unused = self.sessions.not_busy();
         self.close(unused, effects);
     }
 
     fn close(&mut self, sessions: Vec<SessionId>, effects: &mut Vec<Effect>) {
         for session in sessions {
-            self.sessions.remove(&session);
+            self.sessions.remove(session);
             effects.push(Effect::Close(session));
         }
     }
 
-    fn dispatch(&mut self, effects: &mut Vec<Effect>) {
-        let ready: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, state)| matches!(state, Session::Ready { .. }))
-            .map(|(id, _)| *id)
-            .collect();
-        for session in ready {
+    fn dispatch(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let ready = self.sessions.all_ready();
+        if self.draining || self.sessions.len() > self.allowed {
+            // A limit that was lowered is kept at once as far as nothing is cut.
+            let surplus = if self.draining { ready.len() } else { self.sessions.len() - self.allowed };
+            let close: Vec<SessionId> = ready.iter().take(surplus).map(|(session, _)| *session).collect();
+            self.close(close, effects);
             if self.draining {
+                return;
+            }
+        }
+        let share = share_of_one_client(self.limits.sessions);
+        for (session, egress) in self.sessions.all_ready() {
+            if self.pace.is_spent(now) {
+                return;
+            }
+            if self.must_make_room(egress) {
                 self.close(vec![session], effects);
                 continue;
             }
-            let Some(job) = self.waiting.pop() else { break };
-            self.sessions.insert(session, Session::Busy);
+            let sessions = &self.sessions;
+            let Some(queue) = self.waiting.get_mut(&egress) else { continue };
+            let Some((class, job)) = queue.pop(|_, client| sessions.busy_for(client) < share) else {
+                continue;
+            };
+            self.pace.spend(now);
+            self.sessions.set(session, egress, Session::Busy(class.source.client));
             effects.push(Effect::Assign(session, job));
         }
-        let opening = self.sessions.values().filter(|state| **state == Session::Opening).count();
-        let wanted = self.waiting.len().saturating_sub(opening);
-        let room = self.allowed.saturating_sub(self.sessions.len());
-        for _ in 0..wanted.min(room) {
-            let session = SessionId(self.next_session);
-            self.next_session += 1;
-            self.sessions.insert(session, Session::Opening);
-            effects.push(Effect::Open(session));
-        }
-    }
-}
-
-/// Entries by lane. No lane can keep another from every turn: first attempts of ordinary
-/// senders get two turns of four, retries and bulk one each.
-#[derive(Debug, Default)]
-struct Waiting {
-    fresh: VecDeque<JobId>,
-    bulk: VecDeque<JobId>,
-    due: VecDeque<JobId>,
-    turn: usize,
-}
-
-impl Waiting {
-    const TURNS: [[Lane; 3]; 4] = [
-        [Lane::Fresh, Lane::Due, Lane::Bulk],
-        [Lane::Due, Lane::Fresh, Lane::Bulk],
-        [Lane::Fresh, Lane::Bulk, Lane::Due],
-        [Lane::Bulk, Lane::Fresh, Lane::Due],
-    ];
-
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<JobId> {
-        match lane {
-            Lane::Fresh => &mut self.fresh,
-            Lane::Bulk => &mut self.bulk,
-            Lane::Due => &mut self.due,
+        if !self.pace.is_spent(now) {
+            self.open(share, effects);
         }
     }
 
-    fn push(&mut self, lane: Lane, job: JobId) {
-        self.lane(lane).push_back(job);
+    /// Another of our addresses has entries and not one session, and there is no place for one.
+    fn must_make_room(&self, egress: EgressId) -> bool {
+        let is_left_out = |(of, queue): (&EgressId, &FairQueue<JobId>)| {
+            *of != egress && queue.len() > 0 && !self.sessions.any(*of)
+        };
+        self.sessions.len() >= self.allowed && self.waiting.iter().any(is_left_out)
     }
 
-    fn pop(&mut self) -> Option<JobId> {
-        let order = Self::TURNS.get(self.turn % Self::TURNS.len())?;
-        self.turn = self.turn.wrapping_add(1);
-        order.iter().find_map(|lane| self.lane(*lane).pop_front())
+    /// Opens sessions for entries that nobody serves yet, in the order of turns.
+    fn open(&mut self, share: usize, effects: &mut Vec<Effect>) {
+        for (egress, queue) in &self.waiting {
+            let mut unserved: HashMap<_, _> = queue.clients();
+            for client in self.sessions.opening_for(*egress) {
+                let mut lanes = unserved.iter_mut().filter(|((_, of), count)| *of == client && **count > 0);
+                if let Some((_, count)) = lanes.next() {
+                    *count -= 1;
+                }
+            }
+            let mut wanted = unserved.values().sum::<usize>();
+            while wanted > 0 && self.sessions.len() < self.allowed {
+                let sessions = &self.sessions;
+                let candidate = queue.peek(|lane, client| {
+                    unserved.get(&(lane, client)).is_some_and(|count| *count > 0)
+                        && sessions.charged_to(client) < share
+                });
+                let Some(class) = candidate else { break };
+                if let Some(count) = unserved.get_mut(&(class.lane, class.source.client)) {
+                    *count -= 1;
+                }
+                wanted -= 1;
+                let session = self.sessions.open(*egress, class.source.client);
+                effects.push(Effect::Open(session, *egress, class));
+            }
+        }
     }
 
-    fn len(&self) -> usize {
-        self.fresh.len() + self.bulk.len() + self.due.len()
+    fn waiting_len(&self) -> usize {
+        self.waiting.values().map(FairQueue::len).sum()
     }
 
     fn take_all(&mut self) -> Vec<JobId> {
-        Lane::ALL.into_iter().flat_map(|lane| std::mem::take(self.lane(lane))).collect()
-    }
-}
-
-/// Messages finished lately.
-#[derive(Debug)]
-struct Rate {
-    since: Instant,
-    finished: u32,
-}
-
-impl Rate {
-    /// Time for one message at the measured rate: nothing at first, and ever more while nothing
-    /// is finished.
-    fn interval(&self, now: Instant) -> Duration {
-        now.duration_since(self.since) / (self.finished + 1)
-    }
-
-    /// The past counts half once the window is full.
-    fn forget(&mut self, now: Instant) {
-        if now.duration_since(self.since) >= RATE_WINDOW {
-            self.since += now.duration_since(self.since) / 2;
-            self.finished /= 2;
-        }
+        std::mem::take(&mut self.waiting).into_values().flat_map(|mut queue| queue.take_all()).collect()
     }
 }
 

@@ -1,6 +1,11 @@
+use std::collections::VecDeque;
+
+use hikyaku_types::{envelope::Lane, source::Source};
+
 use super::*;
 
-const LIMITS: Limits = Limits { sessions: 4, hold: 5, idle: Duration::from_secs(5) };
+const LIMITS: Limits = Limits { sessions: 4, hold: 5, idle: Duration::from_secs(5), rate: None };
+const HERE: EgressId = EgressId(0);
 
 struct World {
     brain: Brain,
@@ -18,11 +23,32 @@ impl World {
         self.brain.on(event, self.now)
     }
 
+    /// Each from a client of its own.
     fn arrive(&mut self, lane: Lane) -> Vec<Effect> {
+        self.arrive_from(lane, self.jobs)
+    }
+
+    fn arrive_from(&mut self, lane: Lane, client: u64) -> Vec<Effect> {
+        self.arrive_with(class(lane, client), HERE, 1_000)
+    }
+
+    fn arrive_with(&mut self, class: Class, egress: EgressId, room: usize) -> Vec<Effect> {
         let job = JobId(self.jobs);
         self.jobs += 1;
-        self.on(Event::Arrived { job, lane, room: 1_000 })
+        self.on(Event::Arrived { job, class, egress, room })
     }
+}
+
+fn class(lane: Lane, client: u64) -> Class {
+    Class { lane, source: Source { client, sender: 0 } }
+}
+
+fn opens(session: u64, client: u64) -> Effect {
+    Effect::Open(SessionId(session), HERE, class(Lane::Fresh, client))
+}
+
+fn finished(session: u64, usable: bool) -> Event {
+    Event::Finished { session: SessionId(session), usable, too_much: false }
 }
 
 fn session(id: u64) -> SessionId {
@@ -36,9 +62,9 @@ fn job(id: u64) -> JobId {
 #[test]
 fn one_entry_makes_one_session_and_reuses_it() {
     let mut world = World::new();
-    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(0))]);
+    assert_eq!(world.arrive(Lane::Fresh), [opens(0, 0)]);
     assert_eq!(world.on(Event::Opened(session(0))), [Effect::Assign(session(0), job(0))]);
-    assert_eq!(world.on(Event::Finished { session: session(0), usable: true }), []);
+    assert_eq!(world.on(finished(0, true)), []);
     assert_eq!(world.arrive(Lane::Fresh), [Effect::Assign(session(0), job(1))]);
 }
 
@@ -52,7 +78,7 @@ fn sessions_grow_with_success_up_to_the_limit() {
         effects.extend(world.arrive(Lane::Fresh));
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Open(id) => {
+                Effect::Open(id, ..) => {
                     opened += 1;
                     effects.extend(world.on(Event::Opened(id)));
                 }
@@ -63,7 +89,7 @@ fn sessions_grow_with_success_up_to_the_limit() {
         }
         assert!(busy.len() <= LIMITS.sessions, "{busy:?}");
         if let Some(session) = busy.pop_front() {
-            effects.extend(world.on(Event::Finished { session, usable: true }));
+            effects.extend(world.on(finished(session.0, true)));
         }
     }
     assert_eq!(opened, LIMITS.sessions);
@@ -72,11 +98,11 @@ fn sessions_grow_with_success_up_to_the_limit() {
 #[test]
 fn a_dead_destination_ends_the_attempt_of_all_that_wait() {
     let mut world = World::new();
-    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(0))]);
+    assert_eq!(world.arrive(Lane::Fresh), [opens(0, 0)]);
     // One probe is enough to a destination that has not answered yet.
     assert_eq!(world.arrive(Lane::Fresh), []);
     assert_eq!(world.on(Event::OpenFailed(session(0))), [Effect::Defer(vec![job(0), job(1)]), Effect::Idle]);
-    assert_eq!(world.arrive(Lane::Fresh), [Effect::Open(session(1))]);
+    assert_eq!(world.arrive(Lane::Fresh), [opens(1, 2)]);
 }
 
 /// The peer's own limit is not an outage.
@@ -86,15 +112,9 @@ fn a_refused_second_session_leaves_the_first_at_work() {
     for _ in 0..3 {
         world.arrive(Lane::Fresh);
     }
-    assert_eq!(
-        world.on(Event::Opened(session(0))),
-        [Effect::Assign(session(0), job(0)), Effect::Open(session(1))]
-    );
+    assert_eq!(world.on(Event::Opened(session(0))), [Effect::Assign(session(0), job(0)), opens(1, 1)]);
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
-    assert_eq!(
-        world.on(Event::Finished { session: session(0), usable: true })[0],
-        Effect::Assign(session(0), job(1))
-    );
+    assert_eq!(world.on(finished(0, true))[0], Effect::Assign(session(0), job(1)));
 }
 
 /// As long as one session may still be answered, nothing is given up.
@@ -105,10 +125,10 @@ fn two_sessions_fail_before_the_destination_does() {
         world.arrive(Lane::Fresh);
     }
     world.on(Event::Opened(session(0)));
-    world.on(Event::Finished { session: session(0), usable: true });
+    world.on(finished(0, true));
     world.arrive(Lane::Fresh);
-    let lost = world.on(Event::Finished { session: session(0), usable: false });
-    assert_eq!(lost, [Effect::Open(session(2))]);
+    let lost = world.on(finished(0, false));
+    assert_eq!(lost, [opens(2, 2)]);
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
     let failed = world.on(Event::OpenFailed(session(2)));
     assert!(matches!(failed[..], [Effect::Defer(_), Effect::Idle]), "{failed:?}");
@@ -118,12 +138,8 @@ fn two_sessions_fail_before_the_destination_does() {
 #[test]
 fn the_fuller_the_lane_the_less_is_held() {
     let mut world = World::new();
-    let mut arrive = |room| {
-        let id = JobId(world.jobs);
-        world.jobs += 1;
-        world.on(Event::Arrived { job: id, lane: Lane::Fresh, room })
-    };
-    assert_eq!(arrive(8), [Effect::Open(session(0))]);
+    let mut arrive = |room| world.arrive_with(class(Lane::Fresh, 0), HERE, room);
+    assert_eq!(arrive(8), [opens(0, 0)]);
     assert_eq!(arrive(8), []);
     assert!(matches!(arrive(8)[..], [Effect::Park(..)]));
     assert!(matches!(arrive(3)[..], [Effect::Park(..)]));
@@ -145,7 +161,7 @@ fn what_is_too_much_is_set_aside_spread_over_the_time_it_needs() {
     world.on(Event::Opened(session(0)));
     for _ in 0..10 {
         world.now += Duration::from_secs(2);
-        world.on(Event::Finished { session: session(0), usable: true });
+        world.on(finished(0, true));
         world.arrive(Lane::Fresh);
     }
     let times: Vec<Duration> = (0..10).map(|_| park(&mut world)).collect();
@@ -156,25 +172,11 @@ fn what_is_too_much_is_set_aside_spread_over_the_time_it_needs() {
 }
 
 #[test]
-fn retries_and_bulk_cannot_take_every_turn() {
-    let mut waiting = Waiting::default();
-    for id in 0..100 {
-        waiting.push(Lane::Due, JobId(id));
-        waiting.push(Lane::Bulk, JobId(1_000 + id));
-    }
-    for id in 0..10 {
-        waiting.push(Lane::Fresh, JobId(2_000 + id));
-    }
-    let first: Vec<u64> = (0..20).filter_map(|_| waiting.pop()).map(|id| id.0).collect();
-    assert_eq!(first.iter().filter(|id| **id >= 2_000).count(), 10, "{first:?}");
-}
-
-#[test]
 fn an_idle_session_is_closed_and_the_destination_ends() {
     let mut world = World::new();
     world.arrive(Lane::Fresh);
     world.on(Event::Opened(session(0)));
-    world.on(Event::Finished { session: session(0), usable: true });
+    world.on(finished(0, true));
     assert_eq!(world.on(Event::Tick), []);
     world.now += LIMITS.idle;
     assert_eq!(world.on(Event::Tick), [Effect::Close(session(0)), Effect::Idle]);
@@ -189,10 +191,7 @@ fn drain_gives_back_and_lets_the_running_finish() {
     world.on(Event::Opened(session(0)));
     assert_eq!(world.on(Event::Drain), [Effect::GiveBack(vec![job(1), job(2)]), Effect::Close(session(1))]);
     assert_eq!(world.arrive(Lane::Due), [Effect::GiveBack(vec![job(3)])]);
-    assert_eq!(
-        world.on(Event::Finished { session: session(0), usable: true }),
-        [Effect::Close(session(0)), Effect::Idle]
-    );
+    assert_eq!(world.on(finished(0, true)), [Effect::Close(session(0)), Effect::Idle]);
 }
 
 /// A session that is lost is replaced while entries wait.
@@ -203,5 +202,92 @@ fn a_lost_session_is_replaced() {
     world.on(Event::Opened(session(0)));
     world.arrive(Lane::Fresh);
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
-    assert_eq!(world.on(Event::Finished { session: session(0), usable: false }), [Effect::Open(session(2))]);
+    assert_eq!(world.on(finished(0, false)), [opens(2, 1)]);
+}
+
+/// SEED-180: one client never has more than its share of a destination's sessions, and who comes
+/// later is served at once.
+#[test]
+fn one_client_leaves_room_for_others() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.arrive_from(Lane::Fresh, 1);
+    }
+    world.on(Event::Opened(session(0)));
+    world.on(Event::Opened(session(1)));
+    assert_eq!(world.on(finished(0, true)), [Effect::Assign(session(0), job(2))], "no third session");
+    assert_eq!(world.arrive_from(Lane::Due, 2), [Effect::Open(session(2), HERE, class(Lane::Due, 2))]);
+    assert_eq!(world.on(Event::Opened(session(2))), [Effect::Assign(session(2), job(5))]);
+}
+
+/// What a crowd has too much of is set aside in the place of what somebody else brings.
+#[test]
+fn the_crowd_gives_way_to_the_newcomer() {
+    let mut world = World::new();
+    for _ in 0..LIMITS.hold {
+        world.arrive_from(Lane::Fresh, 1);
+    }
+    assert!(matches!(world.arrive_from(Lane::Fresh, 1)[..], [Effect::Park(JobId(5), _)]));
+    assert!(matches!(world.arrive_from(Lane::Fresh, 2)[..], [Effect::Park(JobId(4), _)]));
+}
+
+#[test]
+fn a_peer_that_gets_too_much_gets_less_and_slowly_more() {
+    let mut world = World::new();
+    world.on(Event::Limits(Limits { hold: 100, ..LIMITS }));
+    for client in 0..40 {
+        world.arrive_with(class(Lane::Fresh, client), HERE, 4_000);
+    }
+    for id in 0..4 {
+        world.on(Event::Opened(session(id)));
+        world.on(finished(id, true));
+    }
+    assert_eq!(world.brain.allowed, 4);
+    world.on(Event::Finished { session: session(0), usable: true, too_much: true });
+    assert_eq!((world.brain.allowed, world.brain.sessions.len()), (2, 3), "what is busy ends in peace");
+    world.on(finished(1, true));
+    world.on(finished(2, true));
+    assert_eq!(world.brain.allowed, 2);
+    world.on(finished(3, true));
+    assert_eq!(world.brain.allowed, 3);
+}
+
+#[test]
+fn a_held_destination_sets_everything_aside() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.arrive(Lane::Fresh);
+    }
+    world.on(Event::Opened(session(0)));
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(world.on(Event::Held(hour)), [Effect::Park(job(1), hour), Effect::Park(job(2), hour)]);
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let mut world = World::new();
+    world.on(Event::Limits(Limits { rate: Some(1.0), ..LIMITS }));
+    for _ in 0..3 {
+        world.arrive(Lane::Fresh);
+    }
+    assert_eq!(world.on(Event::Opened(session(0))), [Effect::Assign(session(0), job(0))]);
+    assert_eq!(world.on(finished(0, true)), []);
+    world.now += Duration::from_secs(1);
+    assert_eq!(world.on(Event::Tick), [Effect::Assign(session(0), job(1))]);
+}
+
+/// SEED-179: an entry never leaves from another address than its own.
+#[test]
+fn entries_of_another_address_get_sessions_of_their_own() {
+    let mut world = World::new();
+    let there = EgressId(1);
+    world.on(Event::Limits(Limits { sessions: 1, ..LIMITS }));
+    world.arrive_with(class(Lane::Fresh, 0), HERE, 1_000);
+    world.arrive_with(class(Lane::Fresh, 0), HERE, 1_000);
+    world.on(Event::Opened(session(0)));
+    assert_eq!(world.arrive_with(class(Lane::Fresh, 1), there, 1_000), []);
+    assert_eq!(
+        world.on(finished(0, true)),
+        [Effect::Close(session(0)), Effect::Open(session(1), HERE, class(Lane::Fresh, 0))]
+    );
 }

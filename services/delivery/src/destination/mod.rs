@@ -1,7 +1,9 @@
 //! One actor for each destination that has work.
 
+mod sessions; // the sessions of one destination; pure
+mod pace; // how fast it is, and may be; pure
 mod brain; // who is attempted when; pure
 mod actor; // carries messages between brain, sessions and queue
 
-pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage};
-pub(crate) use brain::SessionId;
+pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage, class};
+pub(crate) use brain::{EgressId, SessionId};

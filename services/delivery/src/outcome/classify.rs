@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
-    outcome::{Cause, Failure, FailureClass, Phase, RemoteReply},
+    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
     reply::EnhancedCode,
 };
 
@@ -29,6 +29,27 @@ pub(crate) fn refused(phase: Phase, reply: RemoteReply, now: SystemTime) -> Fail
     let told = reply.enhanced.filter(|_| !too_many);
     let status = told.unwrap_or(EnhancedCode(if permanent { 5 } else { 4 }, 0, 0));
     Failure { at: now, phase, class, cause: Cause::Remote(reply), status }
+}
+
+/// Words with which servers say that they get too much at once from us, and not that there is
+/// something about the message.
+const TOO_MUCH: [&str; 6] = [
+    "too many connection",
+    "too many concurrent",
+    "concurrent connection",
+    "rate limit",
+    "throttl",
+    "too fast",
+];
+
+pub(crate) fn is_too_much(outcome: &RecipientOutcome) -> bool {
+    let RecipientOutcome::Failed(Failure { class: FailureClass::Temp, cause: Cause::Remote(reply), .. }) =
+        outcome
+    else {
+        return false;
+    };
+    let text = reply.text.to_lowercase();
+    TOO_MUCH.iter().any(|words| text.contains(words))
 }
 
 /// Nobody answered, or the connection broke.

@@ -10,5 +10,6 @@ pub mod destination; // next hop: by MX, or a fixed host
 pub mod shard; // destination -> shard
 pub mod body; // content, or where it is kept
 pub mod envelope; // one message for one destination
+pub mod source; // who handed a message in, for fair shares
 pub mod outcome; // how an attempt ended
 pub mod schedule; // when the next attempt is
