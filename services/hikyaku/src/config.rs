@@ -16,12 +16,14 @@ use hikyaku_ingress::config::IngressConfig;
 use hikyaku_policy::OwnDomain;
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
 use hikyaku_runtime::telemetry::{LogFormat, TelemetryConfig};
-use hikyaku_types::{domain::Domain, schedule::MIN_BASE, shard::ShardCount};
+use hikyaku_types::{domain::Domain, shard::ShardCount};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::cli::Flags;
+
+mod retry; // the clocks of delivery
 
 const DEFAULT_SHARDS: u16 = 16;
 const DNS_PORT: u16 = 53;
@@ -85,6 +87,12 @@ struct RawDelivery {
     connect_timeout_seconds: Option<u64>,
     retry_base_seconds: Option<u64>,
     retry_cap_seconds: Option<u64>,
+    retry_backoff: Option<String>,
+    retry_jitter: Option<f64>,
+    retry_5xx: Option<u32>,
+    give_up_temp_seconds: Option<u64>,
+    give_up_noreply_seconds: Option<u64>,
+    routed_give_up_seconds: Option<u64>,
     retry_clock_rate: Option<u32>,
 }
 
@@ -364,16 +372,7 @@ fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> Deli
         config.connect_timeout,
         (1, 1_200),
     );
-    let internet = &mut config.retry.internet;
-    let base = (MIN_BASE.as_secs(), 3_600);
-    internet.base = p.seconds("delivery.retry_base_seconds", raw.retry_base_seconds, internet.base, base);
-    internet.cap = p.seconds("delivery.retry_cap_seconds", raw.retry_cap_seconds, internet.cap, (60, 86_400));
-    let rate = p.within("delivery.retry_clock_rate", raw.retry_clock_rate, 1, 1..=100_000);
-    let (base, cap) = (internet.base, internet.cap);
-    for schedule in [&mut config.retry.internet, &mut config.retry.routed] {
-        (schedule.base, schedule.cap) = (base, cap);
-        schedule.run_faster(rate);
-    }
+    config.retry = retry::check(&raw, &config.retry, p);
     config
 }
 

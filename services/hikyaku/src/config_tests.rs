@@ -33,6 +33,41 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn retry_clocks_are_checked_together() {
+    let error = from_toml(
+        "[delivery]\nretry_base_seconds = 600\nretry_cap_seconds = 300\nretry_backoff = \"slow\"\n\
+         retry_jitter = 0.7\nretry_5xx = 10\ngive_up_temp_seconds = 600\ngive_up_noreply_seconds = 1\n\
+         routed_give_up_seconds = 99999999",
+    )
+    .unwrap_err();
+    for key in [
+        "retry_cap_seconds",
+        "retry_backoff",
+        "retry_jitter",
+        "retry_5xx",
+        "give_up_temp_seconds",
+        "give_up_noreply_seconds",
+        "routed_give_up_seconds",
+    ] {
+        assert_eq!(error.matches(&format!("- delivery.{key}: ")).count(), 1, "{key} in {error}");
+    }
+}
+
+#[test]
+fn retry_clocks_are_those_of_the_file() {
+    let text = "[delivery]\nretry_base_seconds = 60\nretry_backoff = \"fixed\"\nretry_5xx = 9\n\
+                give_up_temp_seconds = 3600\nrouted_give_up_seconds = 7200\nretry_clock_rate = 60";
+    let retry = from_toml(text).unwrap().delivery.retry;
+    let hours = |hours: u64| Duration::from_secs(3600 * hours);
+    assert_eq!((retry.internet.give_up_temp, retry.internet.give_up_noreply), (hours(1), hours(24)));
+    assert_eq!((retry.routed.give_up_temp, retry.routed.give_up_noreply), (hours(2), hours(2)));
+    for schedule in [retry.internet, retry.routed] {
+        assert_eq!((schedule.retry_5xx, schedule.clock_rate), (9, 60));
+        assert_eq!(schedule.interval(5), Duration::from_secs(1), "one minute, always, on a clock of 60");
+    }
+}
+
+#[test]
 fn unknown_keys_are_refused() {
     let error = from_toml("x_relay = \"off\"").unwrap_err();
     assert!(error.contains("x_relay"), "{error}");

@@ -104,6 +104,7 @@ fn envelopes(
                 transfer: transaction.transfer,
                 accepted_at: now,
                 attempt: 0,
+                first_attempt_at: None,
                 client: Some(arrival.client),
                 lane,
             })
@@ -162,7 +163,7 @@ fn by_next_hop(accepted: Vec<AcceptedRecipient>) -> Vec<(Destination, Vec<Recipi
         if seen.insert((place, address))
             && let Some((_, recipients)) = hops.get_mut(place)
         {
-            recipients.push(Recipient { address: deliver_to, original, last_failure: None });
+            recipients.push(Recipient::new(deliver_to, original));
         }
     }
     hops

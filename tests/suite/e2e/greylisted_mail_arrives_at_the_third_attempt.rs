@@ -35,3 +35,23 @@ async fn at_360_seconds() -> anyhow::Result<()> {
     assert!(deferred[0]["cause"].as_str().unwrap().contains("451 4.7.1 greylisted"), "{deferred:?}");
     Ok(())
 }
+
+/// The server's own time is kept: 32 s and a little, where the interval would be 120 s.
+#[tokio::test]
+async fn at_the_time_that_the_server_says() -> anyhow::Result<()> {
+    const RATE: u32 = 10;
+    let mut lab = Lab::new().await?;
+    let mx =
+        ScriptedMx::start(Script::RefuseRcpt("451 4.7.1 Greylisted, please try again in 30 seconds")).await?;
+    lab.configure(&format!("[delivery]\nretry_clock_rate = {RATE}\nmx_port = {}", mx.address().port()))?;
+    lab.mail_for("grey.test", mx.address());
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@client.test", &["b@grey.test"], CONTENT).await?;
+    relay.wait_for_mail_log("deferred", &id, SOON).await;
+    mx.set(Script::Accept);
+    let delivered = relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!(delivered["attempt"], 2);
+    let waited = mx.attempts()[1].0.duration_since(mx.attempts()[0].0) * RATE;
+    assert!((32..108).contains(&waited.as_secs()), "{waited:?}");
+    Ok(())
+}

@@ -44,11 +44,12 @@ pub(crate) async fn report(
         entry: id.entry(0),
         destination: destination(context, sender).await,
         reverse_path: ReversePath::Null,
-        recipients: vec![Recipient { address: sender.clone(), original: None, last_failure: None }],
+        recipients: vec![Recipient::new(sender.clone(), None)],
         body: Body::Inline(content),
         transfer: Transfer { eight_bit_mime: true, smtputf8: sender.needs_smtputf8() },
         accepted_at: now,
         attempt: 0,
+        first_attempt_at: None,
         client: None,
         lane: Lane::Fresh,
     };

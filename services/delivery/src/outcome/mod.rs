@@ -1,6 +1,8 @@
 //! What becomes of an entry after an attempt.
 
 pub(crate) mod classify; // reply or event -> failure
+mod hint; // the server's words -> when it wants to be asked again
+mod timing; // when the next attempt is; pure
 mod plan; // outcomes of all recipients -> what to write; pure
 pub(crate) mod settle; // writes it: report, reschedule, acknowledge
 mod bounce; // report into the queue

@@ -4,16 +4,17 @@ use std::time::SystemTime;
 
 use hikyaku_types::{
     envelope::{Envelope, Recipient},
-    outcome::{Cause, Failure, RecipientOutcome, RemoteReply},
-    schedule::{Next, RetrySchedule},
+    outcome::{Cause, Failure, FailureClass, RecipientOutcome, RemoteReply},
 };
+
+use crate::outcome::timing::{self, Terms};
 
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) delivered: Vec<(Recipient, RemoteReply)>,
     pub(crate) bounced: Vec<Bounced>,
-    /// Recipients that are tried again, with what happened to them, and when.
-    pub(crate) again: Vec<(Recipient, Failure)>,
+    /// Recipients that are tried again, and when.
+    pub(crate) again: Vec<Deferred>,
     pub(crate) at: Option<SystemTime>,
 }
 
@@ -25,16 +26,18 @@ pub(crate) struct Bounced {
     pub(crate) expired: bool,
 }
 
-/// `outcomes` has one item for each recipient, in order. `jitter` is drawn by the caller.
-pub(crate) fn plan(
-    envelope: &Envelope,
-    outcomes: Vec<RecipientOutcome>,
-    schedule: &RetrySchedule,
-    now: SystemTime,
-    jitter: f64,
-) -> Plan {
-    let finished = envelope.attempt + 1;
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    /// As it is written for the next attempt.
+    pub(crate) recipient: Recipient,
+    /// What happened this time.
+    pub(crate) failure: Failure,
+}
+
+/// `outcomes` has one item for each recipient, in order.
+pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: &Terms<'_>) -> Plan {
     let mut plan = Plan::default();
+    let mut dues = Vec::new();
     for (recipient, outcome) in envelope.recipients.iter().cloned().zip(outcomes) {
         let failure = match outcome {
             RecipientOutcome::Delivered(reply) => {
@@ -43,23 +46,42 @@ pub(crate) fn plan(
             }
             RecipientOutcome::Failed(failure) => failure,
         };
-        match schedule.next(failure.class, finished, envelope.accepted_at, now, jitter) {
-            Next::GiveUp => {
-                let expired = failure.class != hikyaku_types::outcome::FailureClass::Perm;
+        match timing::due(envelope, &recipient, &failure, terms) {
+            None => {
+                let expired = failure.class != FailureClass::Perm;
                 let failure = most_telling(&recipient, failure);
                 plan.bounced.push(Bounced { recipient, failure, expired });
             }
-            Next::RetryAt(at) => {
-                plan.at = Some(plan.at.map_or(at, |earliest| earliest.min(at)));
-                plan.again.push((recipient, failure));
+            Some(due) => {
+                let recipient = Recipient {
+                    refusals: timing::refusals(&recipient, &failure).unwrap_or(recipient.refusals),
+                    granted_until: due.until.or(recipient.granted_until),
+                    last_failure: Some(most_telling(&recipient, failure.clone())),
+                    ..recipient
+                };
+                plan.again.push(Deferred { recipient, failure });
+                dues.push(due);
             }
         }
     }
+    plan.at = timing::together(&dues, terms.schedule);
     plan
 }
 
+impl Plan {
+    /// The entry as it is for its next attempt.
+    pub(crate) fn next(&self, envelope: &Envelope, now: SystemTime) -> Envelope {
+        Envelope {
+            recipients: self.again.iter().map(|deferred| deferred.recipient.clone()).collect(),
+            attempt: envelope.attempt + 1,
+            first_attempt_at: envelope.first_attempt_at.or(Some(now)),
+            ..envelope.clone()
+        }
+    }
+}
+
 /// A later event of ours never replaces what a remote server really said (SEED-196).
-pub(crate) fn most_telling(recipient: &Recipient, failure: Failure) -> Failure {
+fn most_telling(recipient: &Recipient, failure: Failure) -> Failure {
     match (&failure.cause, &recipient.last_failure) {
         (Cause::Local(_), Some(before)) if matches!(before.cause, Cause::Remote(_)) => before.clone(),
         (Cause::Local(_) | Cause::Remote(_), _) => failure,
@@ -67,81 +89,4 @@ pub(crate) fn most_telling(recipient: &Recipient, failure: Failure) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use hikyaku_types::{
-        body::Body,
-        envelope::{Lane, Transfer},
-        ids::QueueId,
-        outcome::{FailureClass, Phase},
-        reply::EnhancedCode,
-    };
-    use std::time::{Duration, UNIX_EPOCH};
-
-    fn envelope(recipients: &[&str], attempt: u32) -> Envelope {
-        Envelope {
-            entry: QueueId::new(0, 0).entry(0),
-            destination: "example.org".parse().unwrap(),
-            reverse_path: "a@example.net".parse().unwrap(),
-            recipients: recipients
-                .iter()
-                .map(|address| Recipient {
-                    address: address.parse().unwrap(),
-                    original: None,
-                    last_failure: None,
-                })
-                .collect(),
-            body: Body::Inline(Bytes::new()),
-            transfer: Transfer::default(),
-            accepted_at: UNIX_EPOCH,
-            attempt,
-            client: None,
-            lane: Lane::Fresh,
-        }
-    }
-
-    fn remote(code: u16) -> Cause {
-        Cause::Remote(RemoteReply {
-            host: "mx.example.org".to_owned(),
-            address: "192.0.2.1:25".parse().unwrap(),
-            code,
-            enhanced: None,
-            text: "text".to_owned(),
-        })
-    }
-
-    fn failed(class: FailureClass, cause: Cause) -> RecipientOutcome {
-        let status = EnhancedCode(4, 0, 0);
-        RecipientOutcome::Failed(Failure { at: UNIX_EPOCH, phase: Phase::Rcpt, class, cause, status })
-    }
-
-    #[test]
-    fn each_recipient_has_its_own_end() {
-        let envelope = envelope(&["a@example.org", "b@example.org", "c@example.org"], 0);
-        let Cause::Remote(accepted) = remote(250) else { unreachable!() };
-        let outcomes = vec![
-            RecipientOutcome::Delivered(accepted),
-            failed(FailureClass::Perm, remote(550)),
-            failed(FailureClass::Temp, remote(451)),
-        ];
-        let plan = plan(&envelope, outcomes, &RetrySchedule::INTERNET, UNIX_EPOCH, 0.0);
-        assert_eq!(plan.delivered[0].0.address.local_part(), "a");
-        assert_eq!(plan.bounced[0].recipient.address.local_part(), "b");
-        assert!(!plan.bounced[0].expired);
-        assert_eq!(plan.again[0].0.address.local_part(), "c");
-        assert_eq!(plan.at, Some(UNIX_EPOCH + Duration::from_secs(120)));
-    }
-
-    #[test]
-    fn expiry_reports_the_remote_reply_not_the_last_silence() {
-        let mut envelope = envelope(&["a@example.org"], 12);
-        let RecipientOutcome::Failed(said) = failed(FailureClass::Temp, remote(451)) else { unreachable!() };
-        envelope.recipients[0].last_failure = Some(said.clone());
-        let silence = failed(FailureClass::NoReply, Cause::Local("connection refused".to_owned()));
-        let late = UNIX_EPOCH + Duration::from_secs(24 * 3600);
-        let plan = plan(&envelope, vec![silence], &RetrySchedule::INTERNET, late, 0.0);
-        assert!(plan.bounced[0].expired);
-        assert_eq!(plan.bounced[0].failure, said);
-    }
-}
+pub(crate) mod tests;

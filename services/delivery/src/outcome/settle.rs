@@ -10,7 +10,7 @@ use std::{
 use hikyaku_queue::{Lease, lease::RENEW_EVERY, publish::PublishError};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
-    envelope::{Envelope, Recipient},
+    envelope::Envelope,
     outcome::{Failure, RecipientOutcome},
 };
 
@@ -20,7 +20,8 @@ use crate::{
     metrics::{ATTEMPTS, LATENCY, PARKED},
     outcome::{
         bounce,
-        plan::{Plan, most_telling, plan},
+        plan::{Plan, plan},
+        timing::Terms,
     },
 };
 
@@ -34,7 +35,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
     let now = SystemTime::now();
     let schedule = context.config.retry.schedule(&lease.envelope().destination);
-    let plan = plan(lease.envelope(), outcomes, schedule, now, rand::random_range(-1.0..=1.0));
+let terms = Terms { schedule, learned: None, now, jitter: rand::random_range(-1.0..=1.0) };
+    let plan = plan(lease.envelope(), outcomes, &terms);
     // The next owner makes this attempt; what was delivered is to be recorded all the same.
     if lease.tenure().is_over() && plan.delivered.is_empty() {
         lease.forget();
@@ -104,15 +106,9 @@ async fn write(
         bounced => bounce::report(context, envelope, bounced, now).await?,
     };
     if let Some(at) = plan.at {
-        let recipients = plan.again.iter().map(remember).collect();
-        let next = Envelope { recipients, attempt: envelope.attempt + 1, ..envelope.clone() };
-        context.rescheduler.retry_at(lease, &next, at).await?;
+        context.rescheduler.retry_at(lease, &plan.next(envelope, now), at).await?;
     }
     Ok(report)
-}
-
-fn remember((recipient, failure): &(Recipient, Failure)) -> Recipient {
-    Recipient { last_failure: Some(most_telling(recipient, failure.clone())), ..recipient.clone() }
 }
 
 fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {
@@ -128,8 +124,9 @@ fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {
         metrics::histogram!(LATENCY, "outcome" => "bounced").record(latency);
         mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, report);
     }
-    for (recipient, failure) in &plan.again {
-        metrics::counter!(ATTEMPTS, "outcome" => "deferred", "phase" => failure.phase.name()).increment(1);
-        mail_log::deferred(envelope, recipient, failure, plan.at.unwrap_or(now));
+    for deferred in &plan.again {
+        let phase = deferred.failure.phase.name();
+        metrics::counter!(ATTEMPTS, "outcome" => "deferred", "phase" => phase).increment(1);
+        mail_log::deferred(envelope, &deferred.recipient, &deferred.failure, plan.at.unwrap_or(now));
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
         attempt: envelope.attempt,
         client: envelope.client.map(|client| client.to_string()).unwrap_or_default(),
         lane: encode_lane(envelope.lane).into(),
+        first_attempt_at: envelope.first_attempt_at.map(timestamp),
     };
     record.encode_to_vec().into()
 }
@@ -94,6 +95,7 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
         transfer: Transfer { eight_bit_mime: record.eight_bit_mime, smtputf8: record.smtputf8 },
         accepted_at: time(record.accepted_at, "accepted_at")?,
         attempt: record.attempt,
+        first_attempt_at: optional_time(record.first_attempt_at, "first_attempt_at")?,
         client,
         lane,
     })
@@ -104,6 +106,8 @@ fn encode_recipient(recipient: &Recipient) -> wire::Recipient {
         address: recipient.address.to_string(),
         original: recipient.original.clone().unwrap_or_default(),
         last_failure: recipient.last_failure.as_ref().map(encode_failure),
+        refusals: recipient.refusals,
+        granted_until: recipient.granted_until.map(timestamp),
     }
 }
 
@@ -114,6 +118,8 @@ fn decode_recipient(record: wire::Recipient) -> Result<Recipient, DecodeError> {
         address,
         original: Some(record.original).filter(|original| !original.is_empty()),
         last_failure: record.last_failure.map(decode_failure).transpose()?,
+        refusals: record.refusals,
+        granted_until: optional_time(record.granted_until, "recipients.granted_until")?,
     })
 }
 
@@ -230,83 +236,12 @@ fn time(record: Option<prost_types::Timestamp>, name: &'static str) -> Result<Sy
     UNIX_EPOCH.checked_add(since).ok_or_else(|| field(name, format!("{record:?}")))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hikyaku_types::ids::QueueId;
-
-    fn sample() -> Envelope {
-        let failure = |cause| Failure {
-            at: UNIX_EPOCH + Duration::new(1_790_000_100, 5),
-            phase: Phase::Rcpt,
-            class: FailureClass::Temp,
-            cause,
-            status: EnhancedCode(4, 7, 1),
-        };
-        let remote = RemoteReply {
-            host: "mx.example.org".to_owned(),
-            address: "192.0.2.1:25".parse().unwrap(),
-            code: 451,
-            enhanced: Some(EnhancedCode(4, 7, 1)),
-            text: "greylisted\ncome back".to_owned(),
-        };
-        let recipient = |address: &str, cause| Recipient {
-            address: address.parse().unwrap(),
-            original: None,
-            last_failure: cause,
-        };
-        Envelope {
-            entry: QueueId::new(1_790_000_000_000, 42).entry(1),
-            destination: "example.org".parse().unwrap(),
-            reverse_path: "a@example.net".parse().unwrap(),
-            recipients: vec![
-                recipient("b@example.org", Some(failure(Cause::Remote(remote)))),
-                recipient("c@example.org", Some(failure(Cause::Local("connection refused".to_owned())))),
-                Recipient {
-                    original: Some("info@own.example".to_owned()),
-                    ..recipient("d@example.org", None)
-                },
-            ],
-            body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
-            transfer: Transfer { eight_bit_mime: true, smtputf8: false },
-            accepted_at: UNIX_EPOCH + Duration::new(1_790_000_000, 7),
-            attempt: 3,
-            client: Some("2001:db8::1".parse().unwrap()),
-            lane: Lane::Bulk,
-        }
-    }
-
-    #[test]
-    fn round_trip() {
-        let inline = sample();
-        assert_eq!(decode(encode(&inline)).unwrap(), inline);
-        let stored = BodyRef { shard: ShardId::new(5), sequences: vec![1, 9], size: 600_000 };
-        let stored = Envelope { body: Body::Stored(stored), client: None, ..sample() };
-        assert_eq!(decode(encode(&stored)).unwrap(), stored);
-    }
-
-    /// Bytes that version 1 wrote must be read for ever.
-    #[test]
-    fn version_1_is_read() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/golden/envelope-v1.bin");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(path, encode(&sample())).unwrap();
-        }
-        let bytes = std::fs::read(path).unwrap();
-        assert_eq!(decode(bytes.into()).unwrap(), sample());
-    }
-
-    #[test]
-    fn unknown_is_refused() {
-        let mut record = wire::Envelope::decode(encode(&sample())).unwrap();
-        record.version = 2;
-        assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(2))));
-        record.version = 1;
-        record.lane = 99;
-        assert!(matches!(
-            decode(record.encode_to_vec().into()),
-            Err(DecodeError::Field { field: "lane", .. })
-        ));
-        assert!(decode(Bytes::from_static(b"\xff\xff")).is_err());
-    }
+fn optional_time(
+    record: Option<prost_types::Timestamp>,
+    name: &'static str,
+) -> Result<Option<SystemTime>, DecodeError> {
+    record.map(|record| time(Some(record), name)).transpose()
 }
+
+#[cfg(test)]
+mod tests;

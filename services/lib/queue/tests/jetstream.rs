@@ -54,8 +54,7 @@ async fn queue(server: &NatsServer) -> Nats {
 }
 
 fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
-    let recipient =
-        Recipient { address: "b@example.org".parse().unwrap(), original: None, last_failure: None };
+    let recipient = Recipient::new("b@example.org".parse().unwrap(), None);
     Envelope {
         entry: QueueId::new(1, id).entry(0),
         destination: destination.parse().unwrap(),
@@ -65,6 +64,7 @@ fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
         transfer: Transfer::default(),
         accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
         attempt: 0,
+        first_attempt_at: None,
         client: None,
         lane: Lane::Fresh,
     }

@@ -47,6 +47,8 @@ pub struct Envelope {
     pub accepted_at: SystemTime,
     /// Finished attempts.
     pub attempt: u32,
+    /// When the first attempt ended: a greylisting site counts from there.
+    pub first_attempt_at: Option<SystemTime>,
     /// The client that handed the message in; absent for our own reports.
     pub client: Option<IpAddr>,
     /// Lane of the first attempt.
@@ -69,4 +71,15 @@ pub struct Recipient {
     /// What the client wrote, when an alias changed it.
     pub original: Option<String>,
     pub last_failure: Option<Failure>,
+    /// How often it was refused for good; counted where that is repeated (SEED-174).
+    pub refusals: u32,
+    /// Until when it is tried, by what its failures so far said (SEED-170).
+    pub granted_until: Option<SystemTime>,
+}
+
+impl Recipient {
+    /// Nothing has happened to it yet.
+    pub fn new(address: Mailbox, original: Option<String>) -> Self {
+        Self { address, original, last_failure: None, refusals: 0, granted_until: None }
+    }
 }

@@ -4,25 +4,67 @@ use std::time::{Duration, SystemTime};
 
 use crate::outcome::FailureClass;
 
-const MINUTE: Duration = Duration::from_secs(60);
+mod limits; // what a schedule may be
+mod overrides; // what differs for one destination
+
+pub use limits::{InvalidSchedule, MAX_GIVE_UP, MAX_JITTER, ScheduleProblem};
+pub use overrides::RetryOverrides;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Intervals and limits of one kind of destination (SEED-171, 172, 175, 176).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Intervals and limits of one kind of destination (SEED-170 to SEED-177).
+#[derive(Debug, Clone, PartialEq)]
 pub struct RetrySchedule {
-    /// First interval; each further one is twice as long.
+    /// First interval.
     pub base: Duration,
     /// No interval is longer.
     pub cap: Duration,
+    /// How the intervals behind the first one grow.
+    pub backoff: Backoff,
+    /// An interval is shortened or lengthened by at most this share of itself, so that mail that
+    /// was deferred together does not come back together.
+    pub jitter: f64,
+    /// So many times a permanent refusal is repeated before it is reported. 0: it is reported at
+    /// once, which is what RFC 5321 4.2.1 wants.
+    pub retry_5xx: u32,
     /// Give up on 4yz so long after acceptance.
     pub give_up_temp: Duration,
-    /// Give up on silence so long after acceptance.
+    /// Give up so long after acceptance on silence, and on our own refusal to send: neither says
+    /// anything about the recipient, and both are mended by somebody else.
     pub give_up_noreply: Duration,
+    /// All clocks run so many times faster. 1, except for trying things out.
+    pub clock_rate: u32,
+}
+
+/// Growth of the interval (SEED-172, SEED-173).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backoff {
+    Doubling,
+    Fixed,
+}
+
+/// What an entry has behind it when an attempt for one of its recipients has failed.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    pub accepted_at: SystemTime,
+    /// Finished attempts, the one that has just failed included.
+    pub finished: u32,
+    /// How often the remote side refused the recipient for good, this time included. `None` when
+    /// the failure is none that is repeated: a domain that does not exist comes into being by no
+    /// repetition.
+    pub refusals: Option<u32>,
+    /// Until when mail for the recipient was to be tried by what earlier failures said.
+    pub granted_until: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    RetryAt(SystemTime),
+    /// `until`: the time of the last attempt, as far as is known now. A permanent refusal that is
+    /// repeated is counted, it has none.
+    Retry {
+        at: SystemTime,
+        until: Option<SystemTime>,
+    },
     GiveUp,
 }
 
@@ -31,8 +73,12 @@ impl RetrySchedule {
     pub const INTERNET: Self = Self {
         base: Duration::from_secs(120),
         cap: HOUR,
+        backoff: Backoff::Doubling,
+        jitter: 0.1,
+        retry_5xx: 0,
         give_up_temp: Duration::from_secs(8 * 3600),
         give_up_noreply: Duration::from_secs(24 * 3600),
+        clock_rate: 1,
     };
     /// Fixed next hops, that is inner servers and smart hosts: 5 days.
     pub const ROUTED: Self = Self {
@@ -41,90 +87,48 @@ impl RetrySchedule {
         ..Self::INTERNET
     };
 
-    /// Lets all clocks run so many times faster, for trying things out.
-    pub fn run_faster(&mut self, rate: u32) {
-        for time in [&mut self.base, &mut self.cap, &mut self.give_up_temp, &mut self.give_up_noreply] {
-            *time /= rate.max(1);
-        }
+    /// A time of the plan as a time of the clock.
+    pub fn paced(&self, time: Duration) -> Duration {
+        time / self.clock_rate.max(1)
     }
 
     /// The interval after `finished` attempts, without jitter.
-    fn interval(&self, finished: u32) -> Duration {
-        let doublings = finished.saturating_sub(1).min(31);
-        self.base.saturating_mul(1_u32 << doublings).min(self.cap)
+    pub fn interval(&self, finished: u32) -> Duration {
+        let doublings = match self.backoff {
+            Backoff::Doubling => finished.saturating_sub(1).min(31),
+            Backoff::Fixed => 0,
+        };
+        self.paced(self.base.saturating_mul(1_u32 << doublings).min(self.cap))
     }
 
-    /// `finished` counts the attempt that has just failed. `jitter` in [-1, 1] is drawn by the
-    /// caller and moves the interval by at most a tenth. The last attempt is exactly at the
-    /// limit (SEED-175).
-    pub fn next(
-        &self,
-        class: FailureClass,
-        finished: u32,
-        accepted: SystemTime,
-        now: SystemTime,
-        jitter: f64,
-    ) -> Next {
+    /// The class of the last failure decides the limit, but takes back nothing: mail that was to
+    /// be tried for a day because its host was silent is not given up in the moment in which the
+    /// host is back and greylists it. `None`: refusals are counted, not timed.
+    fn deadline(&self, class: FailureClass, history: &History) -> Option<SystemTime> {
         let limit = match class {
-            FailureClass::Perm => return Next::GiveUp,
+            FailureClass::Perm => return None,
             FailureClass::Temp => self.give_up_temp,
             FailureClass::NoReply | FailureClass::Policy => self.give_up_noreply,
         };
-        let deadline = accepted + limit;
-        if now >= deadline {
-            return Next::GiveUp;
+        let limit = history.accepted_at + self.paced(limit);
+        Some(history.granted_until.map_or(limit, |granted| granted.max(limit)))
+    }
+
+    /// What follows a failure. `jitter` in [-1, 1] is drawn by the caller. The last attempt is
+    /// exactly at the limit (SEED-175).
+    pub fn next(&self, class: FailureClass, history: &History, now: SystemTime, jitter: f64) -> Next {
+        let interval = self.interval(history.finished);
+        let at = now + interval.mul_f64(1.0 + jitter.clamp(-1.0, 1.0) * self.jitter.clamp(0.0, MAX_JITTER));
+        match self.deadline(class, history) {
+            Some(deadline) if now >= deadline => Next::GiveUp,
+            Some(deadline) => Next::Retry { at: at.min(deadline), until: Some(deadline) },
+            None if history.refusals.is_some_and(|refusals| refusals <= self.retry_5xx) => {
+                Next::Retry { at, until: None }
+            }
+            None => Next::GiveUp,
         }
-        let interval = self.interval(finished).mul_f64(1.0 + jitter.clamp(-1.0, 1.0) / 10.0);
-        Next::RetryAt((now + interval).min(deadline))
     }
 }
-
-/// Shortest base interval that is accepted (SEED-178: below it, greylisting is never passed sooner).
-pub const MIN_BASE: Duration = MINUTE;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn attempts(schedule: &RetrySchedule, class: FailureClass) -> Vec<u64> {
-        let start = SystemTime::UNIX_EPOCH;
-        let (mut now, mut minutes) = (start, vec![]);
-        for finished in 1.. {
-            minutes.push(now.duration_since(start).unwrap().as_secs() / 60);
-            match schedule.next(class, finished, start, now, 0.0) {
-                Next::RetryAt(at) => now = at,
-                Next::GiveUp => break,
-            }
-        }
-        minutes
-    }
-
-    /// SEED-172 and SEED-175: the attempts of an always-451 peer, in minutes.
-    #[test]
-    fn doubles_to_the_cap_and_ends_at_eight_hours() {
-        assert_eq!(
-            attempts(&RetrySchedule::INTERNET, FailureClass::Temp),
-            [0, 2, 6, 14, 30, 62, 122, 182, 242, 302, 362, 422, 480]
-        );
-    }
-
-    /// SEED-176.
-    #[test]
-    fn silence_is_tried_for_a_day() {
-        assert_eq!(attempts(&RetrySchedule::INTERNET, FailureClass::NoReply).last(), Some(&1440));
-        assert_eq!(attempts(&RetrySchedule::ROUTED, FailureClass::NoReply).last(), Some(&7200));
-    }
-
-    #[test]
-    fn a_permanent_refusal_is_tried_once() {
-        assert_eq!(attempts(&RetrySchedule::INTERNET, FailureClass::Perm), [0]);
-    }
-
-    #[test]
-    fn jitter_is_a_tenth() {
-        let now = SystemTime::UNIX_EPOCH;
-        let at = |jitter| RetrySchedule::INTERNET.next(FailureClass::Temp, 1, now, now, jitter);
-        assert_eq!(at(-1.0), Next::RetryAt(now + Duration::from_secs(108)));
-        assert_eq!(at(9.0), Next::RetryAt(now + Duration::from_secs(132)));
-    }
-}
+mod tests;

@@ -1,0 +1,133 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hikyaku_types::{
+    body::Body,
+    envelope::{Lane, Transfer},
+    ids::QueueId,
+    outcome::Phase,
+    schedule::RetrySchedule,
+};
+
+use super::*;
+
+pub(crate) fn envelope(recipients: &[&str], attempt: u32) -> Envelope {
+    Envelope {
+        entry: QueueId::new(0, 0).entry(0),
+        destination: "example.org".parse().unwrap(),
+        reverse_path: "a@example.net".parse().unwrap(),
+        recipients: recipients.iter().map(|address| Recipient::new(address.parse().unwrap(), None)).collect(),
+        body: Body::Inline(Bytes::new()),
+        transfer: Transfer::default(),
+        accepted_at: UNIX_EPOCH,
+        attempt,
+        first_attempt_at: None,
+        client: None,
+        lane: Lane::Fresh,
+    }
+}
+
+pub(crate) fn reply(code: u16, text: &str) -> RemoteReply {
+    RemoteReply {
+        host: "mx.example.org".to_owned(),
+        address: "192.0.2.1:25".parse().unwrap(),
+        code,
+        enhanced: None,
+        text: text.to_owned(),
+    }
+}
+
+pub(crate) fn refusal(code: u16, text: &str, at: SystemTime) -> Failure {
+    crate::outcome::classify::refused(Phase::Rcpt, reply(code, text), at)
+}
+
+fn silence(at: SystemTime) -> Failure {
+    crate::outcome::classify::no_reply(Phase::Connect, "connection refused".to_owned(), at)
+}
+
+fn failed(failure: Failure) -> RecipientOutcome {
+    RecipientOutcome::Failed(failure)
+}
+
+pub(crate) fn terms(schedule: &RetrySchedule, now: SystemTime) -> Terms<'_> {
+    Terms { schedule, learned: None, now, jitter: 0.0 }
+}
+
+#[test]
+fn each_recipient_has_its_own_end() {
+    let envelope = envelope(&["a@example.org", "b@example.org", "c@example.org"], 0);
+    let outcomes = vec![
+        RecipientOutcome::Delivered(reply(250, "ok")),
+        failed(refusal(550, "no", UNIX_EPOCH)),
+        failed(refusal(451, "later", UNIX_EPOCH)),
+    ];
+    let plan = plan(&envelope, outcomes, &terms(&RetrySchedule::INTERNET, UNIX_EPOCH));
+    assert_eq!(plan.delivered[0].0.address.local_part(), "a");
+    assert_eq!(plan.bounced[0].recipient.address.local_part(), "b");
+    assert!(!plan.bounced[0].expired);
+    assert_eq!(plan.again[0].recipient.address.local_part(), "c");
+    assert_eq!(plan.at, Some(UNIX_EPOCH + Duration::from_secs(120)));
+}
+
+#[test]
+fn the_next_attempt_knows_what_happened() {
+    let envelope = envelope(&["a@example.org", "b@example.org"], 0);
+    let now = UNIX_EPOCH + Duration::from_secs(5);
+    let schedule = RetrySchedule { retry_5xx: 2, ..RetrySchedule::INTERNET };
+    let outcomes = vec![failed(refusal(451, "later", now)), failed(refusal(550, "no", now))];
+    let next = plan(&envelope, outcomes, &terms(&schedule, now)).next(&envelope, now);
+    assert_eq!((next.attempt, next.first_attempt_at), (1, Some(now)));
+    let [a, b] = &next.recipients[..] else { panic!() };
+    assert_eq!((a.refusals, a.granted_until), (0, Some(UNIX_EPOCH + schedule.give_up_temp)));
+    assert_eq!((b.refusals, b.granted_until), (1, None));
+    assert_eq!(a.last_failure, Some(refusal(451, "later", now)));
+
+    let later = now + Duration::from_secs(120);
+    let outcomes = vec![failed(silence(later)), failed(silence(later))];
+    let last = plan(&next, outcomes, &terms(&schedule, later)).next(&next, later);
+    assert_eq!((last.attempt, last.first_attempt_at), (2, Some(now)), "the first one stays the first");
+    let [a, b] = &last.recipients[..] else { panic!() };
+    assert_eq!(a.granted_until, Some(UNIX_EPOCH + schedule.give_up_noreply));
+    assert_eq!(a.last_failure, Some(refusal(451, "later", now)), "what was said stays");
+    assert_eq!(b.refusals, 1, "silence is no refusal");
+}
+
+/// SEED-174.
+#[test]
+fn a_refusal_is_repeated_where_that_was_asked_for() {
+    let schedule = RetrySchedule { retry_5xx: 2, ..RetrySchedule::INTERNET };
+    let mut entry = envelope(&["a@example.org"], 0);
+    let (mut now, mut minutes) = (UNIX_EPOCH, vec![]);
+    let bounced = loop {
+        minutes.push(now.duration_since(UNIX_EPOCH).unwrap().as_secs() / 60);
+        let plan = plan(&entry, vec![failed(refusal(550, "no", now))], &terms(&schedule, now));
+        let Some(at) = plan.at else { break plan.bounced };
+        (entry, now) = (plan.next(&entry, now), at);
+    };
+    assert_eq!(minutes, [0, 2, 6]);
+    assert!(!bounced[0].expired);
+}
+
+/// A domain that does not exist and a server that takes no mail at all do not change by asking.
+#[test]
+fn what_dns_denies_is_not_repeated() {
+    use hikyaku_route::plan::RouteError;
+    let schedule = RetrySchedule { retry_5xx: 9, ..RetrySchedule::INTERNET };
+    for error in [RouteError::NoSuchDomain, RouteError::NullMx] {
+        let failure = crate::outcome::classify::no_route(&error, UNIX_EPOCH);
+        let plan =
+            plan(&envelope(&["a@example.org"], 0), vec![failed(failure)], &terms(&schedule, UNIX_EPOCH));
+        assert_eq!((plan.bounced.len(), plan.at), (1, None));
+    }
+}
+
+#[test]
+fn expiry_reports_the_remote_reply_not_the_last_silence() {
+    let mut envelope = envelope(&["a@example.org"], 12);
+    let said = refusal(451, "later", UNIX_EPOCH);
+    envelope.recipients[0].last_failure = Some(said.clone());
+    let late = UNIX_EPOCH + Duration::from_secs(24 * 3600);
+    let plan = plan(&envelope, vec![failed(silence(late))], &terms(&RetrySchedule::INTERNET, late));
+    assert!(plan.bounced[0].expired);
+    assert_eq!(plan.bounced[0].failure, said);
+}

@@ -1,0 +1,92 @@
+use super::*;
+use hikyaku_types::ids::QueueId;
+
+/// As it was before there were more fields.
+fn sample() -> Envelope {
+    let failure = |cause| Failure {
+        at: UNIX_EPOCH + Duration::new(1_790_000_100, 5),
+        phase: Phase::Rcpt,
+        class: FailureClass::Temp,
+        cause,
+        status: EnhancedCode(4, 7, 1),
+    };
+    let remote = RemoteReply {
+        host: "mx.example.org".to_owned(),
+        address: "192.0.2.1:25".parse().unwrap(),
+        code: 451,
+        enhanced: Some(EnhancedCode(4, 7, 1)),
+        text: "greylisted\ncome back".to_owned(),
+    };
+    let recipient = |address: &str, last_failure| Recipient {
+        last_failure,
+        ..Recipient::new(address.parse().unwrap(), None)
+    };
+    Envelope {
+        entry: QueueId::new(1_790_000_000_000, 42).entry(1),
+        destination: "example.org".parse().unwrap(),
+        reverse_path: "a@example.net".parse().unwrap(),
+        recipients: vec![
+            recipient("b@example.org", Some(failure(Cause::Remote(remote)))),
+            recipient("c@example.org", Some(failure(Cause::Local("connection refused".to_owned())))),
+            Recipient { original: Some("info@own.example".to_owned()), ..recipient("d@example.org", None) },
+        ],
+        body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
+        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        accepted_at: UNIX_EPOCH + Duration::new(1_790_000_000, 7),
+        attempt: 3,
+        first_attempt_at: None,
+        client: Some("2001:db8::1".parse().unwrap()),
+        lane: Lane::Bulk,
+    }
+}
+
+/// With every field.
+fn full_sample() -> Envelope {
+    let mut full = sample();
+    full.first_attempt_at = Some(UNIX_EPOCH + Duration::new(1_790_000_001, 8));
+    full.recipients[0].refusals = 2;
+    full.recipients[0].granted_until = Some(UNIX_EPOCH + Duration::new(1_790_086_400, 7));
+    full
+}
+
+#[test]
+fn round_trip() {
+    for inline in [sample(), full_sample()] {
+        assert_eq!(decode(encode(&inline)).unwrap(), inline);
+    }
+    let stored = BodyRef { shard: ShardId::new(5), sequences: vec![1, 9], size: 600_000 };
+    let stored = Envelope { body: Body::Stored(stored), client: None, ..sample() };
+    assert_eq!(decode(encode(&stored)).unwrap(), stored);
+}
+
+fn golden(name: &str) -> std::path::PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "../../../tests/golden", name].iter().collect()
+}
+
+/// Bytes that the first release of version 1 wrote must be read for ever.
+#[test]
+fn the_first_version_1_is_read() {
+    let bytes = std::fs::read(golden("envelope-v1.bin")).unwrap();
+    assert_eq!(decode(bytes.into()).unwrap(), sample());
+}
+
+#[test]
+fn version_1_with_its_later_fields_is_read() {
+    let path = golden("envelope-v1-later-fields.bin");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, encode(&full_sample())).unwrap();
+    }
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(decode(bytes.into()).unwrap(), full_sample());
+}
+
+#[test]
+fn unknown_is_refused() {
+    let mut record = wire::Envelope::decode(encode(&sample())).unwrap();
+    record.version = 2;
+    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(2))));
+    record.version = 1;
+    record.lane = 99;
+    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Field { field: "lane", .. })));
+    assert!(decode(Bytes::from_static(b"\xff\xff")).is_err());
+}
