@@ -12,3 +12,4 @@ pub mod body; // content, or where it is kept
 pub mod envelope; // one message for one destination
 pub mod outcome; // how an attempt ended
 pub mod schedule; // when the next attempt is
+pub mod traffic; // how much, from where, over which of our addresses
