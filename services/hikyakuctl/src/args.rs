@@ -55,8 +55,9 @@ Documents:
   routes          domain, host, port; also *.domain and *; the first line that fits decides
   smart-host      at most one line host[:port] for what no route takes
   hosts           name address...: looked at before DNS
+  traffic         limits and retry clocks: destination, site, source and egress lines
 
-A line that begins with ; or ' is a comment.")]
+A line that begins with ; or ' is a comment; in traffic also what follows a #.")]
     Directory {
         #[command(subcommand)]
         command: DirectoryCommand,
@@ -108,7 +109,7 @@ pub(crate) struct Which {
 pub(crate) enum DirectoryCommand {
     /// Print a document as it is stored, or without NAME what there is.
     Get {
-        /// own-domains, relay-networks, aliases, routes, smart-host or hosts.
+        /// own-domains, relay-networks, aliases, routes, smart-host, hosts or traffic.
         name: Option<String>,
     },
     /// Check the whole directory with a new document and store it as the next version, or refuse
@@ -118,7 +119,7 @@ Examples:
   hikyakuctl directory set aliases ./aliases.tsv
   printf '192.168.0.0/24\\n' | hikyakuctl directory set relay-networks -")]
     Set {
-        /// own-domains, relay-networks, aliases, routes, smart-host or hosts.
+        /// own-domains, relay-networks, aliases, routes, smart-host, hosts or traffic.
         name: String,
         /// UTF-8 text, at most 64 MiB; - reads the standard input.
         file: PathBuf,

@@ -10,11 +10,19 @@ pub enum DocumentName {
     Routes,
     SmartHost,
     Hosts,
+    Traffic,
 }
 
 impl DocumentName {
-    pub const ALL: [Self; 6] =
-        [Self::OwnDomains, Self::RelayNetworks, Self::Aliases, Self::Routes, Self::SmartHost, Self::Hosts];
+    pub const ALL: [Self; 7] = [
+        Self::OwnDomains,
+        Self::RelayNetworks,
+        Self::Aliases,
+        Self::Routes,
+        Self::SmartHost,
+        Self::Hosts,
+        Self::Traffic,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -24,6 +32,7 @@ impl DocumentName {
             Self::Routes => "routes",
             Self::SmartHost => "smart-host",
             Self::Hosts => "hosts",
+            Self::Traffic => "traffic",
         }
     }
 }
@@ -36,7 +45,7 @@ impl fmt::Display for DocumentName {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a document; there are own-domains, relay-networks, aliases, routes, smart-host and hosts"
+    "{0:?} is not a document; there are own-domains, relay-networks, aliases, routes, smart-host, hosts and traffic"
 )]
 pub struct UnknownDocument(pub String);
 

@@ -5,7 +5,10 @@ use std::{
     fmt,
     hash::Hash,
     net::IpAddr,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,7 @@ use hikyaku_types::{
     address::{ForwardPath, ReversePath},
     destination::Destination,
     domain::Domain,
+    traffic::TrafficRules,
 };
 use tokio::sync::watch;
 use tonic::{
@@ -30,12 +34,12 @@ use crate::{
     hosts::HostMap,
     known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, SenderKey},
     metrics::{Source, record},
-    wire,
+    traffic, wire,
 };
 
 /// Answers of each kind that are kept.
 const CACHE_CAPACITY: usize = 100_000;
-const REFRESH_HOSTS_EVERY: Duration = Duration::from_secs(2);
+const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// A host that vanished without a word is noticed after twice this time.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
 const READINESS_PAUSE: Duration = Duration::from_millis(100);
@@ -54,7 +58,7 @@ impl PolicyClientConfig {
     }
 }
 
-/// A handle; clones share connection, cache and host map.
+/// A handle; clones share connection, cache, host map and traffic rules.
 #[derive(Clone)]
 pub struct PolicyClient {
     inner: Arc<Inner>,
@@ -68,6 +72,9 @@ struct Inner {
     recipients: Cache<RecipientKey, KnownRecipient>,
     routes: Cache<Domain, Destination>,
     hosts: watch::Sender<Arc<HostMap>>,
+    traffic: watch::Sender<Arc<TrafficRules>>,
+    /// 0 before the first answer.
+    traffic_version: AtomicU64,
 }
 
 impl PolicyClient {
@@ -88,8 +95,10 @@ impl PolicyClient {
             recipients: Cache::new(CACHE_CAPACITY),
             routes: Cache::new(CACHE_CAPACITY),
             hosts: watch::Sender::new(Arc::default()),
+            traffic: watch::Sender::new(Arc::default()),
+            traffic_version: AtomicU64::new(0),
         });
-        tokio::spawn(keep_hosts_fresh(Arc::downgrade(&inner)));
+        tokio::spawn(keep_fresh(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -195,11 +204,21 @@ impl PolicyClient {
         Arc::clone(&self.inner.hosts.borrow())
     }
 
-    /// Waits until the service answers and the host map is here.
+    /// The traffic rules as of the last two seconds, or the last ones that could be had.
+    pub fn traffic(&self) -> Arc<TrafficRules> {
+        Arc::clone(&self.inner.traffic.borrow())
+    }
+
+    /// Told when the traffic rules change; the present ones are there at once.
+    pub fn traffic_changes(&self) -> watch::Receiver<Arc<TrafficRules>> {
+        self.inner.traffic.subscribe()
+    }
+
+    /// Waits until the service answers and the host map and the traffic rules are here.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<(), PolicyUnavailable> {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            let unavailable = match self.inner.refresh_hosts().await {
+            let unavailable = match self.inner.refresh().await {
                 Ok(()) => return Ok(()),
                 Err(unavailable) => unavailable,
             };
@@ -250,6 +269,24 @@ impl Inner {
         Ok(destination)
     }
 
+    async fn refresh(&self) -> Result<(), PolicyUnavailable> {
+        self.refresh_hosts().await?;
+        self.refresh_traffic().await
+    }
+
+    async fn refresh_traffic(&self) -> Result<(), PolicyUnavailable> {
+        let known_version = self.traffic_version.load(Ordering::Relaxed);
+        let question = proto::GetTrafficRequest { known_version };
+        let response =
+            self.call(question, |mut grpc, question| async move { grpc.get_traffic(question).await }).await?;
+        if !response.unchanged {
+            let version = response.version;
+            self.traffic.send_replace(Arc::new(traffic::rules(response)?));
+            self.traffic_version.store(version, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     async fn refresh_hosts(&self) -> Result<(), PolicyUnavailable> {
         let question = proto::ListHostsRequest { known_version: self.hosts.borrow().version };
         let response =
@@ -262,18 +299,18 @@ impl Inner {
 }
 
 /// Ends when the last client is dropped.
-async fn keep_hosts_fresh(inner: Weak<Inner>) {
+async fn keep_fresh(inner: Weak<Inner>) {
     let mut was_fresh = true;
     while let Some(inner) = inner.upgrade() {
-        let refreshed = inner.refresh_hosts().await;
+        let refreshed = inner.refresh().await;
         if let Err(unavailable) = &refreshed
             && was_fresh
         {
-            warn!(error = %unavailable, "host map cannot be refreshed, the last one stays in use");
+            warn!(error = %unavailable, "host map and traffic rules cannot be refreshed, the last ones stay in use");
         }
         was_fresh = refreshed.is_ok();
         drop(inner);
-        tokio::time::sleep(REFRESH_HOSTS_EVERY).await;
+        tokio::time::sleep(REFRESH_EVERY).await;
     }
 }
 

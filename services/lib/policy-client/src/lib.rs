@@ -10,6 +10,7 @@ mod cache; // answers that are still good
 mod wire; // generated types -> answers
 pub mod answer; // what the caller gets
 pub mod hosts; // host map, looked at before DNS
+mod traffic; // how much goes where
 pub mod error; // no answer
 pub mod metrics; // names
 

@@ -13,3 +13,4 @@ pub mod envelope; // one message for one destination
 pub mod source; // who handed a message in, for fair shares
 pub mod outcome; // how an attempt ended
 pub mod schedule; // when the next attempt is
+pub mod traffic; // how much, from where, over which of our addresses

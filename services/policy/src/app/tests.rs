@@ -101,6 +101,27 @@ async fn a_commit_changes_the_answers() {
         "v@y.example y.example relay-networks:1"
     );
 
+    let traffic = "destination slow.example connections=1 rate=5/m retry_base=10m backoff=fixed jitter=0.1 \
+        egress=a\negress a 192.0.2.7 via proxy.example:1080 name mx.example\n\
+        source @news.example bulk=yes share=20%\n";
+    running.commit(1, &[("traffic", traffic)]).await.unwrap();
+    running.client.wait_ready(PATIENCE).await.unwrap();
+    let rules = running.client.traffic();
+    let shown: Vec<String> = rules
+        .explain_destination(&"slow.example".parse().unwrap())
+        .iter()
+        .map(|it| format!("{}={} {}", it.key, it.value, it.line))
+        .collect();
+    assert_eq!(
+        shown.join(", "),
+        "connections=1 traffic:1, rate=5/m traffic:1, egress=a traffic:1, retry_base=10m traffic:1, \
+         backoff=fixed traffic:1, jitter=0.1 traffic:1"
+    );
+    let pool = rules.pool(&"a".parse().unwrap());
+    assert_eq!(pool[0].via.as_ref().unwrap().to_string(), "proxy.example:1080");
+    assert_eq!(rules.source(None, &"x@news.example".parse().unwrap()).share, Some(20));
+    assert_eq!(rules.site(&["mx.google.com".parse().unwrap()]).name, "*.google.com,*.googlemail.com");
+
     let own = "a@domain.jp".parse().unwrap();
     let refused = running.client.check_sender("203.0.113.2".parse().unwrap(), &own).await.unwrap();
     let Verdict::Refuse(reply) = refused.verdict else { panic!("accepted") };
@@ -130,7 +151,10 @@ async fn refusals_of_a_commit() {
 
     let response = running.directory.get_directory(GetDirectoryRequest {}).await.unwrap().into_inner();
     let names: Vec<&str> = response.documents.iter().map(|document| document.name.as_str()).collect();
-    assert_eq!(names, ["own-domains", "relay-networks", "aliases", "routes", "smart-host", "hosts"]);
+    assert_eq!(
+        names,
+        ["own-domains", "relay-networks", "aliases", "routes", "smart-host", "hosts", "traffic"]
+    );
     assert_eq!(response.version, 0);
 }
 

@@ -2,5 +2,6 @@
 //! to ours and back. Nothing is decided here.
 
 pub(crate) mod policy; // questions of sessions and workers
+mod traffic; // traffic rules -> wire
 pub(crate) mod directory; // documents
 mod status; // the only error -> tonic::Status

@@ -10,7 +10,7 @@ use hikyaku_types::{
 };
 use tonic::{Request, Response, Status};
 
-use super::status::CallError;
+use super::{status::CallError, traffic};
 use crate::{
     rules::{
         Rules,
@@ -94,6 +94,14 @@ impl PolicyService for PolicyGrpc {
         let unchanged = known != 0 && known == version;
         let hosts = if unchanged { Vec::new() } else { rules.hosts().map(host).collect() };
         Ok(Response::new(proto::ListHostsResponse { version, unchanged, hosts }))
+    }
+
+    async fn get_traffic(
+        &self,
+        request: Request<proto::GetTrafficRequest>,
+    ) -> Result<Response<proto::GetTrafficResponse>, Status> {
+        let rules = self.rules()?;
+        Ok(Response::new(traffic::response(rules.traffic(), request.get_ref().known_version)))
     }
 }
 

@@ -9,6 +9,7 @@ use hikyaku_types::{
     destination::{Destination, HostName, SMTP_PORT},
     domain::Domain,
     reply::Reply,
+    traffic::TrafficRules,
 };
 
 use super::{
@@ -106,6 +107,11 @@ impl Rules {
     /// Names with their addresses, before DNS (SEED-152).
     pub fn hosts(&self) -> impl Iterator<Item = (&Domain, &[IpAddr])> {
         self.hosts.table.iter()
+    }
+
+    /// How much goes where, and by which version a worker knows it.
+    pub(crate) fn traffic(&self) -> (&TrafficRules, u64) {
+        (&self.traffic.table.rules, self.traffic.table.version)
     }
 
     fn relay_line(&self, client: IpAddr) -> Option<DecidedBy> {

@@ -17,7 +17,7 @@ use crate::{
 pub use parse::Surroundings;
 use table::{
     aliases::Aliases, hosts::Hosts, own_domains::OwnDomains, relay_networks::RelayNetworks, routes::Route,
-    routes::Routes,
+    routes::Routes, traffic::Traffic,
 };
 
 /// One version of the directory, ready to be asked.
@@ -30,6 +30,7 @@ pub struct Rules {
     routes: Arc<Parsed<Routes>>,
     smart_host: Arc<Parsed<Option<Route>>>,
     hosts: Arc<Parsed<Hosts>>,
+    traffic: Arc<Parsed<Traffic>>,
 }
 
 /// A document that was read; kept as long as its text stays the same.
@@ -102,6 +103,12 @@ impl Rules {
                 previous.map(|rules| &rules.hosts),
                 parse::hosts::parse,
             ),
+            traffic: read(
+                documents,
+                DocumentName::Traffic,
+                previous.map(|rules| &rules.traffic),
+                parse::traffic::parse,
+            ),
         };
         let problems = rules.problems();
         if has_errors(&problems) { Err(Rejected { problems }) } else { Ok(Accepted { rules, problems }) }
@@ -119,6 +126,7 @@ impl Rules {
             (DocumentName::Routes, &self.routes.text),
             (DocumentName::SmartHost, &self.smart_host.text),
             (DocumentName::Hosts, &self.hosts.text),
+            (DocumentName::Traffic, &self.traffic.text),
         ];
         texts.into_iter().map(|(document, text)| (document, Arc::clone(text))).collect()
     }
@@ -131,6 +139,7 @@ impl Rules {
             &self.routes.problems,
             &self.smart_host.problems,
             &self.hosts.problems,
+            &self.traffic.problems,
         ];
         let mut problems: Vec<Problem> = of_each.into_iter().flatten().cloned().collect();
         problems.extend(check::across_documents(self));

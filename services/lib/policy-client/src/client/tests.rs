@@ -108,6 +108,27 @@ impl PolicyService for Script {
             hosts: if unchanged { Vec::new() } else { hosts },
         }))
     }
+
+    /// Version 3, and from the moment on that the script is broken a rule that cannot be read.
+    async fn get_traffic(
+        &self,
+        request: Request<proto::GetTrafficRequest>,
+    ) -> Result<Response<proto::GetTrafficResponse>, Status> {
+        let is_broken = self.is_broken.load(Ordering::SeqCst);
+        let unchanged = request.into_inner().known_version == 3 && !is_broken;
+        let rule = proto::SiteRule {
+            line: Some(proto::RuleLine { shipped: false, line: 1 }),
+            pattern: if is_broken { "a b" } else { "*" }.to_owned(),
+            connections: Some(7),
+            ..proto::SiteRule::default()
+        };
+        Ok(Response::new(proto::GetTrafficResponse {
+            version: 3,
+            unchanged,
+            sites: if unchanged { Vec::new() } else { vec![rule] },
+            ..proto::GetTrafficResponse::default()
+        }))
+    }
 }
 
 async fn serve(script: Script) -> SocketAddr {
@@ -207,6 +228,18 @@ async fn the_host_map_is_here_when_the_client_is_ready() {
     let addresses = hosts.addresses(&"mx.example".parse().unwrap()).unwrap();
     assert_eq!(addresses, ["192.0.2.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
     assert_eq!(hosts.addresses(&"other.example".parse().unwrap()), None);
+}
+
+#[tokio::test]
+async fn the_last_traffic_rules_stay_in_use() {
+    let (script, client) = start().await;
+    let mut changes = client.traffic_changes();
+    let hosts = ["mx.example".parse().unwrap()];
+    assert_eq!(changes.borrow_and_update().site(&hosts).connections, Some(7));
+    script.is_broken.store(true, Ordering::SeqCst);
+    assert!(client.wait_ready(Duration::from_millis(1)).await.is_err());
+    assert_eq!(client.traffic().site(&hosts).connections, Some(7));
+    assert!(!changes.has_changed().unwrap(), "what is unchanged is not told");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub(crate) mod aliases;
 pub(crate) mod routes;
 pub(crate) mod smart_host;
 pub(crate) mod hosts;
+pub(crate) mod traffic;
 
 use std::net::IpAddr;
 

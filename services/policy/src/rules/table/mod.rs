@@ -6,3 +6,4 @@ pub(crate) mod relay_networks;
 pub(crate) mod aliases;
 pub(crate) mod routes;
 pub(crate) mod hosts;
+pub(crate) mod traffic;

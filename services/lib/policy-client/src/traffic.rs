@@ -1,0 +1,119 @@
+//! Wire -> traffic rules. Rules with a part that cannot be read are not taken: half of them
+//! might send too much.
+
+use std::{error::Error, fmt, num::NonZeroU32, str::FromStr, time::Duration};
+
+use hikyaku_proto::policy::v1 as proto;
+use hikyaku_types::traffic::{
+    Backoff, DestinationTraffic, EgressAddress, EgressRule, Rate, RetrySettings, Rule, RuleLine, SiteTraffic,
+    SourceSettings, TrafficRules,
+};
+
+use crate::error::PolicyUnavailable;
+
+/// What cannot be read, as it came.
+#[derive(Debug)]
+struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be read", self.0)
+    }
+}
+
+impl Error for Unreadable {}
+
+pub(crate) fn rules(response: proto::GetTrafficResponse) -> Result<TrafficRules, PolicyUnavailable> {
+    let destinations = response.destinations.into_iter().map(|rule| {
+        let settings = DestinationTraffic {
+            connections: rule.connections,
+            messages_per_connection: rule.messages_per_connection,
+            rate: rule.rate.map(rate).transpose()?,
+            recipients: rule.recipients,
+            egress: optional(&rule.egress)?,
+            retry: retry(rule.retry.unwrap_or_default())?,
+        };
+        Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })
+    });
+    let sites = response.sites.into_iter().map(|rule| {
+        let settings = SiteTraffic {
+            connections: rule.connections,
+            messages_per_connection: rule.messages_per_connection,
+            rate: rule.rate.map(rate).transpose()?,
+            recipients: rule.recipients,
+        };
+        Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })
+    });
+    let sources = response.sources.into_iter().map(|rule| {
+        let settings =
+            SourceSettings { rate: rule.rate.map(rate).transpose()?, bulk: rule.bulk, share: rule.share };
+        Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })
+    });
+    let egress = response.egress.into_iter().map(|rule| {
+        let address = EgressAddress {
+            address: parsed(&rule.address)?,
+            via: optional(&rule.via)?,
+            name: optional(&rule.name)?,
+        };
+        Ok(EgressRule { pool: parsed(&rule.pool)?, address, line: line(rule.line)? })
+    });
+    Ok(TrafficRules::new(
+        all("destination rule", destinations)?,
+        all("site rule", sites)?,
+        all("source rule", sources)?,
+        all("egress rule", egress)?,
+    ))
+}
+
+fn all<T>(
+    field: &'static str,
+    rules: impl Iterator<Item = Result<T, Unreadable>>,
+) -> Result<Vec<T>, PolicyUnavailable> {
+    rules
+        .collect::<Result<_, _>>()
+        .map_err(|source| PolicyUnavailable::Answer { field, source: source.into() })
+}
+
+fn parsed<T: FromStr>(text: &str) -> Result<T, Unreadable> {
+    text.parse().map_err(|_| Unreadable(format!("{text:?}")))
+}
+
+fn optional<T: FromStr>(text: &str) -> Result<Option<T>, Unreadable> {
+    if text.is_empty() { Ok(None) } else { parsed(text).map(Some) }
+}
+
+fn line(line: Option<proto::RuleLine>) -> Result<RuleLine, Unreadable> {
+    let line = line.ok_or_else(|| Unreadable("a rule without a line".to_owned()))?;
+    Ok(RuleLine { shipped: line.shipped, line: line.line })
+}
+
+fn rate(rate: proto::Rate) -> Result<Rate, Unreadable> {
+    let unreadable = || Unreadable(format!("rate {rate:?}"));
+    let per = time(rate.per)?.filter(|per| !per.is_zero()).ok_or_else(unreadable)?;
+    Ok(Rate { count: NonZeroU32::new(rate.count).ok_or_else(unreadable)?, per })
+}
+
+fn retry(wire: proto::RetrySettings) -> Result<RetrySettings, Unreadable> {
+    let backoff = match proto::Backoff::try_from(wire.backoff) {
+        Ok(proto::Backoff::Unspecified) => None,
+        Ok(proto::Backoff::Doubling) => Some(Backoff::Doubling),
+        Ok(proto::Backoff::Fixed) => Some(Backoff::Fixed),
+        Err(_) => return Err(Unreadable(format!("backoff {}", wire.backoff))),
+    };
+    Ok(RetrySettings {
+        base: time(wire.base)?,
+        cap: time(wire.cap)?,
+        backoff,
+        jitter: wire.jitter,
+        give_up_temp: time(wire.give_up_temp)?,
+        give_up_noreply: time(wire.give_up_noreply)?,
+        retry_5xx: wire.retry_5xx,
+    })
+}
+
+fn time(time: Option<prost_types::Duration>) -> Result<Option<Duration>, Unreadable> {
+    let read = |time: prost_types::Duration| {
+        Duration::try_from(time).map_err(|_| Unreadable("a negative time".to_owned()))
+    };
+    time.map(read).transpose()
+}
