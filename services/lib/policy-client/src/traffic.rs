@@ -4,9 +4,12 @@
 use std::{error::Error, fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use hikyaku_proto::policy::v1 as proto;
-use hikyaku_types::traffic::{
-    Backoff, DestinationTraffic, EgressAddress, EgressRule, Rate, RetrySettings, Rule, RuleLine, SiteTraffic,
-    SourceSettings, TrafficRules,
+use hikyaku_types::{
+    schedule::{Backoff, RetryOverrides},
+    traffic::{
+        DestinationTraffic, EgressAddress, EgressRule, Rate, Rule, RuleLine, SiteTraffic, SourceSettings,
+        TrafficRules,
+    },
 };
 
 use crate::error::PolicyUnavailable;
@@ -93,14 +96,14 @@ fn rate(rate: proto::Rate) -> Result<Rate, Unreadable> {
     Ok(Rate { count: NonZeroU32::new(rate.count).ok_or_else(unreadable)?, per })
 }
 
-fn retry(wire: proto::RetrySettings) -> Result<RetrySettings, Unreadable> {
+fn retry(wire: proto::RetrySettings) -> Result<RetryOverrides, Unreadable> {
     let backoff = match proto::Backoff::try_from(wire.backoff) {
         Ok(proto::Backoff::Unspecified) => None,
         Ok(proto::Backoff::Doubling) => Some(Backoff::Doubling),
         Ok(proto::Backoff::Fixed) => Some(Backoff::Fixed),
         Err(_) => return Err(Unreadable(format!("backoff {}", wire.backoff))),
     };
-    Ok(RetrySettings {
+    Ok(RetryOverrides {
         base: time(wire.base)?,
         cap: time(wire.cap)?,
         backoff,

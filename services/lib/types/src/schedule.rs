@@ -39,8 +39,19 @@ pub struct RetrySchedule {
 /// Growth of the interval (SEED-172, SEED-173).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backoff {
+    /// Each interval is twice the one before, up to the cap.
     Doubling,
+    /// Every interval is the base.
     Fixed,
+}
+
+impl Backoff {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Doubling => "doubling",
+            Self::Fixed => "fixed",
+        }
+    }
 }
 
 /// What an entry has behind it when an attempt for one of its recipients has failed.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use hikyaku_proto::policy::v1 as proto;
-use hikyaku_types::traffic::{
-    Backoff, DestinationRule, EgressRule, Rate, RetrySettings, RuleLine, SiteRule, SourceRule, TrafficRules,
+use hikyaku_types::{
+    schedule::{Backoff, RetryOverrides},
+    traffic::{DestinationRule, EgressRule, Rate, RuleLine, SiteRule, SourceRule, TrafficRules},
 };
 
 pub(super) fn response((rules, version): (&TrafficRules, u64), known: u64) -> proto::GetTrafficResponse {
@@ -73,7 +74,7 @@ fn egress(rule: &EgressRule) -> proto::EgressRule {
     }
 }
 
-fn retry(settings: &RetrySettings) -> proto::RetrySettings {
+fn retry(settings: &RetryOverrides) -> proto::RetrySettings {
     let backoff = match settings.backoff {
         None => proto::Backoff::Unspecified,
         Some(Backoff::Doubling) => proto::Backoff::Doubling,

@@ -5,12 +5,16 @@ use std::time::Duration;
 use super::{Backoff, RetrySchedule};
 
 /// What a rule says about the retries for one destination; what it leaves out stays as it is.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RetryOverrides {
+    /// 60 to 3,600 s (SEED-171).
     pub base: Option<Duration>,
+    /// At least the base, where one line sets both.
     pub cap: Option<Duration>,
     pub backoff: Option<Backoff>,
+    /// Part of the interval, 0 to 0.5.
     pub jitter: Option<f64>,
+    /// 0 to 9 (SEED-174).
     pub retry_5xx: Option<u32>,
     pub give_up_temp: Option<Duration>,
     pub give_up_noreply: Option<Duration>,

@@ -26,9 +26,7 @@ use crate::{
 pub use egress::{EgressAddress, EgressRule, Proxy};
 use index::Index;
 pub use pattern::{DestinationPattern, HostPattern, NamePattern, PatternError, SitePattern, SourcePattern};
-pub use settings::{
-    Backoff, DestinationTraffic, RetrySettings, Settings, Site, SiteTraffic, SourceSettings, SourceTraffic,
-};
+pub use settings::{DestinationTraffic, Settings, Site, SiteTraffic, SourceSettings, SourceTraffic};
 pub use value::{PoolName, Rate};
 
 /// Where a rule is written.

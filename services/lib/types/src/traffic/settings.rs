@@ -1,8 +1,7 @@
 //! What a line sets. Each key may be absent; then a later line says it, or the configuration.
 
-use std::time::Duration;
-
 use super::value::{PoolName, Rate, write_time};
+use crate::schedule::{Backoff, RetryOverrides};
 
 /// The keys as they are written.
 pub mod key {
@@ -43,31 +42,7 @@ pub struct DestinationTraffic {
     pub recipients: Option<u32>,
     /// Addresses that its sessions come from.
     pub egress: Option<PoolName>,
-    pub retry: RetrySettings,
-}
-
-/// Retry clocks of one destination, where they differ from the configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct RetrySettings {
-    /// 60 to 3,600 s (SEED-171).
-    pub base: Option<Duration>,
-    /// At least the base, where one line sets both.
-    pub cap: Option<Duration>,
-    pub backoff: Option<Backoff>,
-    /// Part of the interval, 0 to 0.5.
-    pub jitter: Option<f64>,
-    pub give_up_temp: Option<Duration>,
-    pub give_up_noreply: Option<Duration>,
-    /// 0 to 9 (SEED-174).
-    pub retry_5xx: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backoff {
-    /// Each interval is twice the one before, up to the cap (SEED-172).
-    Doubling,
-    /// Every interval is the base (SEED-173).
-    Fixed,
+    pub retry: RetryOverrides,
 }
 
 /// What a `site` line sets.
@@ -126,15 +101,6 @@ impl SourceTraffic {
     }
 }
 
-impl Backoff {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Doubling => "doubling",
-            Self::Fixed => "fixed",
-        }
-    }
-}
-
 fn written<const N: usize>(values: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
     values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
@@ -168,7 +134,7 @@ impl Settings for DestinationTraffic {
     }
 }
 
-impl Settings for RetrySettings {
+impl Settings for RetryOverrides {
     fn or(self, other: &Self) -> Self {
         Self {
             base: self.base.or(other.base),

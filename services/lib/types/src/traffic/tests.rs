@@ -1,4 +1,5 @@
 use super::*;
+use crate::schedule::RetryOverrides;
 
 fn line(shipped: bool, line: u32) -> RuleLine {
     RuleLine { shipped, line }
@@ -58,7 +59,7 @@ fn the_most_telling_pattern_decides() {
 fn each_key_is_decided_for_itself_and_ours_come_before_the_shipped() {
     let exact = DestinationTraffic {
         rate: Some("5/s".parse().unwrap()),
-        retry: RetrySettings { retry_5xx: Some(2), ..RetrySettings::default() },
+        retry: RetryOverrides { retry_5xx: Some(2), ..RetryOverrides::default() },
         ..DestinationTraffic::default()
     };
     let rules = TrafficRules::new(

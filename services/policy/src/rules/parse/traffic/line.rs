@@ -2,9 +2,12 @@
 
 use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use hikyaku_types::traffic::{
-    Backoff, DestinationTraffic, EgressAddress, EgressRule, RetrySettings, Rule, RuleLine, SiteTraffic,
-    SourceSettings, settings::key,
+use hikyaku_types::{
+    schedule::{Backoff, RetryOverrides},
+    traffic::{
+        DestinationTraffic, EgressAddress, EgressRule, Rule, RuleLine, SiteTraffic, SourceSettings,
+        settings::key,
+    },
 };
 
 use super::{Draft, fields::Fields};
@@ -65,7 +68,7 @@ fn destination<'t>(
         rate: fields.rate(key::RATE),
         recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
         egress: fields.parsed(key::EGRESS),
-        retry: RetrySettings {
+        retry: RetryOverrides {
             base: fields.time(key::RETRY_BASE, BASE),
             cap: fields.time(key::RETRY_CAP, CAP),
             backoff: fields.choice(

@@ -1,4 +1,4 @@
-use hikyaku_types::{destination::HostName, traffic::Backoff};
+use hikyaku_types::{destination::HostName, schedule::Backoff};
 
 use super::*;
 use crate::rules::tests::report;
