@@ -1,7 +1,7 @@
 //! Composition root of delivery.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -22,8 +22,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::DeliveryConfig,
     context::Context,
+    egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
+    sites::{Books, Sites},
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
 
@@ -64,8 +66,12 @@ impl App {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
             slots: Slots::new(config.max_connections),
+            sites: Sites::default(),
+            books: Books::default(),
             openings: Arc::new(Semaphore::new(config.max_openings)),
             fence: Fence::new(Instant::now()),
+            local_addresses: LocalAddresses::default(),
+            workers: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             config,
             nats,

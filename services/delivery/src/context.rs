@@ -1,6 +1,6 @@
 //! What every part of delivery needs; made once, shared by all actors.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
@@ -8,12 +8,19 @@ use hikyaku_route::resolver::Resolver;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::{config::DeliveryConfig, fair::Slots, fence::Fence};
+use crate::{
+    config::DeliveryConfig,
+    egress::LocalAddresses,
+    fair::Slots,
+    fence::Fence,
+    sites::{Books, Sites},
+};
 
 pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
     pub(crate) nats: Nats,
     pub(crate) fence: Fence,
+    pub(crate) local_addresses: LocalAddresses,
     pub(crate) publisher: Publisher,
     pub(crate) rescheduler: Rescheduler,
     pub(crate) bodies: BodyStore,
@@ -21,9 +28,13 @@ pub(crate) struct Context {
     pub(crate) resolver: Resolver,
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
+    pub(crate) sites: Sites,
+    pub(crate) books: Books,
     /// One permit for each session that waits for its greeting: hosts that say nothing keep
     /// nobody from those that do.
     pub(crate) openings: Arc<Semaphore>,
+    /// Workers that live, as far as is known.
+    pub(crate) workers: AtomicUsize,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,
 }

@@ -7,12 +7,19 @@ use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Recipient},
     outcome::{Failure, RemoteReply},
+    traffic::EgressAddress,
 };
 
-pub(crate) fn attempt(envelope: &Envelope, host: &str, address: std::net::SocketAddr) {
+pub(crate) fn attempt(
+    envelope: &Envelope,
+    host: &str,
+    address: std::net::SocketAddr,
+    egress: Option<&EgressAddress>,
+) {
+    let egress = egress.map(|egress| egress.address.to_string());
     tracing::info!(target: "mail", event = "attempt", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination, host, %address,
-        attempt = envelope.attempt + 1);
+        attempt = envelope.attempt + 1, egress);
 }
 
 pub(crate) fn delivered(envelope: &Envelope, recipient: &Recipient, reply: &RemoteReply, now: SystemTime) {

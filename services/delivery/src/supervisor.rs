@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,7 @@ use crate::{
         ShardActor, ShardMessage,
         assignment::{Assignment, BEAT_EVERY, Effect},
     },
+    sites,
 };
 
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -86,6 +87,9 @@ impl Actor for Supervisor {
         let following = follow(self.roster.clone(), myself.clone());
         let stopped = stop.clone();
         self.context.tasks.spawn(async move { stopped.run_until_cancelled(following).await });
+        let keeping = sites::keep(Arc::clone(&self.context), id.to_string(), shards);
+        let stopped = stop.clone();
+        self.context.tasks.spawn(async move { stopped.run_until_cancelled(keeping).await });
         myself.send_interval(BEAT_EVERY, || SupervisorMessage::Tick);
         myself.cast(SupervisorMessage::Tick)?;
         let node = self.context.config.node.clone();
@@ -108,7 +112,10 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         let now = Instant::now();
         let effects = match message {
-            SupervisorMessage::Tick => state.assignment.tick(now),
+            SupervisorMessage::Tick => {
+                self.context.workers.store(state.assignment.workers_alive(now), Ordering::Relaxed);
+                state.assignment.tick(now)
+            }
             SupervisorMessage::Seen(event) => {
                 let effects = state.assignment.seen(event, now);
                 if let Some(until) = state.assignment.valid_until() {

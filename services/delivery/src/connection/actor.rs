@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use hikyaku_queue::Lease;
-use hikyaku_types::{destination::Destination, outcome::Phase};
+use hikyaku_types::{destination::Destination, outcome::Phase, traffic::EgressAddress};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     connection::work::{self, Session},
     context::Context,
-    destination::{DestinationMessage, EgressId, SessionId},
+    destination::{DestinationMessage, SessionId},
     fair::Class,
     outcome::{classify, settle},
 };
@@ -30,7 +30,8 @@ pub(crate) enum ConnectionMessage {
 #[derive(Debug)]
 pub(crate) struct ConnectionArguments {
     pub(crate) session: SessionId,
-    pub(crate) egress: EgressId,
+    /// The address that it leaves from; `None`: any.
+    pub(crate) egress: Option<EgressAddress>,
     /// Of the entry that it is opened for.
     pub(crate) class: Class,
     pub(crate) destination: Arc<Destination>,

@@ -7,24 +7,38 @@ use std::{
     time::SystemTime,
 };
 
+use crate::{
+    connection::{source, transfer::RemoteSession},
+    context::Context,
+    outcome::classify,
+};
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
     destination::{Destination, HostName},
     outcome::{Cause, Failure, Phase},
+    traffic::EgressAddress,
 };
-use tokio::net::TcpStream;
 
-use crate::{connection::transfer::RemoteSession, context::Context, outcome::classify};
+/// The hosts of a destination in the order to try them.
+pub(crate) async fn hosts(context: &Context, destination: &Destination) -> Result<Vec<HostName>, Failure> {
+    match context.resolver.hosts(destination).await {
+        Ok(hosts) => Ok(hosts),
+        Err(error) => {
+            in_host_map(context, destination).ok_or_else(|| classify::no_route(&error, SystemTime::now()))
+        }
+    }
+}
 
-pub(crate) async fn open(context: &Context, destination: &Destination) -> Result<RemoteSession, Failure> {
+pub(crate) async fn open(
+    context: &Context,
+    destination: &Destination,
+    hosts: Vec<HostName>,
+    egress: Option<&EgressAddress>,
+) -> Result<RemoteSession, Failure> {
     let now = SystemTime::now;
     let port = match destination {
         Destination::Mx(_) => context.config.mx_port,
         Destination::Host { port, .. } => *port,
-    };
-    let hosts = match context.resolver.hosts(destination).await {
-        Ok(hosts) => hosts,
-        Err(error) => in_host_map(context, destination).ok_or_else(|| classify::no_route(&error, now()))?,
     };
     let mut failures = Failures::default();
     for host in hosts {
@@ -36,7 +50,7 @@ pub(crate) async fn open(context: &Context, destination: &Destination) -> Result
             }
         };
         for address in addresses {
-            match open_at(context, &host, SocketAddr::new(address, port)).await {
+            match open_at(context, &host, SocketAddr::new(address, port), egress).await {
                 Ok(session) => return Ok(session),
                 Err(failure) => failures.add(failure),
             }
@@ -73,21 +87,27 @@ fn no_address(destination: &Destination, host: &HostName, error: &RouteError) ->
     classify::no_reply(Phase::Dns, format!("host {host}: {error}"), now)
 }
 
-async fn open_at(context: &Context, host: &HostName, address: SocketAddr) -> Result<RemoteSession, Failure> {
+async fn open_at(
+    context: &Context,
+    host: &HostName,
+    address: SocketAddr,
+    egress: Option<&EgressAddress>,
+) -> Result<RemoteSession, Failure> {
     let failed = |what: String| {
         let what = format!("{host}[{address}]: {what}");
         classify::no_reply(Phase::Connect, what, SystemTime::now())
     };
     let limit = context.config.connect_timeout;
-    let stream = match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+    let stream = match tokio::time::timeout(limit, source::connect(address, egress)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(failed(describe(&error))),
+        Ok(Err(error)) => return Err(failed(error)),
         Err(_) => return Err(failed(format!("no answer within {} s", limit.as_secs()))),
     };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%address, %error, "packets will be held back");
     }
-    RemoteSession::open(stream, host.to_string(), address, &context.config.hostname).await
+    let own_name = egress.and_then(|egress| egress.name.as_ref()).unwrap_or(&context.config.hostname);
+    RemoteSession::open(stream, host.to_string(), address, own_name).await
 }
 
 /// The names that administrators know (SEED-211).

@@ -99,8 +99,43 @@ impl RemoteSession {
         }
     }
 
+    /// One message, with at most so many recipients in a transaction (SEED-156).
+    pub(crate) async fn deliver_in_parts(
+        &mut self,
+        envelope: &Envelope,
+        content: Vec<Bytes>,
+        recipients: usize,
+        gate: impl Fn() -> Gate,
+    ) -> Delivered {
+        if envelope.recipients.len() <= recipients {
+            return self.deliver(envelope, content, gate).await;
+        }
+        let mut all = Vec::with_capacity(envelope.recipients.len());
+        for part in envelope.recipients.chunks(recipients.max(1)) {
+            let part = Envelope { recipients: part.to_vec(), ..envelope.clone() };
+            // What one part met does not hinder the next, if the session bears it.
+            if !all.is_empty() && !self.is_usable().await {
+                let what = self.named("the session ended before this transaction");
+                let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
+                all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
+                continue;
+            }
+            match self.deliver(&part, content.clone(), &gate).await {
+                Delivered::Ended(outcomes) => all.extend(outcomes),
+                // What earlier parts delivered is to be recorded.
+                Delivered::Fenced if all.is_empty() => return Delivered::Fenced,
+                Delivered::Fenced => {
+                    let failure =
+                        classify::our_fault("the relay lost the entry".to_owned(), SystemTime::now());
+                    all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
+                }
+            }
+        }
+        Delivered::Ended(all)
+    }
+
     /// One message. Before each octet that is sent, `gate` is asked.
-    pub(crate) async fn deliver(
+    async fn deliver(
         &mut self,
         envelope: &Envelope,
         content: Vec<Bytes>,

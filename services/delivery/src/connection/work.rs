@@ -10,6 +10,7 @@ use hikyaku_queue::{Lease, lease::RENEW_EVERY};
 use hikyaku_types::{
     destination::Destination,
     outcome::{Failure, RecipientOutcome},
+    traffic::EgressAddress,
 };
 use ractor::ActorRef;
 use tokio::sync::mpsc;
@@ -21,17 +22,18 @@ use crate::{
         transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
-    destination::{DestinationMessage, EgressId, SessionId, class},
+    destination::{DestinationMessage, SessionId, class},
     fair::Class,
     mail_log,
     metrics::{CONNECTIONS, FENCED},
     outcome::{classify, settle},
+    sites::Place,
 };
 
 pub(crate) struct Session {
     pub(crate) context: Arc<Context>,
     pub(crate) id: SessionId,
-    pub(crate) egress: EgressId,
+    pub(crate) egress: Option<EgressAddress>,
     pub(crate) class: Class,
     pub(crate) destination: Arc<Destination>,
     pub(crate) owner: ActorRef<DestinationMessage>,
@@ -41,6 +43,19 @@ pub(crate) struct Session {
 pub(crate) async fn run(mut session: Session) {
     let context = Arc::clone(&session.context);
     // The semaphores are closed only when the process ends.
+    let hosts = match dial::hosts(&context, &session.destination).await {
+        Ok(hosts) => hosts,
+        Err(failure) => return session.tell_open_failed(failure),
+    };
+    // Destinations that share MX hosts are one site; a fixed next hop has its own limit only.
+    let site = match *session.destination {
+        Destination::Mx(_) => Some(context.policy.traffic().site(&hosts)),
+        Destination::Host { .. } => None,
+    };
+    let mut place = match &site {
+        Some(site) => Some(context.sites.enter(site, session.class).await),
+        None => None,
+    };
     let Ok(opening) = context.openings.acquire().await else { return };
     if session.work.is_closed() {
         return;
@@ -48,12 +63,9 @@ pub(crate) async fn run(mut session: Session) {
     // Whoever may have lost the shard opens nothing: the next owner counts sessions too.
     context.fence.opened().await;
     let _open = OpenSession::count();
-    let mut remote = match dial::open(&context, &session.destination).await {
+    let mut remote = match dial::open(&context, &session.destination, hosts, session.egress.as_ref()).await {
         Ok(remote) => remote,
-        Err(failure) => {
-            session.tell(DestinationMessage::OpenFailed(session.id, Box::new(failure)));
-            return;
-        }
+        Err(failure) => return session.tell_open_failed(failure),
     };
     let mut slot = tokio::select! {
         slot = context.slots.acquire(session.class) => slot,
@@ -65,8 +77,8 @@ pub(crate) async fn run(mut session: Session) {
     };
     drop(opening);
     session.tell(DestinationMessage::Opened(session.id));
-    let limit = context.config.messages_per_connection;
-    for done in 1..=limit {
+    let loads = context.loads(&session.destination, site.as_ref());
+    for done in 1..=loads.messages {
         let lease = tokio::select! {
             lease = session.work.recv() => lease,
             // The peer may say 421 or close while nothing is asked of it.
@@ -78,12 +90,18 @@ pub(crate) async fn run(mut session: Session) {
                 None
             }
             () = context.slots.until_wanted() => None,
+            () = until_wanted(place.as_ref()) => None,
         };
         let Some(lease) = lease else { break };
         slot.now_for(class(&lease));
-        let (usable, too_much) = match session.attempt(&mut remote, lease, done > 1).await {
+        if let Some(place) = &mut place {
+            place.now_for(class(&lease));
+            context.paced(place, &lease).await;
+        }
+        let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
             Attempted::Settled { recorded, too_much } => {
-                (recorded && done < limit && remote.is_usable().await, too_much)
+                let is_last = done == loads.messages || place.as_ref().is_some_and(Place::is_surplus);
+                (recorded && !is_last && remote.is_usable().await, too_much)
             }
             Attempted::NotBegun(lease) => {
                 // Another session will do it; this one had its time.
@@ -107,6 +125,13 @@ pub(crate) async fn run(mut session: Session) {
     remote.quit().await;
 }
 
+async fn until_wanted(place: Option<&Place>) {
+    match place {
+        Some(place) => place.until_wanted().await,
+        None => std::future::pending().await,
+    }
+}
+
 enum Attempted {
     Settled {
         recorded: bool,
@@ -124,6 +149,10 @@ impl Session {
         let _ = self.owner.cast(message); // an owner that is gone wants no news
     }
 
+    fn tell_open_failed(&self, failure: Failure) {
+        self.tell(DestinationMessage::OpenFailed(self.id, Box::new(failure)));
+    }
+
     fn tell_finished(&self, usable: bool, too_much: bool) {
         self.tell(DestinationMessage::Finished { session: self.id, usable, too_much });
     }
@@ -139,7 +168,13 @@ impl Session {
     }
 
     /// One attempt, settled. `used`: the session has carried a message before.
-    async fn attempt(&self, remote: &mut RemoteSession, lease: Lease, used: bool) -> Attempted {
+    async fn attempt(
+        &self,
+        remote: &mut RemoteSession,
+        lease: Lease,
+        recipients: usize,
+        used: bool,
+    ) -> Attempted {
         let span = tracing::info_span!(
             "deliver",
             otel.kind = "client",
@@ -149,7 +184,7 @@ impl Session {
         );
         async {
             lease.origin().link_current_span();
-            let delivered = self.transfer(remote, &lease).await;
+            let delivered = self.transfer(remote, &lease, recipients).await;
             match delivered {
                 Delivered::Ended(outcomes) if used && remote.ended_before_mail(&outcomes) => {
                     Attempted::NotBegun(Box::new(lease))
@@ -172,7 +207,7 @@ impl Session {
         .await
     }
 
-    async fn transfer(&self, remote: &mut RemoteSession, lease: &Lease) -> Delivered {
+    async fn transfer(&self, remote: &mut RemoteSession, lease: &Lease, recipients: usize) -> Delivered {
         let envelope = lease.envelope();
         let content = match self.context.bodies.load(&envelope.body).await {
             Ok(content) => content,
@@ -196,7 +231,7 @@ impl Session {
         if gate() == Gate::Lost {
             return Delivered::Fenced;
         }
-        mail_log::attempt(envelope, &remote.host, remote.address);
+        mail_log::attempt(envelope, &remote.host, remote.address, self.egress.as_ref());
         let renewal = lease.renewal();
         let renewing = async {
             loop {
@@ -205,7 +240,7 @@ impl Session {
             }
         };
         tokio::select! {
-            delivered = remote.deliver(envelope, content, gate) => delivered,
+            delivered = remote.deliver_in_parts(envelope, content, recipients, gate) => delivered,
             () = renewing => Delivered::Fenced, // never: it has no end
         }
     }

@@ -12,7 +12,9 @@ use hikyaku_queue::{
     lease::{RENEW_EVERY, Renewal},
     topology::LANE_CAPACITY,
 };
-use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure, source::Source};
+use hikyaku_types::{
+    destination::Destination, ids::EntryId, outcome::Failure, source::Source, traffic::EgressAddress,
+};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
@@ -59,6 +61,9 @@ pub(crate) struct State {
     destination: Arc<Destination>,
     shard: ActorRef<ShardMessage>,
     brain: Brain,
+    limits: Limits,
+    /// The addresses that entries leave from; their places are what the brain knows of them.
+    egress: Vec<Option<EgressAddress>>,
     /// Entries that wait; those in transfer are with their session.
     jobs: HashMap<JobId, Lease>,
     next_job: u64,
@@ -81,18 +86,14 @@ impl Actor for DestinationActor {
         arguments: DestinationArguments,
     ) -> Result<State, ActorProcessingErr> {
         myself.send_interval(TICK, || DestinationMessage::Tick);
-        let config = &self.0.config;
-        let limits = Limits {
-            sessions: config.max_connections_per_destination,
-            hold: config.hold,
-            idle: config.idle_timeout,
-            rate: None,
-        };
+        let limits = self.0.limits(&arguments.destination);
         let now = Instant::now();
         Ok(State {
             destination: Arc::new(arguments.destination),
             shard: arguments.shard,
             brain: Brain::new(limits, now),
+            limits,
+            egress: Vec::new(),
             jobs: HashMap::new(),
             next_job: 0,
             taken: 0,
@@ -111,15 +112,17 @@ impl Actor for DestinationActor {
         let (event, failure) = match message {
             DestinationMessage::Work { lease, room } => {
                 state.taken += 1;
-                match state.take(*lease, room) {
+                match state.take(&self.0, *lease, room) {
                     Some(event) => (event, None),
                     None => return Ok(()),
                 }
             }
-            DestinationMessage::Returned(lease) => match state.take(*lease, usize::from(LANE_CAPACITY)) {
-                Some(event) => (event, None),
-                None => return Ok(()),
-            },
+            DestinationMessage::Returned(lease) => {
+                match state.take(&self.0, *lease, usize::from(LANE_CAPACITY)) {
+                    Some(event) => (event, None),
+                    None => return Ok(()),
+                }
+            }
             DestinationMessage::Opened(session) => (Event::Opened(session), None),
             DestinationMessage::OpenFailed(session, failure) => {
                 state.transfers.remove(&session);
@@ -137,7 +140,13 @@ impl Actor for DestinationActor {
             }
             DestinationMessage::Tick => {
                 state.renew(&self.0);
-                (Event::Tick, None)
+                let limits = self.0.limits(&state.destination);
+                if limits == state.limits {
+                    (Event::Tick, None)
+                } else {
+                    state.limits = limits;
+                    (Event::Limits(limits), None)
+                }
             }
             DestinationMessage::Drain => (Event::Drain, None),
         };
@@ -185,7 +194,7 @@ impl DestinationActor {
             Effect::Open(session, egress, class) => {
                 let arguments = ConnectionArguments {
                     session,
-                    egress,
+                    egress: state.egress.get(egress.0).cloned().flatten(),
                     class,
                     destination: Arc::clone(&state.destination),
                     owner: myself.clone(),
@@ -237,7 +246,7 @@ impl DestinationActor {
 impl State {
     /// An entry that is here already came again: the broker had not heard of it for too long.
     /// One attempt at a time is enough; the newer lease takes the place of the older one.
-    fn take(&mut self, lease: Lease, room: usize) -> Option<Event> {
+    fn take(&mut self, context: &Context, lease: Lease, room: usize) -> Option<Event> {
         let entry = lease.envelope().entry;
         if self.transfers.values().any(|in_transfer| *in_transfer == entry) {
             lease.forget();
@@ -249,10 +258,19 @@ impl State {
             std::mem::replace(held, lease).forget();
             return None;
         }
+        let egress = self.egress_id(context.egress(lease.envelope()));
         let (job, class) = (JobId(self.next_job), class(&lease));
         self.next_job += 1;
         self.jobs.insert(job, lease);
-        Some(Event::Arrived { job, class, egress: EgressId::default(), room })
+        Some(Event::Arrived { job, class, egress, room })
+    }
+
+    fn egress_id(&mut self, egress: Option<EgressAddress>) -> EgressId {
+        let place = self.egress.iter().position(|known| *known == egress).unwrap_or_else(|| {
+            self.egress.push(egress);
+            self.egress.len() - 1
+        });
+        EgressId(place)
     }
 
     /// Entries that wait long must not be handed out to another worker.

@@ -25,7 +25,7 @@ pub(crate) struct SessionId(pub(crate) u64);
 /// Which of our addresses a session leaves from; sessions and entries of one never mix with
 /// those of another (SEED-179).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct EgressId(pub(crate) u16);
+pub(crate) struct EgressId(pub(crate) usize);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Event {

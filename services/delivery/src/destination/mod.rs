@@ -6,4 +6,5 @@ mod brain; // who is attempted when; pure
 mod actor; // carries messages between brain, sessions and queue
 
 pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage, class};
-pub(crate) use brain::{EgressId, SessionId};
+pub(crate) use brain::{Limits, SessionId};
+pub(crate) use pace::Pace;

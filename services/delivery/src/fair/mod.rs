@@ -4,7 +4,7 @@ mod queue; // who is next; pure
 mod slots; // the sessions of this process, shared fairly
 
 pub(crate) use queue::{Class, FairQueue};
-pub(crate) use slots::Slots;
+pub(crate) use slots::{Slot, Slots};
 
 /// No client has more than this part of the slots of a process or of the sessions of a
 /// destination (SEED-180).

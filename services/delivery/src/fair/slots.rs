@@ -93,6 +93,29 @@ impl Slots {
         }
     }
 
+    pub(crate) fn set_total(&self, total: usize) {
+        let grows = {
+            let mut inner = self.lock();
+            std::mem::replace(&mut inner.total, total) < total
+        };
+        if grows {
+            self.hand_out();
+        }
+    }
+
+    pub(crate) fn busy(&self) -> usize {
+        self.lock().busy
+    }
+
+    pub(crate) fn wanted(&self) -> usize {
+        self.0.wanted.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_surplus(&self) -> bool {
+        let inner = self.lock();
+        inner.busy > inner.total
+    }
+
     /// Gives what is free to who is next.
     fn hand_out(&self) {
         loop {

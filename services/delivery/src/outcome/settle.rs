@@ -34,8 +34,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// a crash finds at most one message of each session delivered and not recorded.
 pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
     let now = SystemTime::now();
-    let schedule = context.config.retry.schedule(&lease.envelope().destination);
-    let terms = Terms { schedule, learned: None, now, jitter: rand::random_range(-1.0..=1.0) };
+    let schedule = context.schedule(&lease.envelope().destination);
+    let terms = Terms { schedule: &schedule, learned: None, now, jitter: rand::random_range(-1.0..=1.0) };
     let plan = plan(lease.envelope(), outcomes, &terms);
     // The next owner makes this attempt; what was delivered is to be recorded all the same.
     if lease.tenure().is_over() && plan.delivered.is_empty() {

@@ -1,6 +1,10 @@
 //! Knows the destinations of one shard that have work, and nothing about mail.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use hikyaku_queue::{Lease, tenure::Tenure, topology::LANE_CAPACITY};
 use hikyaku_types::{destination::Destination, envelope::Lane};
@@ -12,6 +16,7 @@ use crate::{
     destination::{DestinationActor, DestinationArguments, DestinationMessage},
     metrics::{DESTINATIONS, RESTARTS},
     shard::puller,
+    sites,
 };
 
 /// What runs when a shard is given up may go on for so long. Nobody else works on the shard
@@ -42,6 +47,8 @@ pub(crate) struct State {
     destinations: HashMap<Destination, Child>,
     /// Dropping it stops the pullers, also when this actor fails.
     pulling: Option<DropGuard>,
+    /// Dropping it ends the answers about sites.
+    _answering: DropGuard,
     settling: bool,
 }
 
@@ -62,6 +69,13 @@ impl Actor for ShardActor {
         tenure: Tenure,
     ) -> Result<State, ActorProcessingErr> {
         let stop_pulling = CancellationToken::new();
+        let (context, shard) = (Arc::clone(&self.0), tenure.shard());
+        let alone = self.0.workers.load(Ordering::Relaxed) <= 1;
+        let stop_answering = CancellationToken::new();
+        let stopped = stop_answering.clone();
+        self.0.tasks.spawn(async move {
+            stopped.run_until_cancelled(sites::answer(context, shard, alone)).await;
+        });
         for lane in Lane::ALL {
             let context = Arc::clone(&self.0);
             self.0.tasks.spawn(puller::run(
@@ -73,7 +87,8 @@ impl Actor for ShardActor {
             ));
         }
         let pulling = Some(stop_pulling.drop_guard());
-        Ok(State { tenure, destinations: HashMap::new(), pulling, settling: false })
+        let _answering = stop_answering.drop_guard();
+        Ok(State { tenure, destinations: HashMap::new(), pulling, _answering, settling: false })
     }
 
     async fn handle(

@@ -218,6 +218,10 @@ impl Assignment {
         *worker == self.me || self.workers.get(worker).is_some_and(heard)
     }
 
+    pub(crate) fn workers_alive(&self, now: Instant) -> usize {
+        self.workers.keys().filter(|worker| self.is_alive(worker, now)).count()
+    }
+
     /// The even share; what does not divide goes to the first by name.
     fn quota(&self, now: Instant) -> usize {
         if self.leaving {

@@ -68,6 +68,11 @@ pub(crate) fn body(shard: ShardId, entry: EntryId) -> String {
     format!("hikyaku.body.v1.{shard}.{entry}")
 }
 
+/// Questions to the owner of a shard about the sites that it keeps.
+pub(crate) fn sites(shard: ShardId) -> String {
+    format!("hikyaku.sites.v1.{shard}")
+}
+
 pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
 
 pub(crate) fn dead(entry: EntryId) -> String {

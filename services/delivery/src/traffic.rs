@@ -1,0 +1,78 @@
+//! The administrator's rules, over what the configuration says.
+
+use hikyaku_queue::{Lease, lease::RENEW_EVERY};
+use hikyaku_types::{
+    destination::Destination,
+    envelope::Envelope,
+    schedule::RetrySchedule,
+    traffic::{EgressAddress, Rate, Site},
+};
+
+use crate::{context::Context, destination::Limits, egress, sites::Place};
+
+impl Context {
+    pub(crate) fn limits(&self, destination: &Destination) -> Limits {
+        let rules = self.policy.traffic().destination(destination);
+        let config = &self.config;
+        Limits {
+            sessions: rules.connections.map_or(config.max_connections_per_destination, count),
+            hold: config.hold,
+            idle: config.idle_timeout,
+            rate: rules.rate.map(per_second),
+        }
+    }
+
+    pub(crate) fn schedule(&self, destination: &Destination) -> RetrySchedule {
+        let rules = self.policy.traffic().destination(destination);
+        rules.retry.apply(self.config.retry.schedule(destination))
+    }
+
+    /// What one session may carry.
+    pub(crate) fn loads(&self, destination: &Destination, site: Option<&Site>) -> Loads {
+        let rules = self.policy.traffic().destination(destination);
+        let messages = rules.messages_per_connection.or(site.and_then(|site| site.messages_per_connection));
+        let recipients = rules.recipients.or(site.and_then(|site| site.recipients));
+        Loads {
+            messages: messages.unwrap_or(self.config.messages_per_connection),
+            recipients: recipients.map_or(usize::MAX, count),
+        }
+    }
+
+    /// Waits until the rate of the site lets the entry go, and keeps its lease meanwhile.
+    pub(crate) async fn paced(&self, place: &Place, lease: &Lease) {
+        let renewal = lease.renewal();
+        let renewing = async {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                renewal.renew().await;
+            }
+        };
+        tokio::select! {
+            () = self.sites.pace(place) => {}
+            () = renewing => {}
+        }
+    }
+
+    /// The address that a message leaves from; `None`: any that this machine has.
+    pub(crate) fn egress(&self, envelope: &Envelope) -> Option<EgressAddress> {
+        let traffic = self.policy.traffic();
+        let pool = traffic.destination(&envelope.destination).egress?;
+        let can_use = |egress: &EgressAddress| self.local_addresses.can_use(egress);
+        egress::choose(traffic.pool(&pool), &envelope.reverse_path, &envelope.destination, can_use).cloned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loads {
+    pub(crate) messages: u32,
+    /// In one transaction.
+    pub(crate) recipients: usize,
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).max(1)
+}
+
+pub(crate) fn per_second(rate: Rate) -> f64 {
+    f64::from(rate.count.get()) / rate.per.as_secs_f64().max(1.0)
+}
