@@ -73,6 +73,8 @@ struct RawIngress {
     idle_timeout_seconds: Option<u64>,
     session_timeout_seconds: Option<u64>,
     max_received: Option<usize>,
+    bulk_rate: Option<String>,
+    bulk_recipients: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -341,6 +343,11 @@ fn ingress(raw: RawIngress, hostname: Domain, problems: &mut Problems) -> Ingres
         (60, 86_400),
     );
     config.max_received = p.within("ingress.max_received", raw.max_received, config.max_received, 10..=1_000);
+    if let Some(rate) = raw.bulk_rate.and_then(|text| p.parse("ingress.bulk_rate", &text)) {
+        config.bulk_rate = rate;
+    }
+    config.bulk_recipients =
+        p.within("ingress.bulk_recipients", raw.bulk_recipients, config.bulk_recipients, 1..=100_000);
     config
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) client: IpAddr,
     /// It was taken because of the client's address (SEED-096).
     pub(crate) is_relay_network: bool,
+    /// Where it waits for its first attempt.
+    pub(crate) lane: Lane,
     pub(crate) config: &'a IngressConfig,
 }
 
@@ -84,8 +86,6 @@ fn envelopes(
     now: SystemTime,
 ) -> Result<Vec<Envelope>, TryFromIntError> {
     let trace = trace_fields(&transaction, arrival, queue_id, now);
-    let is_bulk = transaction.recipients.len() > arrival.config.bulk_recipients;
-    let lane = if is_bulk { Lane::Bulk } else { Lane::Fresh };
     let content = transaction.content.with_prefix(trace.as_bytes());
     let hops = by_next_hop(transaction.recipients);
     hops.into_iter()
@@ -106,7 +106,7 @@ fn envelopes(
                 attempt: 0,
                 first_attempt_at: None,
                 client: Some(arrival.client),
-                lane,
+                lane: arrival.lane,
             })
         })
         .collect()

@@ -8,7 +8,7 @@ use hikyaku_smtp::server::SessionConfig;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clients::Clients, config::IngressConfig, listener};
+use crate::{clients::Clients, config::IngressConfig, lanes::Lanes, listener};
 
 /// What every connection needs.
 pub(crate) struct Context {
@@ -19,6 +19,7 @@ pub(crate) struct Context {
     /// One permit for each connection of this node.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) clients: Clients,
+    pub(crate) lanes: Lanes,
     pub(crate) tasks: TaskTracker,
     /// Asks sessions to come to an end.
     pub(crate) drain: CancellationToken,
@@ -51,6 +52,7 @@ impl App {
             publisher,
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             clients: Clients::default(),
+            lanes: Lanes::default(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             end: CancellationToken::new(),

@@ -1,10 +1,13 @@
 //! Limits and clocks of ingress. Plain values that need no check; the shipped ones are the
 //! defaults.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use hikyaku_smtp::server::SessionConfig;
-use hikyaku_types::domain::Domain;
+use hikyaku_types::{domain::Domain, traffic::Rate};
+
+/// More than a person or a device sends.
+const BULK_RATE: Rate = Rate { count: NonZeroU32::new(120).unwrap(), per: Duration::from_secs(60) };
 
 #[derive(Debug, Clone)]
 pub struct IngressConfig {
@@ -23,6 +26,8 @@ pub struct IngressConfig {
     pub max_errors: u32,
     /// Received fields that a message may have when it comes in (SEED-137).
     pub max_received: usize,
+    /// What a sender sends above this rate is bulk mail (SEED-180).
+    pub bulk_rate: Rate,
     /// A transaction with more recipients is bulk mail (SEED-182).
     pub bulk_recipients: usize,
     /// Longest silence of a client (SEED-141).
@@ -46,6 +51,7 @@ impl IngressConfig {
             max_connections_per_client: 20,
             max_errors: session.max_errors,
             max_received: 100,
+            bulk_rate: BULK_RATE,
             bulk_recipients: 50,
             idle_timeout: session.idle_timeout,
             session_timeout: session.transaction_timeout,

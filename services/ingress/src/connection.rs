@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::{accept, app::Context, decide::Decider, mail_log, metrics};
+use crate::{accept, app::Context, decide::Decider, lanes::Ordinary, mail_log, metrics};
 
 /// One read: larger than most messages, small enough for every connection to have one.
 const READ_BUFFER: usize = 32 * 1024;
@@ -157,10 +157,14 @@ impl Connection {
     }
 
     async fn store(&self, transaction: Transaction) -> Stored {
+        let (client, config) = (self.decider.client(), &self.context.config);
+        let ordinary = Ordinary { rate: config.bulk_rate, recipients: config.bulk_recipients };
+        let rules = self.context.policy.traffic();
         let arrival = accept::Arrival {
-            client: self.decider.client(),
+            client,
+            lane: self.context.lanes.of(&transaction, client, &rules, ordinary, Instant::now()),
             is_relay_network: self.decider.is_relay_network(),
-            config: &self.context.config,
+            config,
         };
         accept::store(transaction, &arrival, &self.context.publisher).instrument(self.span.clone()).await
     }

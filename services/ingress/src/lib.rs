@@ -12,6 +12,7 @@ mod listener; // accept loop, limits on connections
 mod clients; // how many connections each client has
 mod connection; // socket <-> session
 mod decide; // the session's questions -> policy
+mod lanes; // fresh or bulk
 mod accept; // transaction -> trace fields -> an envelope per next hop -> queue
 mod mail_log; // one line for each accepted envelope and each refusal
 pub mod metrics; // names, labels, descriptions

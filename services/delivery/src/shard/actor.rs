@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hikyaku_queue::{Lease, tenure::Tenure, topology::LANE_CAPACITY};
+use hikyaku_queue::{Lease, tenure::Tenure};
 use hikyaku_types::{destination::Destination, envelope::Lane};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -187,7 +187,7 @@ impl ShardActor {
             }
         };
         child.sent += 1;
-        let room = usize::from(LANE_CAPACITY).saturating_sub(lease.held_in_lane());
+        let room = lease.room_in_lane();
         let _ = child.actor.cast(DestinationMessage::Work { lease, room }); // failed: the lease goes back
         Ok(())
     }

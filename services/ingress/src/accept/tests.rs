@@ -30,7 +30,7 @@ fn transaction(recipients: Vec<AcceptedRecipient>) -> Transaction {
 fn accept(transaction: Transaction, is_relay_network: bool) -> Vec<Envelope> {
     let config = IngressConfig::new("gw.example".parse().unwrap());
     let client = IpAddr::from([192, 168, 0, 50]);
-    let arrival = Arrival { client, is_relay_network, config: &config };
+    let arrival = Arrival { client, is_relay_network, lane: Lane::Fresh, config: &config };
     let now = UNIX_EPOCH + Duration::from_secs(1_763_000_000);
     envelopes(transaction, &arrival, QueueId::new(0, 0), now).unwrap()
 }
@@ -116,17 +116,4 @@ fn several_recipients_are_not_named() {
         false,
     );
     assert!(!content(&envelopes[0]).windows(6).any(|text| text == b"\tfor <"));
-}
-
-/// SEED-182.
-#[test]
-fn many_recipients_are_bulk() {
-    let many = |count| {
-        let recipients = (0..count).map(|index| {
-            let address = format!("u{index}@one.example");
-            recipient(&address, &address, "one.example")
-        });
-        accept(transaction(recipients.collect()), false)[0].lane
-    };
-    assert_eq!((many(50), many(51)), (Lane::Fresh, Lane::Bulk));
 }

@@ -1,5 +1,7 @@
 //! Message level: what the relay reads and writes of a message. No I/O, no clock.
 
+mod header; // fields as octets
+pub mod marks; // does it say that it is bulk mail?
 pub mod loops; // is it going in circles?
 pub mod date; // RFC 5322 dates
 pub mod received; // our trace field

@@ -5,6 +5,8 @@
 
 use hikyaku_types::domain::Domain;
 
+use crate::header::{Fields, value_of};
+
 /// Passages of one message through this cluster before it is taken for a loop. Two are
 /// legitimate: in to an inner server, and out again when that forwards it.
 const MAX_PASSAGES: usize = 2;
@@ -20,7 +22,7 @@ pub enum Loop {
 /// `max_received` is the highest number of Received fields that is let through.
 pub fn check(content: &[u8], own_name: &Domain, max_received: usize) -> Result<(), Loop> {
     let (mut received, mut passages) = (0, 0);
-    for value in (Fields { rest: content }).filter_map(received_value) {
+    for value in Fields::of(content).filter_map(|field| value_of(field, "received")) {
         received += 1;
         passages += usize::from(is_by(value, own_name));
     }
@@ -32,36 +34,6 @@ pub fn check(content: &[u8], own_name: &Domain, max_received: usize) -> Result<(
         return Err(Loop::TooManyReceived(received));
     }
     Ok(())
-}
-
-/// The fields of a header, folded lines included, without the final line end.
-struct Fields<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() || self.rest.starts_with(b"\r\n") {
-            return None;
-        }
-        // RFC 5322 2.2.3: a line that begins with a blank continues the field.
-        let end = memchr::memchr_iter(b'\n', self.rest)
-            .find(|at| !matches!(self.rest.get(at + 1), Some(b' ' | b'\t')))
-            .map_or(self.rest.len(), |at| at + 1);
-        let (field, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        Some(field)
-    }
-}
-
-fn received_value(field: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"received";
-    let (name, rest) = field.split_at_checked(NAME.len())?;
-    // RFC 5322 4.5.3: blanks before the colon are obsolete, not impossible.
-    let value = rest.trim_ascii_start().strip_prefix(b":")?;
-    name.eq_ignore_ascii_case(NAME).then_some(value)
 }
 
 /// Does the `by` clause name us? What stands in comments is not looked at.

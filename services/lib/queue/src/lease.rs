@@ -17,7 +17,10 @@ use hikyaku_types::{
     shard::ShardId,
 };
 
-use crate::{tenure::Tenure, topology::ACK_WAIT};
+use crate::{
+    tenure::Tenure,
+    topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY},
+};
 
 pub use crate::trace::Origin;
 
@@ -96,9 +99,9 @@ impl Lease {
         format!("{}>{}.{}", self.envelope.entry, self.place.shard, self.place.sequence)
     }
 
-    /// Entries of this lane of this shard that the process holds now.
-    pub fn held_in_lane(&self) -> usize {
-        self.held.0.load(Ordering::Relaxed)
+    /// Entries of this size for which there is room in this lane of this shard.
+    pub fn room_in_lane(&self) -> usize {
+        self.held.lane.room(self.held.bytes)
     }
 
     /// Handed out before: the former holder may have written a schedule and died before the
@@ -230,20 +233,45 @@ pub(crate) struct StreamPlace {
     pub(crate) sequence: u64,
 }
 
-/// Counts the leases of a lane that exist.
+/// What a process holds of one lane. Both limits bound its memory, and the second also when every
+/// entry is as large as an envelope may be.
+#[derive(Debug, Default)]
+pub(crate) struct LaneHoldings {
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl LaneHoldings {
+    /// Entries that may come yet, when they are of this size.
+    pub(crate) fn room(&self, bytes_each: usize) -> usize {
+        let entries = usize::from(LANE_CAPACITY).saturating_sub(self.entries.load(Ordering::Relaxed));
+        entries.min(self.room_in_bytes() / bytes_each.max(1))
+    }
+
+    pub(crate) fn room_in_bytes(&self) -> usize {
+        LANE_BYTES.saturating_sub(self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts one lease among those of its lane that exist.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<AtomicUsize>);
+pub(crate) struct Held {
+    lane: Arc<LaneHoldings>,
+    bytes: usize,
+}
 
 impl Held {
-    pub(crate) fn one_more(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    pub(crate) fn one_more(lane: &Arc<LaneHoldings>, bytes: usize) -> Self {
+        lane.entries.fetch_add(1, Ordering::Relaxed);
+        lane.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { lane: Arc::clone(lane), bytes }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.lane.entries.fetch_sub(1, Ordering::Relaxed);
+        self.lane.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

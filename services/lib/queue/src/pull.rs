@@ -1,10 +1,7 @@
 //! One lane of a shard as a stream of leases, for the shard's owner. It asks for no more than it
 //! has room for.
 
-use std::{
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::consumer::{
     Consumer,
@@ -15,13 +12,15 @@ use hikyaku_types::envelope::Lane;
 
 use crate::{
     Lease, Nats, codec,
-    lease::{Held, Reply, StreamPlace},
+    lease::{Held, LaneHoldings, Reply, StreamPlace},
     tenure::Tenure,
-    topology::{LANE_CAPACITY, queue_stream},
+    topology::queue_stream,
     trace,
 };
 
 const BATCH: usize = 500;
+/// The broker takes no larger message: with less room than this a pull might bring nothing.
+const LARGEST: usize = 1024 * 1024 + 64 * 1024;
 const EXPIRES: Duration = Duration::from_secs(1);
 /// A broker that is silent for longer than it said is asked anew.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -33,7 +32,7 @@ pub struct LanePuller {
     nats: Nats,
     tenure: Tenure,
     lane: Lane,
-    held: Arc<AtomicUsize>,
+    held: Arc<LaneHoldings>,
     consumer: Option<Consumer<pull::Config>>,
     batch: Option<Batch>,
 }
@@ -83,8 +82,8 @@ impl LanePuller {
 
     /// Asks for as many entries as there is room for.
     async fn ask(&mut self) -> Result<(), async_nats::Error> {
-        let room = room(&self.held);
-        if room == 0 {
+        let (room, bytes) = (self.held.room(0), self.held.room_in_bytes());
+        if room == 0 || bytes < LARGEST {
             tokio::time::sleep(FULL_PAUSE).await;
             return Ok(());
         }
@@ -96,7 +95,8 @@ impl LanePuller {
                 missing.insert(jetstream.get_consumer_from_stream(self.lane.name(), stream).await?)
             }
         };
-        let batch = consumer.batch().max_messages(room.min(BATCH)).expires(EXPIRES).messages().await?;
+        let batch = consumer.batch().max_messages(room.min(BATCH)).max_bytes(bytes);
+        let batch = batch.expires(EXPIRES).messages().await?;
         self.batch = Some(batch);
         Ok(())
     }
@@ -108,11 +108,12 @@ impl LanePuller {
             + u64::from(self.tenure.was_handed_out(self.lane, sequence));
         let place = StreamPlace { shard: self.tenure.shard(), sequence };
         let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
+        let size = payload.len();
         let reply = Reply { client: self.nats.client.clone(), subject: reply? };
         let origin = trace::read(headers.as_ref());
         match codec::decode(payload) {
             Ok(envelope) => {
-                let held = Held::one_more(&self.held);
+                let held = Held::one_more(&self.held, size);
                 let tenure = self.tenure.clone();
                 Some(Lease::new(envelope, self.lane, deliveries, origin, place, held, tenure, reply))
             }
@@ -123,8 +124,4 @@ impl LanePuller {
             }
         }
     }
-}
-
-fn room(held: &AtomicUsize) -> usize {
-    usize::from(LANE_CAPACITY).saturating_sub(held.load(std::sync::atomic::Ordering::Relaxed))
 }

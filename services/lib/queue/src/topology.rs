@@ -23,6 +23,8 @@ pub(crate) const DEAD_STREAM: &str = "HIKYAKU_DEAD";
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Entries of one lane that a worker may hold at once.
 pub const LANE_CAPACITY: u16 = 2_000;
+/// Bytes of those entries.
+pub(crate) const LANE_BYTES: usize = 4 * 1024 * 1024;
 
 const SHARDS_KEY: &str = "hikyaku.shards";
 /// Streams and consumers that are made at the same time.
