@@ -24,6 +24,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) schedule: &'a RetrySchedule,
     /// How long after its first attempt this site is known to let a greylisted message in.
     pub(crate) learned: Option<Duration>,
+    /// How long after acceptance the sender is told that mail is late.
+    pub(crate) delay_notice_after: Option<Duration>,
     pub(crate) now: SystemTime,
     /// In [-1, 1], drawn by the caller.
     pub(crate) jitter: f64,

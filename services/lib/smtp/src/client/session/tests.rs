@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode};
+use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode, reporting::Reporting};
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::{Cut, Timeouts};
+use crate::client::{Cut, DeliveryRecipient, Timeouts};
 
 mod ends;
 mod timing;
@@ -26,11 +26,15 @@ struct Bench {
     reports_writes: bool,
 }
 
+fn to(address: &str) -> DeliveryRecipient {
+    DeliveryRecipient { address: address.parse().unwrap(), reporting: Reporting::default() }
+}
+
 fn delivery(recipients: &[&str], content: &str) -> Delivery {
     Delivery {
         reverse_path: "a@c.example".parse().unwrap(),
-        recipients: recipients.iter().map(|recipient| recipient.parse().unwrap()).collect(),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        recipients: recipients.iter().map(|recipient| to(recipient)).collect(),
+        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
         content: vec![Bytes::copy_from_slice(content.as_bytes())],
         size: content.len() as u64,
     }
