@@ -25,6 +25,7 @@ use crate::{
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
+    outcome::Greylists,
     sites::{Books, Sites},
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
@@ -66,6 +67,7 @@ impl App {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
             slots: Slots::new(config.max_connections),
+            greylists: Greylists::default(),
             sites: Sites::default(),
             books: Books::default(),
             openings: Arc::new(Semaphore::new(config.max_openings)),

@@ -32,6 +32,8 @@ pub struct DeliveryConfig {
     /// Entries of one destination in memory; more are set aside in the queue.
     pub hold: usize,
     pub retry: RetryConfig,
+    /// The sender is told that mail is late when an attempt fails so long after acceptance.
+    pub delay_notice_after: Option<Duration>,
     /// Time that running transactions have when the process drains.
     pub drain_timeout: Duration,
 }
@@ -59,6 +61,7 @@ impl DeliveryConfig {
             connect_timeout: Duration::from_secs(30),
             hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
+            delay_notice_after: Some(Duration::from_secs(4 * 3600)),
             drain_timeout: Duration::from_secs(20),
         }
     }

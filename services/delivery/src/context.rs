@@ -13,6 +13,7 @@ use crate::{
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
+    outcome::Greylists,
     sites::{Books, Sites},
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) resolver: Resolver,
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
+    pub(crate) greylists: Greylists,
     pub(crate) sites: Sites,
     pub(crate) books: Books,
     /// One permit for each session that waits for its greeting: hosts that say nothing keep

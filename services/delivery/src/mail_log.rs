@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Recipient},
+    ids::QueueId,
     outcome::{Failure, RemoteReply},
     traffic::EgressAddress,
 };
@@ -48,6 +49,11 @@ pub(crate) fn bounced(
         entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
         destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
         phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, expired, report);
+}
+
+pub(crate) fn reported(envelope: &Envelope, kind: &str, report: QueueId) {
+    tracing::info!(target: "mail", event = "reported", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, kind, %report);
 }
 
 pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {

@@ -12,6 +12,8 @@ pub const CONNECTIONS: &str = "smtp.client.connections";
 pub const PARKED: &str = "mail.delivery.parked";
 /// Entries that were sent to another destination because their route had changed.
 pub const REROUTED: &str = "mail.delivery.rerouted";
+/// Reports to senders; `kind` = failed, delayed, relayed.
+pub const REPORTS: &str = "mail.delivery.reports";
 /// Messages without a sender to report to (SEED-191).
 pub const DEAD_LETTERS: &str = "mail.delivery.dead_letters";
 /// Attempts given up because the broker had not been heard for too long.
@@ -37,6 +39,7 @@ pub fn describe() {
         Unit::Count,
         "Entries sent to another destination because their route had changed"
     );
+    describe_counter!(REPORTS, Unit::Count, "Reports to senders");
     describe_counter!(DEAD_LETTERS, Unit::Count, "Failed messages that have no sender to report to");
     describe_counter!(
         FENCED,

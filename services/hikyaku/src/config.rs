@@ -16,7 +16,7 @@ use hikyaku_ingress::config::IngressConfig;
 use hikyaku_policy::OwnDomain;
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
 use hikyaku_runtime::telemetry::{LogFormat, TelemetryConfig};
-use hikyaku_types::{domain::Domain, shard::ShardCount};
+use hikyaku_types::{domain::Domain, schedule::MAX_GIVE_UP, shard::ShardCount};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -95,6 +95,7 @@ struct RawDelivery {
     give_up_temp_seconds: Option<u64>,
     give_up_noreply_seconds: Option<u64>,
     routed_give_up_seconds: Option<u64>,
+    delay_notice_after_seconds: Option<u64>,
     retry_clock_rate: Option<u32>,
 }
 
@@ -379,6 +380,13 @@ fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> Deli
         config.connect_timeout,
         (1, 1_200),
     );
+    let notice = p.seconds(
+        "delivery.delay_notice_after_seconds",
+        raw.delay_notice_after_seconds,
+        config.delay_notice_after.unwrap_or_default(),
+        (0, MAX_GIVE_UP.as_secs()),
+    );
+    config.delay_notice_after = Some(notice).filter(|notice| !notice.is_zero());
     config.retry = retry::check(&raw, &config.retry, p);
     config
 }

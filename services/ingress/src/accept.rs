@@ -2,7 +2,7 @@
 //! each next hop, and the promise when all of them are stored.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     num::TryFromIntError,
     time::{SystemTime, UNIX_EPOCH},
@@ -15,7 +15,7 @@ use hikyaku_mail::{
 };
 use hikyaku_queue::publish::Publisher;
 use hikyaku_runtime::error_chain::chain;
-use hikyaku_smtp::server::{AcceptedRecipient, Protocol, Stored, Transaction};
+use hikyaku_smtp::server::{AcceptedRecipient, Addressee, Protocol, Stored, Transaction};
 use hikyaku_types::{
     body::Body,
     destination::Destination,
@@ -101,10 +101,11 @@ fn envelopes(
                 reverse_path: transaction.reverse_path.clone(),
                 recipients,
                 body: Body::Inline(content.clone()),
-                transfer: transaction.transfer,
+                transfer: transaction.transfer.clone(),
                 accepted_at: now,
                 attempt: 0,
                 first_attempt_at: None,
+                delay_reported: false,
                 client: Some(arrival.client),
                 lane: arrival.lane,
             })
@@ -126,7 +127,7 @@ fn trace_fields(
         (false, Protocol::Smtp) => With::Smtp,
     };
     let sole_recipient = match &transaction.recipients[..] {
-        [only] => Some(&only.forward_path),
+        [only] => Some(&only.accepted.forward_path),
         [] | [_, _, ..] => None,
     };
     let received = Received {
@@ -147,23 +148,25 @@ fn trace_fields(
 }
 
 /// Recipients by next hop, both in the order of the RCPT commands. Aliases that end at the same
-/// address become one recipient (SEED-046).
-fn by_next_hop(accepted: Vec<AcceptedRecipient>) -> Vec<(Destination, Vec<Recipient>)> {
+/// address become one recipient (SEED-046), of which is told what was asked for any of them.
+fn by_next_hop(addressees: Vec<Addressee>) -> Vec<(Destination, Vec<Recipient>)> {
     let mut hops: Vec<(Destination, Vec<Recipient>)> = Vec::new();
     let mut places: HashMap<Destination, usize> = HashMap::new();
-    let mut seen = HashSet::new();
-    for AcceptedRecipient { forward_path, deliver_to, destination } in accepted {
+    let mut seen: HashMap<(usize, String), usize> = HashMap::new();
+    for Addressee { accepted, reporting } in addressees {
+        let AcceptedRecipient { forward_path, deliver_to, destination } = accepted;
         let place = *places.entry(destination).or_insert_with_key(|destination| {
             hops.push((destination.clone(), Vec::new()));
             hops.len() - 1
         });
+        let Some((_, recipients)) = hops.get_mut(place) else { continue };
         let written = forward_path.to_string();
         let address = deliver_to.to_string();
         let original = (written != address).then_some(written);
-        if seen.insert((place, address))
-            && let Some((_, recipients)) = hops.get_mut(place)
-        {
-            recipients.push(Recipient::new(deliver_to, original));
+        let index = *seen.entry((place, address)).or_insert(recipients.len());
+        match recipients.get_mut(index) {
+            Some(same) => same.reporting = std::mem::take(&mut same.reporting).or(reporting),
+            None => recipients.push(Recipient { reporting, ..Recipient::new(deliver_to, original) }),
         }
     }
     hops

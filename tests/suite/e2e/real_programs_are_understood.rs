@@ -90,6 +90,17 @@ async fn passes_to(peer: Result<Peer, Skipped>) -> anyhow::Result<()> {
     let mut lab = Lab::new().await?;
     lab.own_domain_at("own.test", peer.address());
     let relay = lab.up().await?;
+    // Whether it offers DSN or not, what the client asked for is no obstacle.
+    let mut client = SmtpClient::connect(relay.smtp()).await?;
+    client.expect("EHLO client.test").await?;
+    client.expect("MAIL FROM:<a@client.test> RET=HDRS ENVID=QQ+2B1").await?;
+    client.expect("RCPT TO:<n1@own.test> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb@far.test").await?;
+    client.expect("RCPT TO:<n2@own.test> NOTIFY=NEVER ORCPT=utf-8;\\x{7528}@far.test").await?;
+    client.expect("DATA").await?;
+    client.send(CONTENT.replace("hello", "asking").as_bytes()).await?;
+    let reply = client.expect(".").await?;
+    let id = reply.rsplit(' ').next().unwrap_or_default();
+    relay.wait_for_mail_log("delivered", id, SOON).await;
     for n in 0..5 {
         let to = format!("u{n}@own.test");
         let id = send_one(relay.smtp(), "a@client.test", &[&to], CONTENT).await?;

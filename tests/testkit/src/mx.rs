@@ -21,6 +21,8 @@ use tokio::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Script {
     Accept,
+    /// Offers DSN (RFC 3461) and accepts.
+    OffersDsn,
     /// 451 to each (client, sender, recipient) for so long after its first contact.
     Greylist(Duration),
     /// This reply to every RCPT.
@@ -49,6 +51,8 @@ pub enum Script {
 pub struct Received {
     pub sender: String,
     pub recipients: Vec<String>,
+    /// MAIL and RCPT as they were said.
+    pub commands: Vec<String>,
     pub content: Vec<u8>,
     pub at: Instant,
 }
@@ -163,6 +167,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
         _ => writer.write_all(b"220 mx.test ESMTP\r\n").await?,
     }
     let (mut sender, mut recipients, mut senders) = (String::new(), Vec::new(), 0);
+    let mut commands = Vec::new();
     let mut line = String::new();
     loop {
         if reader.buffer().is_empty() {
@@ -180,6 +185,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                 writer.write_all(b"250 mx.test\r\n421 4.3.2 not today\r\n").await?;
                 return writer.flush().await;
             }
+            "EHLO" if script() == Script::OffersDsn => "250-mx.test\r\n250-PIPELINING\r\n250 DSN".to_owned(),
             "EHLO" => "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "HELO" => "250 mx.test".to_owned(),
             "MAIL" if senders == 1 && script() == Script::OneMessagePerSession => {
@@ -190,10 +196,12 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                 senders += 1;
                 sender = path(&command);
                 recipients.clear();
+                commands = vec![command.clone()];
                 "250 2.1.0 ok".to_owned()
             }
             "RCPT" => {
                 let recipient = path(&command);
+                commands.push(command.clone());
                 let reply = memory.rcpt(&script(), peer, &sender, &recipient);
                 if reply.starts_with('2') {
                     recipients.push(recipient);
@@ -215,6 +223,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                         let received = Received {
                             sender: sender.clone(),
                             recipients: std::mem::take(&mut recipients),
+                            commands: std::mem::take(&mut commands),
                             content,
                             at: Instant::now(),
                         };

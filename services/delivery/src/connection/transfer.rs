@@ -10,12 +10,12 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use hikyaku_smtp::client::{
-    Action, ClientConfig, ClientSession, Cut, Delivery, DeliveryResult, Event, FailureKind, RawReply,
-    RecipientResult, SessionFailure, Timeouts,
+    Action, ClientConfig, ClientSession, Cut, Delivery, DeliveryRecipient, DeliveryResult, Event,
+    FailureKind, RawReply, RecipientResult, SessionFailure, Timeouts,
 };
 use hikyaku_types::{
     domain::Domain,
-    envelope::Envelope,
+    envelope::{Envelope, Recipient},
     outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
 };
 use tokio::{
@@ -143,8 +143,8 @@ impl RemoteSession {
     ) -> Delivered {
         let delivery = Delivery {
             reverse_path: envelope.reverse_path.clone(),
-            recipients: envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
-            transfer: envelope.transfer,
+            recipients: envelope.recipients.iter().map(addressed).collect(),
+            transfer: envelope.transfer.clone(),
             size: envelope.body.size(),
             content,
         };
@@ -170,7 +170,7 @@ impl RemoteSession {
     /// Whether the peer ended a session that is over before it had accepted a sender.
     pub(crate) fn ended_before_mail(&self, outcomes: &[RecipientOutcome]) -> bool {
         let before_mail = |outcome: &RecipientOutcome| match outcome {
-            RecipientOutcome::Delivered(_) => false,
+            RecipientOutcome::Delivered { .. } => false,
             RecipientOutcome::Failed(failure) => {
                 let ended = match &failure.cause {
                     Cause::Remote(reply) => reply.code == 421,
@@ -302,7 +302,10 @@ impl RemoteSession {
     fn outcome(&self, result: RecipientResult) -> RecipientOutcome {
         let now = SystemTime::now();
         RecipientOutcome::Failed(match result {
-            RecipientResult::Accepted(reply) => return RecipientOutcome::Delivered(self.reply(reply)),
+            RecipientResult::Accepted(reply) => {
+                let hop_reports = self.session.capabilities().dsn;
+                return RecipientOutcome::Delivered { reply: self.reply(reply), hop_reports };
+            }
             RecipientResult::Refused { phase, reply } => classify::refused(phase, self.reply(reply), now),
             RecipientResult::NoReply { phase, silence: _, what } => {
                 classify::no_reply(phase, self.named(&what), now)
@@ -335,6 +338,13 @@ impl RemoteSession {
     fn named(&self, what: &str) -> String {
         format!("{}[{}]: {what}", self.host, self.address)
     }
+}
+
+/// RFC 3461 5.2.1: a relay that has changed the address says what it was, when nobody has said it.
+fn addressed(recipient: &Recipient) -> DeliveryRecipient {
+    let mut reporting = recipient.reporting.clone();
+    reporting.original_recipient = recipient.original_recipient();
+    DeliveryRecipient { address: recipient.address.clone(), reporting }
 }
 
 fn cut(error: &std::io::Error) -> Cut {

@@ -1,10 +1,10 @@
-//! A report about failed recipients, into the queue like any mail. Never a report about a
-//! report: what has no sender is kept as a dead letter (SEED-191).
+//! Reports to the sender, into the queue like any mail. Never a report about a report: what has
+//! no sender is kept as a dead letter (SEED-191).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use hikyaku_mail::dsn::{FailedRecipient, Original, Report, WHOLE_ORIGINAL_LIMIT};
+use hikyaku_mail::dsn::{Kind, Original, Report};
 use hikyaku_queue::{body_store::BodyError, publish::PublishError};
 use hikyaku_types::{
     address::{MailHost, Mailbox, ReversePath},
@@ -12,106 +12,106 @@ use hikyaku_types::{
     destination::{Destination, HostName, SMTP_PORT},
     envelope::{Envelope, Lane, Recipient, Transfer},
     ids::QueueId,
+    reporting::{Notify, Reporting},
 };
 
-use crate::{context::Context, metrics::DEAD_LETTERS, outcome::plan::Bounced};
-
-/// Name of the "report" about a message that has no sender.
-pub(crate) const DEAD_LETTER: &str = "dead-letter";
+use crate::{
+    context::Context,
+    metrics::DEAD_LETTERS,
+    outcome::{
+        plan::{Bounced, Plan},
+        reports::{self, DueReport},
+    },
+};
 
 /// Enough for every header that is returned alone.
 const HEADER_LIMIT: usize = 128 * 1024;
 
-/// Writes the report, or the dead letter, and returns its name for the mail log.
-pub(crate) async fn report(
+/// What was written about an attempt, for the mail log.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) reports: Vec<(Kind, QueueId)>,
+    pub(crate) is_dead_letter: bool,
+}
+
+/// Writes the reports that are due, or the dead letter.
+pub(crate) async fn write(
     context: &Context,
     envelope: &Envelope,
-    bounced: &[Bounced],
+    plan: &Plan,
     now: SystemTime,
-) -> Result<String, PublishError> {
-    let sender = match &envelope.reverse_path {
-        ReversePath::Null => {
-            metrics::counter!(DEAD_LETTERS).increment(1);
-            let recipients = bounced.iter().map(failed_recipient).collect();
-            context.publisher.bury(&Envelope { recipients, ..envelope.clone() }).await?;
-            return Ok(DEAD_LETTER.to_owned());
-        }
-        ReversePath::Mailbox(sender) => sender,
-    };
-    let id = report_id(envelope, bounced);
-    let content = content(context, envelope, sender, bounced, id, now).await?;
-    let report = Envelope {
+) -> Result<Written, PublishError> {
+    let is_dead_letter = envelope.reverse_path == ReversePath::Null && !plan.bounced.is_empty();
+    if is_dead_letter {
+        metrics::counter!(DEAD_LETTERS).increment(1);
+        let recipients = plan.bounced.iter().map(failed_recipient).collect();
+        context.publisher.bury(&Envelope { recipients, ..envelope.clone() }).await?;
+    }
+    let mut written = Written { reports: Vec::new(), is_dead_letter };
+    for report in reports::due(envelope, plan, now) {
+        let id = report.id(envelope);
+        store(context, envelope, &report, id, now).await?;
+        written.reports.push((report.kind, id));
+    }
+    Ok(written)
+}
+
+async fn store(
+    context: &Context,
+    about: &Envelope,
+    report: &DueReport<'_>,
+    id: QueueId,
+    now: SystemTime,
+) -> Result<(), PublishError> {
+    let content = content(context, about, report, id, now).await?;
+    // RFC 3461 6.1: nobody is told what became of a report.
+    let reporting = Reporting { notify: Some(Notify::NEVER), original_recipient: None };
+    let entry = Envelope {
         entry: id.entry(0),
-        destination: destination(context, sender).await,
+        destination: destination(context, report.to).await,
         reverse_path: ReversePath::Null,
-        recipients: vec![Recipient::new(sender.clone(), None)],
+        recipients: vec![Recipient { reporting, ..Recipient::new(report.to.clone(), None) }],
         body: Body::Inline(content),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: sender.needs_smtputf8() },
+        transfer: Transfer { eight_bit_mime: true, smtputf8: report.to.needs_smtputf8(), ..Transfer::PLAIN },
         accepted_at: now,
         attempt: 0,
         first_attempt_at: None,
         client: None,
+        delay_reported: false,
         lane: Lane::Fresh,
     };
-    context.publisher.store(vec![report]).await?;
-    Ok(id.to_string())
+    context.publisher.store(vec![entry]).await
 }
 
 fn failed_recipient(bounced: &Bounced) -> Recipient {
     Recipient { last_failure: Some(bounced.failure.clone()), ..bounced.recipient.clone() }
 }
 
-/// The same for each repeat of the same attempt, so that a crash between the report and the
-/// acknowledgement of the original does not report twice.
-fn report_id(envelope: &Envelope, bounced: &[Bounced]) -> QueueId {
-    let millis = envelope.accepted_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let mut text = format!("{}/{}", envelope.entry, envelope.attempt);
-    for bounced in bounced {
-        text += "/";
-        text += &bounced.recipient.address.to_string();
-    }
-    // FNV-1a, 128 bit.
-    let hash = text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
-        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    });
-    QueueId::new(u64::try_from(millis).unwrap_or(u64::MAX), hash)
-}
-
 async fn content(
     context: &Context,
-    envelope: &Envelope,
-    sender: &Mailbox,
-    bounced: &[Bounced],
+    about: &Envelope,
+    report: &DueReport<'_>,
     id: QueueId,
     now: SystemTime,
 ) -> Result<Bytes, PublishError> {
-    let whole = envelope.body.size() <= WHOLE_ORIGINAL_LIMIT;
+    let whole = report.returns_whole(about);
     let limit = if whole { usize::MAX } else { HEADER_LIMIT };
-    let original = match context.bodies.load_start(&envelope.body, limit).await {
+    let original = match context.bodies.load_start(&about.body, limit).await {
         // Better a report without the original than none.
         Err(error @ BodyError::Gone { .. }) => {
-            tracing::error!(entry = %envelope.entry, %error, "content of a failed message is gone");
+            tracing::error!(entry = %about.entry, %error, "content of a reported message is gone");
             Bytes::new()
         }
         loaded => loaded?,
     };
-    let recipients: Vec<FailedRecipient<'_>> = bounced
-        .iter()
-        .map(|bounced| FailedRecipient {
-            address: &bounced.recipient.address,
-            original: bounced.recipient.original.as_deref(),
-            failure: &bounced.failure,
-            expired: bounced.expired,
-        })
-        .collect();
     let report = Report {
         id,
+        kind: report.kind,
         reporting_mta: &context.config.hostname,
-        to: sender,
-        about: envelope.entry,
-        accepted_at: envelope.accepted_at,
+        to: report.to,
+        about,
         now,
-        recipients: &recipients,
+        recipients: &report.recipients,
         original: if whole { Original::Whole(&original) } else { Original::Header(&original) },
     };
     Ok(report.to_bytes().into())
@@ -126,6 +126,18 @@ async fn destination(context: &Context, sender: &Mailbox) -> Destination {
         }
         MailHost::Literal(address) => {
             Destination::Host { host: HostName::Address(*address), port: SMTP_PORT }
+        }
+    }
+}
+
+impl Written {
+    /// Name of the report of a failure.
+    pub(crate) fn of_failure(&self, bounced: &Bounced) -> String {
+        let failed = self.reports.iter().find(|(kind, _)| *kind == Kind::Failed);
+        match failed {
+            _ if self.is_dead_letter => "dead-letter".to_owned(),
+            Some((_, id)) if bounced.recipient.reporting.wants().failure => id.to_string(),
+            Some(_) | None => "not-wanted".to_owned(),
         }
     }
 }

@@ -11,17 +11,28 @@ use crate::outcome::timing::{self, Terms};
 
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) delivered: Vec<(Recipient, RemoteReply)>,
+    pub(crate) delivered: Vec<Delivered>,
     pub(crate) bounced: Vec<Bounced>,
     /// Recipients that are tried again, and when.
     pub(crate) again: Vec<Deferred>,
     pub(crate) at: Option<SystemTime>,
+    /// This is the first attempt that failed after the time at which a delay is reported.
+    pub(crate) is_late: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    pub(crate) recipient: Recipient,
+    pub(crate) reply: RemoteReply,
+    pub(crate) hop_reports: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Bounced {
     pub(crate) recipient: Recipient,
+    /// The most telling one.
     pub(crate) failure: Failure,
+    pub(crate) last_attempt: SystemTime,
     /// Its time was over; the failure itself would have been tried again.
     pub(crate) expired: bool,
 }
@@ -40,8 +51,8 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
     let mut dues = Vec::new();
     for (recipient, outcome) in envelope.recipients.iter().cloned().zip(outcomes) {
         let failure = match outcome {
-            RecipientOutcome::Delivered(reply) => {
-                plan.delivered.push((recipient, reply));
+            RecipientOutcome::Delivered { reply, hop_reports } => {
+                plan.delivered.push(Delivered { recipient, reply, hop_reports });
                 continue;
             }
             RecipientOutcome::Failed(failure) => failure,
@@ -49,8 +60,9 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
         match timing::due(envelope, &recipient, &failure, terms) {
             None => {
                 let expired = failure.class != FailureClass::Perm;
+                let last_attempt = failure.at;
                 let failure = most_telling(&recipient, failure);
-                plan.bounced.push(Bounced { recipient, failure, expired });
+                plan.bounced.push(Bounced { recipient, failure, last_attempt, expired });
             }
             Some(due) => {
                 let recipient = Recipient {
@@ -65,6 +77,9 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
         }
     }
     plan.at = timing::together(&dues, terms.schedule);
+    let late_after = terms.delay_notice_after.map(|after| terms.schedule.paced(after));
+    plan.is_late =
+        !envelope.delay_reported && late_after.is_some_and(|after| terms.now >= envelope.accepted_at + after);
     plan
 }
 
@@ -75,6 +90,7 @@ impl Plan {
             recipients: self.again.iter().map(|deferred| deferred.recipient.clone()).collect(),
             attempt: envelope.attempt + 1,
             first_attempt_at: envelope.first_attempt_at.or(Some(now)),
+            delay_reported: envelope.delay_reported || self.is_late,
             ..envelope.clone()
         }
     }

@@ -17,10 +17,10 @@ use hikyaku_types::{
 use crate::{
     context::Context,
     mail_log,
-    metrics::{ATTEMPTS, LATENCY, PARKED},
+    metrics::{ATTEMPTS, LATENCY, PARKED, REPORTS},
     outcome::{
-        bounce,
-        plan::{Plan, plan},
+        bounce::{self, Written},
+        plan::{Delivered, Plan, plan},
         timing::Terms,
     },
 };
@@ -35,7 +35,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
     let now = SystemTime::now();
     let schedule = context.schedule(&lease.envelope().destination);
-    let terms = Terms { schedule: &schedule, learned: None, now, jitter: rand::random_range(-1.0..=1.0) };
+    let terms = Terms {
+        schedule: &schedule,
+        learned: context.greylists.learn(lease.envelope(), &outcomes, now, schedule.clock_rate),
+        delay_notice_after: context.config.delay_notice_after,
+        now,
+        jitter: rand::random_range(-1.0..=1.0),
+    };
     let plan = plan(lease.envelope(), outcomes, &terms);
     // The next owner makes this attempt; what was delivered is to be recorded all the same.
     if lease.tenure().is_over() && plan.delivered.is_empty() {
@@ -43,9 +49,9 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         return false;
     }
     let mut pause = FIRST_PAUSE;
-    let report = loop {
+    let written = loop {
         match write(context, &lease, &plan, now).await {
-            Ok(report) => break report,
+            Ok(written) => break written,
             Err(error) if lease.is_expired(Instant::now()) => {
                 tracing::error!(entry = %lease.envelope().entry, error = chain(&error),
                     "the end of an attempt was not written; the attempt is repeated");
@@ -60,11 +66,11 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RENEW_EVERY);
     };
-    record(lease.envelope(), &plan, &report, now);
+    record(lease.envelope(), &plan, &written, now);
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = lease.done().await;
     // A dead letter keeps its content, and so does what may come again.
-    if recorded && has_end && report != bounce::DEAD_LETTER {
+    if recorded && has_end && !written.is_dead_letter {
         context.bodies.free(&body).await;
     }
     recorded
@@ -99,21 +105,18 @@ async fn write(
     lease: &Lease,
     plan: &Plan,
     now: SystemTime,
-) -> Result<String, PublishError> {
+) -> Result<Written, PublishError> {
     let envelope = lease.envelope();
-    let report = match plan.bounced.as_slice() {
-        [] => String::new(),
-        bounced => bounce::report(context, envelope, bounced, now).await?,
-    };
+    let written = bounce::write(context, envelope, plan, now).await?;
     if let Some(at) = plan.at {
         context.rescheduler.retry_at(lease, &plan.next(envelope, now), at).await?;
     }
-    Ok(report)
+    Ok(written)
 }
 
-fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {
+fn record(envelope: &Envelope, plan: &Plan, written: &Written, now: SystemTime) {
     let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
-    for (recipient, reply) in &plan.delivered {
+    for Delivered { recipient, reply, .. } in &plan.delivered {
         metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content").increment(1);
         metrics::histogram!(LATENCY, "outcome" => "delivered").record(latency);
         mail_log::delivered(envelope, recipient, reply, now);
@@ -122,11 +125,16 @@ fn record(envelope: &Envelope, plan: &Plan, report: &str, now: SystemTime) {
         let phase = bounced.failure.phase.name();
         metrics::counter!(ATTEMPTS, "outcome" => "bounced", "phase" => phase).increment(1);
         metrics::histogram!(LATENCY, "outcome" => "bounced").record(latency);
-        mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, report);
+        let report = written.of_failure(bounced);
+        mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, &report);
     }
     for deferred in &plan.again {
         let phase = deferred.failure.phase.name();
         metrics::counter!(ATTEMPTS, "outcome" => "deferred", "phase" => phase).increment(1);
         mail_log::deferred(envelope, &deferred.recipient, &deferred.failure, plan.at.unwrap_or(now));
+    }
+    for (kind, report) in &written.reports {
+        metrics::counter!(REPORTS, "kind" => kind.name()).increment(1);
+        mail_log::reported(envelope, kind.name(), *report);
     }
 }

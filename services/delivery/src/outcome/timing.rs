@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use hikyaku_types::{
     envelope::{Envelope, Recipient},
     outcome::{Cause, Failure, FailureClass, Phase},
-    schedule::{History, MAX_JITTER, Next, RetrySchedule},
+    schedule::{History, Next, RetrySchedule},
 };
 
 use crate::outcome::hint::{self, hint};
@@ -24,6 +24,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) schedule: &'a RetrySchedule,
     /// How long after its first attempt this site is known to let a greylisted message in.
     pub(crate) learned: Option<Duration>,
+    /// How long after acceptance the sender is told that mail is late.
+    pub(crate) delay_notice_after: Option<Duration>,
     pub(crate) now: SystemTime,
     /// In [-1, 1], drawn by the caller.
     pub(crate) jitter: f64,
@@ -110,7 +112,7 @@ fn learned(envelope: &Envelope, failure: &Failure, finished: u32, terms: &Terms<
 
 /// Jitter only lengthens here: too early is a wasted attempt.
 fn margin(told: Duration, terms: &Terms<'_>) -> Duration {
-    MARGIN + told.mul_f64(terms.jitter.abs().min(1.0) * terms.schedule.jitter.clamp(0.0, MAX_JITTER))
+    MARGIN + told.mul_f64(terms.schedule.shift(terms.jitter).abs())
 }
 
 fn hint_of(failure: &Failure) -> Option<Duration> {

@@ -2,26 +2,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hikyaku_smtp::server::Content;
-use hikyaku_types::envelope::Transfer;
+use hikyaku_types::{envelope::Transfer, reporting::Reporting};
 
 use super::*;
 
 const CONTENT: &[u8] = b"X-Relay: forged From <ceo@bank.example>\r\nSubject: \xe9\r\n\r\n.body\r\n";
 
-fn recipient(forward_path: &str, deliver_to: &str, destination: &str) -> AcceptedRecipient {
-    AcceptedRecipient {
+fn recipient(forward_path: &str, deliver_to: &str, destination: &str) -> Addressee {
+    let accepted = AcceptedRecipient {
         forward_path: forward_path.parse().unwrap(),
         deliver_to: deliver_to.parse().unwrap(),
         destination: destination.parse().unwrap(),
-    }
+    };
+    Addressee { accepted, reporting: Reporting::default() }
 }
 
-fn transaction(recipients: Vec<AcceptedRecipient>) -> Transaction {
+fn transaction(recipients: Vec<Addressee>) -> Transaction {
     Transaction {
         client_name: "client.example".to_owned(),
         protocol: Protocol::Esmtp,
         reverse_path: "info@example.com".parse().unwrap(),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
         recipients,
         content: Content::from(CONTENT),
     }
@@ -82,6 +83,29 @@ fn aliases_of_one_mailbox_are_one_recipient() {
     let originals: Vec<_> =
         envelopes[0].recipients.iter().map(|recipient| recipient.original.as_deref()).collect();
     assert_eq!(originals, [Some("c@own.example"), Some("postmaster")]);
+}
+
+/// RFC 3461: nothing that was asked for gets lost when recipients become one.
+#[test]
+fn what_is_to_be_reported_goes_into_the_queue() {
+    let asking = |from: &str, notify: &str, original: &str| Addressee {
+        reporting: Reporting { notify: notify.parse().ok(), original_recipient: original.parse().ok() },
+        ..recipient(from, "f@own.example", "own.example")
+    };
+    let mut transaction = transaction(vec![
+        asking("c@own.example", "NEVER", ""),
+        asking("d@own.example", "SUCCESS", "rfc822;d@list.example"),
+        recipient("g@own.example", "g@own.example", "own.example"),
+    ]);
+    transaction.transfer.envelope_id = "QQ1".parse().ok();
+    let envelope = accept(transaction, false).remove(0);
+    assert_eq!(envelope.transfer.envelope_id, "QQ1".parse().ok());
+    let [one, other] = &envelope.recipients[..] else { panic!() };
+    let both = Reporting {
+        notify: "SUCCESS".parse().ok(),
+        original_recipient: "rfc822;d@list.example".parse().ok(),
+    };
+    assert_eq!((&one.reporting, &other.reporting), (&both, &Reporting::default()));
 }
 
 #[test]

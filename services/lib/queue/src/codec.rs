@@ -1,7 +1,10 @@
 //! Envelope <-> protobuf bytes. Refuses what it does not understand: an entry that
 //! cannot be read stays in the stream for a version that can.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use hikyaku_proto::queue::v1 as wire;
@@ -11,6 +14,7 @@ use hikyaku_types::{
     envelope::{Envelope, Lane, Recipient, Transfer},
     outcome::{Cause, Failure, FailureClass, Phase, RemoteReply},
     reply::EnhancedCode,
+    reporting::{Notify, Reporting, Return},
     shard::ShardId,
 };
 use prost::Message as _;
@@ -56,6 +60,9 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
         client: envelope.client.map(|client| client.to_string()).unwrap_or_default(),
         lane: encode_lane(envelope.lane).into(),
         first_attempt_at: envelope.first_attempt_at.map(timestamp),
+        ret: encode_return(envelope.transfer.ret).into(),
+        envelope_id: envelope.transfer.envelope_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        delay_reported: envelope.delay_reported,
     };
     record.encode_to_vec().into()
 }
@@ -82,21 +89,24 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
     if record.recipients.is_empty() {
         return Err(field("recipients", "none"));
     }
-    let client = match record.client.as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|_| field("client", text))?),
-    };
+    let client = optional(&record.client, "client")?;
     Ok(Envelope {
         entry: queue_id.entry(hop),
         destination: record.destination.parse().map_err(|_| field("destination", &record.destination))?,
         reverse_path: record.reverse_path.parse().map_err(|_| field("reverse_path", &record.reverse_path))?,
         recipients: record.recipients.into_iter().map(decode_recipient).collect::<Result<_, _>>()?,
         body,
-        transfer: Transfer { eight_bit_mime: record.eight_bit_mime, smtputf8: record.smtputf8 },
+        transfer: Transfer {
+            eight_bit_mime: record.eight_bit_mime,
+            smtputf8: record.smtputf8,
+            ret: decode_return(record.ret)?,
+            envelope_id: optional(&record.envelope_id, "envelope_id")?,
+        },
         accepted_at: time(record.accepted_at, "accepted_at")?,
         attempt: record.attempt,
         first_attempt_at: optional_time(record.first_attempt_at, "first_attempt_at")?,
         client,
+        delay_reported: record.delay_reported,
         lane,
     })
 }
@@ -108,6 +118,17 @@ fn encode_recipient(recipient: &Recipient) -> wire::Recipient {
         last_failure: recipient.last_failure.as_ref().map(encode_failure),
         refusals: recipient.refusals,
         granted_until: recipient.granted_until.map(timestamp),
+        notify: recipient.reporting.notify.map(|Notify { success, failure, delay }| wire::Notify {
+            success,
+            failure,
+            delay,
+        }),
+        original_recipient: recipient
+            .reporting
+            .original_recipient
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     }
 }
 
@@ -117,6 +138,14 @@ fn decode_recipient(record: wire::Recipient) -> Result<Recipient, DecodeError> {
     Ok(Recipient {
         address,
         original: Some(record.original).filter(|original| !original.is_empty()),
+        reporting: Reporting {
+            notify: record.notify.map(|wire::Notify { success, failure, delay }| Notify {
+                success,
+                failure,
+                delay,
+            }),
+            original_recipient: optional(&record.original_recipient, "recipients.original_recipient")?,
+        },
         last_failure: record.last_failure.map(decode_failure).transpose()?,
         refusals: record.refusals,
         granted_until: optional_time(record.granted_until, "recipients.granted_until")?,
@@ -190,10 +219,7 @@ fn encode_reply(reply: &RemoteReply) -> wire::RemoteReply {
 }
 
 fn decode_reply(record: wire::RemoteReply) -> Result<RemoteReply, DecodeError> {
-    let enhanced: Option<EnhancedCode> = match record.enhanced.as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|_| field("reply.enhanced", text))?),
-    };
+    let enhanced: Option<EnhancedCode> = optional(&record.enhanced, "reply.enhanced")?;
     Ok(RemoteReply {
         host: record.host,
         address: record.address.parse().map_err(|_| field("reply.address", &record.address))?,
@@ -201,6 +227,23 @@ fn decode_reply(record: wire::RemoteReply) -> Result<RemoteReply, DecodeError> {
         enhanced,
         text: record.text,
     })
+}
+
+fn encode_return(ret: Option<Return>) -> wire::Return {
+    match ret {
+        None => wire::Return::Unspecified,
+        Some(Return::Full) => wire::Return::Full,
+        Some(Return::Headers) => wire::Return::Headers,
+    }
+}
+
+fn decode_return(record: i32) -> Result<Option<Return>, DecodeError> {
+    match wire::Return::try_from(record) {
+        Ok(wire::Return::Unspecified) => Ok(None),
+        Ok(wire::Return::Full) => Ok(Some(Return::Full)),
+        Ok(wire::Return::Headers) => Ok(Some(Return::Headers)),
+        Err(_) => Err(field("ret", record)),
+    }
 }
 
 fn encode_lane(lane: Lane) -> wire::Lane {
@@ -218,6 +261,14 @@ fn decode_lane(record: &wire::Envelope) -> Result<Lane, DecodeError> {
         Ok(wire::Lane::Due) => Ok(Lane::Due),
         Ok(wire::Lane::Unspecified) | Err(_) => Err(field("lane", record.lane)),
     }
+}
+
+/// Empty is absent.
+fn optional<T: FromStr>(text: &str, name: &'static str) -> Result<Option<T>, DecodeError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| field(name, text))
 }
 
 fn timestamp(at: SystemTime) -> prost_types::Timestamp {

@@ -65,6 +65,7 @@ fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
         accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
         attempt: 0,
         first_attempt_at: None,
+        delay_reported: false,
         client: None,
         lane: Lane::Fresh,
     }

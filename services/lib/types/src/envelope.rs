@@ -8,6 +8,7 @@ use crate::{
     destination::Destination,
     ids::EntryId,
     outcome::Failure,
+    reporting::{EnvelopeId, OriginalRecipient, Reporting, Return},
 };
 
 /// Why an entry waits; each lane has a budget of its own in every shard.
@@ -51,17 +52,27 @@ pub struct Envelope {
     pub first_attempt_at: Option<SystemTime>,
     /// The client that handed the message in; absent for our own reports.
     pub client: Option<IpAddr>,
+    /// The time after which a delay is reported has been met by an attempt: it is met once.
+    pub delay_reported: bool,
     /// Lane of the first attempt.
     pub lane: Lane,
 }
 
 /// What the client declared at MAIL FROM and the next hop should hear too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// BODY=8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// RET (RFC 3461).
+    pub ret: Option<Return>,
+    /// ENVID (RFC 3461).
+    pub envelope_id: Option<EnvelopeId>,
+}
+
+impl Transfer {
+    pub const PLAIN: Self = Self { eight_bit_mime: false, smtputf8: false, ret: None, envelope_id: None };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +81,8 @@ pub struct Recipient {
     pub address: Mailbox,
     /// What the client wrote, when an alias changed it.
     pub original: Option<String>,
+    /// What the sender wants to be told of it.
+    pub reporting: Reporting,
     pub last_failure: Option<Failure>,
     /// How often it was refused for good; counted where that is repeated (SEED-174).
     pub refusals: u32,
@@ -80,6 +93,36 @@ pub struct Recipient {
 impl Recipient {
     /// Nothing has happened to it yet.
     pub fn new(address: Mailbox, original: Option<String>) -> Self {
-        Self { address, original, last_failure: None, refusals: 0, granted_until: None }
+        let reporting = Reporting::default();
+        Self { address, original, reporting, last_failure: None, refusals: 0, granted_until: None }
+    }
+
+    /// ORCPT: what the sender said itself, or else what an alias changed. The bare `postmaster`
+    /// is no address that means anything elsewhere.
+    pub fn original_recipient(&self) -> Option<OriginalRecipient> {
+        let changed = || self.original.as_deref().filter(|original| original.contains('@'));
+        self.reporting.original_recipient.clone().or_else(|| OriginalRecipient::of_address(changed()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_original_recipient_is_what_the_sender_said() {
+        for (original, said, expected) in [
+            (None, "", None),
+            (Some("info@own.example"), "", Some("rfc822;info@own.example")),
+            (Some("info@own.example"), "rfc822;list@far.example", Some("rfc822;list@far.example")),
+            (None, "rfc822;list@far.example", Some("rfc822;list@far.example")),
+            (Some("postmaster"), "", None),
+        ] {
+            let address = "f@own.example".parse().unwrap();
+            let mut recipient = Recipient::new(address, original.map(str::to_owned));
+            recipient.reporting.original_recipient = said.parse().ok();
+            let shown = recipient.original_recipient().map(|original| original.to_string());
+            assert_eq!(shown.as_deref(), expected);
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod ids; // queue id, entry id
 pub mod destination; // next hop: by MX, or a fixed host
 pub mod shard; // destination -> shard
 pub mod body; // content, or where it is kept
+pub mod reporting; // what a sender asks to be told
 pub mod envelope; // one message for one destination
 pub mod source; // who handed a message in, for fair shares
 pub mod outcome; // how an attempt ended

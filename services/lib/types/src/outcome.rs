@@ -88,7 +88,11 @@ pub enum Cause {
 /// How one recipient left an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecipientOutcome {
-    Delivered(RemoteReply),
+    Delivered {
+        reply: RemoteReply,
+        /// The next hop was told what the sender wants to be told, and reports itself (RFC 3461).
+        hop_reports: bool,
+    },
     Failed(Failure),
 }
 

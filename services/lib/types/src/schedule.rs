@@ -7,8 +7,10 @@ use crate::outcome::FailureClass;
 mod limits; // what a schedule may be
 mod overrides; // what differs for one destination
 
-pub use limits::{InvalidSchedule, MAX_GIVE_UP, MAX_JITTER, ScheduleProblem};
+pub use limits::{InvalidSchedule, MAX_GIVE_UP, ScheduleProblem};
 pub use overrides::RetryOverrides;
+
+use limits::MAX_JITTER;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -103,6 +105,12 @@ impl RetrySchedule {
         time / self.clock_rate.max(1)
     }
 
+    /// The share of itself by which a time is moved, of a draw in [-1, 1].
+    pub fn shift(&self, draw: f64) -> f64 {
+        let shift = draw.clamp(-1.0, 1.0) * self.jitter;
+        if shift.is_finite() { shift.clamp(-MAX_JITTER, MAX_JITTER) } else { 0.0 }
+    }
+
     /// The interval after `finished` attempts, without jitter.
     pub fn interval(&self, finished: u32) -> Duration {
         let doublings = match self.backoff {
@@ -129,7 +137,7 @@ impl RetrySchedule {
     /// exactly at the limit (SEED-175).
     pub fn next(&self, class: FailureClass, history: &History, now: SystemTime, jitter: f64) -> Next {
         let interval = self.interval(history.finished);
-        let at = now + interval.mul_f64(1.0 + jitter.clamp(-1.0, 1.0) * self.jitter.clamp(0.0, MAX_JITTER));
+        let at = now + interval.mul_f64(1.0 + self.shift(jitter));
         match self.deadline(class, history) {
             Some(deadline) if now >= deadline => Next::GiveUp,
             Some(deadline) => Next::Retry { at: at.min(deadline), until: Some(deadline) },

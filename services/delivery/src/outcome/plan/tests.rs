@@ -22,6 +22,7 @@ pub(crate) fn envelope(recipients: &[&str], attempt: u32) -> Envelope {
         accepted_at: UNIX_EPOCH,
         attempt,
         first_attempt_at: None,
+        delay_reported: false,
         client: None,
         lane: Lane::Fresh,
     }
@@ -50,19 +51,19 @@ fn failed(failure: Failure) -> RecipientOutcome {
 }
 
 pub(crate) fn terms(schedule: &RetrySchedule, now: SystemTime) -> Terms<'_> {
-    Terms { schedule, learned: None, now, jitter: 0.0 }
+    Terms { schedule, learned: None, delay_notice_after: None, now, jitter: 0.0 }
 }
 
 #[test]
 fn each_recipient_has_its_own_end() {
     let envelope = envelope(&["a@example.org", "b@example.org", "c@example.org"], 0);
     let outcomes = vec![
-        RecipientOutcome::Delivered(reply(250, "ok")),
+        RecipientOutcome::Delivered { reply: reply(250, "ok"), hop_reports: false },
         failed(refusal(550, "no", UNIX_EPOCH)),
         failed(refusal(451, "later", UNIX_EPOCH)),
     ];
     let plan = plan(&envelope, outcomes, &terms(&RetrySchedule::INTERNET, UNIX_EPOCH));
-    assert_eq!(plan.delivered[0].0.address.local_part(), "a");
+    assert_eq!(plan.delivered[0].recipient.address.local_part(), "a");
     assert_eq!(plan.bounced[0].recipient.address.local_part(), "b");
     assert!(!plan.bounced[0].expired);
     assert_eq!(plan.again[0].recipient.address.local_part(), "c");
@@ -129,5 +130,5 @@ fn expiry_reports_the_remote_reply_not_the_last_silence() {
     let late = UNIX_EPOCH + Duration::from_secs(24 * 3600);
     let plan = plan(&envelope, vec![failed(silence(late))], &terms(&RetrySchedule::INTERNET, late));
     assert!(plan.bounced[0].expired);
-    assert_eq!(plan.bounced[0].failure, said);
+    assert_eq!((&plan.bounced[0].failure, plan.bounced[0].last_attempt), (&said, late));
 }

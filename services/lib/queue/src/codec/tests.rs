@@ -31,10 +31,11 @@ fn sample() -> Envelope {
             Recipient { original: Some("info@own.example".to_owned()), ..recipient("d@example.org", None) },
         ],
         body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
         accepted_at: UNIX_EPOCH + Duration::new(1_790_000_000, 7),
         attempt: 3,
         first_attempt_at: None,
+        delay_reported: false,
         client: Some("2001:db8::1".parse().unwrap()),
         lane: Lane::Bulk,
     }
@@ -43,6 +44,14 @@ fn sample() -> Envelope {
 /// With every field.
 fn full_sample() -> Envelope {
     let mut full = sample();
+    full.transfer.ret = Some(Return::Headers);
+    full.transfer.envelope_id = "QQ+2B1".parse().ok();
+    full.delay_reported = true;
+    full.recipients[1].reporting.notify = Some(Notify::NEVER);
+    full.recipients[2].reporting = Reporting {
+        notify: "SUCCESS,DELAY".parse().ok(),
+        original_recipient: "utf-8;\\x{7528}@own.example".parse().ok(),
+    };
     full.first_attempt_at = Some(UNIX_EPOCH + Duration::new(1_790_000_001, 8));
     full.recipients[0].refusals = 2;
     full.recipients[0].granted_until = Some(UNIX_EPOCH + Duration::new(1_790_086_400, 7));

@@ -3,9 +3,9 @@
 use std::mem;
 
 use bytes::Bytes;
-use hikyaku_types::{address::Mailbox, outcome::Phase};
+use hikyaku_types::outcome::Phase;
 
-use super::delivery::{Delivery, DeliveryResult, RecipientResult};
+use super::delivery::{Delivery, DeliveryRecipient, DeliveryResult, RecipientResult};
 use crate::wire::reply::RawReply;
 
 #[derive(Debug)]
@@ -34,10 +34,10 @@ impl Active {
     }
 
     /// The next recipient to name.
-    pub(crate) fn next_to_send(&mut self) -> Option<&Mailbox> {
+    pub(crate) fn next_to_send(&mut self) -> Option<(&Delivery, &DeliveryRecipient)> {
         let recipient = self.delivery.recipients.get(self.sent)?;
         self.sent += 1;
-        Some(recipient)
+        Some((&self.delivery, recipient))
     }
 
     /// Books the reply to the next RCPT.

@@ -2,12 +2,9 @@
 
 use std::fmt::Write as _;
 
-use hikyaku_types::{
-    address::{Mailbox, ReversePath},
-    reply::EnhancedCode,
-};
+use hikyaku_types::{address::ReversePath, reply::EnhancedCode};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, DeliveryRecipient};
 use crate::wire::ehlo::{Capabilities, Size};
 
 /// What the server lacks: RFC 3463 status and words. `None`: it can take the message.
@@ -36,7 +33,7 @@ fn addresses_need_smtputf8(delivery: &Delivery) -> bool {
         ReversePath::Null => false,
         ReversePath::Mailbox(mailbox) => mailbox.needs_smtputf8(),
     };
-    sender || delivery.recipients.iter().any(Mailbox::needs_smtputf8)
+    sender || delivery.recipients.iter().any(|recipient| recipient.address.needs_smtputf8())
 }
 
 /// The header ends with the first empty line, wherever the chunks are cut.
@@ -62,14 +59,46 @@ pub(crate) fn mail(delivery: &Delivery, offer: Capabilities, out: &mut String) {
     if offer.eight_bit_mime && delivery.transfer.eight_bit_mime {
         out.push_str(" BODY=8BITMIME");
     }
-    if offer.smtputf8 && (delivery.transfer.smtputf8 || addresses_need_smtputf8(delivery)) {
+    if says_smtputf8(delivery, offer) {
         out.push_str(" SMTPUTF8");
+    }
+    if offer.dsn {
+        if let Some(ret) = delivery.transfer.ret {
+            let _ = write!(out, " RET={ret}");
+        }
+        if let Some(id) = &delivery.transfer.envelope_id {
+            let _ = write!(out, " ENVID={id}");
+        }
     }
     out.push_str("\r\n");
 }
 
-pub(crate) fn rcpt(recipient: &Mailbox, out: &mut String) {
-    let _ = write!(out, "RCPT TO:<{recipient}>\r\n");
+fn says_smtputf8(delivery: &Delivery, offer: Capabilities) -> bool {
+    offer.smtputf8 && (delivery.transfer.smtputf8 || addresses_need_smtputf8(delivery))
+}
+
+/// RFC 3461 5.2.1: what the client said about reports goes on unchanged, and what it did not say
+/// stays unsaid.
+pub(crate) fn rcpt(
+    delivery: &Delivery,
+    recipient: &DeliveryRecipient,
+    offer: Capabilities,
+    out: &mut String,
+) {
+    let _ = write!(out, "RCPT TO:<{}>", recipient.address);
+    if offer.dsn {
+        if let Some(notify) = recipient.reporting.notify {
+            let _ = write!(out, " NOTIFY={notify}");
+        }
+        match &recipient.reporting.original_recipient {
+            Some(original) if original.is_ascii() || says_smtputf8(delivery, offer) => {
+                let _ = write!(out, " ORCPT={original}");
+            }
+            Some(original) => _ = write!(out, " ORCPT={}", original.ascii()),
+            None => {}
+        }
+    }
+    out.push_str("\r\n");
 }
 
 #[cfg(test)]
@@ -82,11 +111,17 @@ mod tests {
     fn delivery(sender: &str, transfer: Transfer, content: &'static str) -> Delivery {
         Delivery {
             reverse_path: sender.parse().unwrap(),
-            recipients: vec!["b@own.example".parse().unwrap()],
+            recipients: vec![to("")],
             transfer,
             content: vec![Bytes::from_static(content.as_bytes())],
             size: content.len() as u64,
         }
+    }
+
+    /// A recipient with the parameters that a client wrote.
+    fn to(parameters: &str) -> DeliveryRecipient {
+        let reporting = crate::wire::parameters::of_rcpt(parameters.as_bytes(), true).unwrap();
+        DeliveryRecipient { address: "b@own.example".parse().unwrap(), reporting }
     }
 
     const ALL: Capabilities = Capabilities {
@@ -95,10 +130,59 @@ mod tests {
         eight_bit_mime: true,
         smtputf8: true,
         enhanced_status_codes: true,
+        dsn: true,
         starttls: false,
     };
-    const BOTH: Transfer = Transfer { eight_bit_mime: true, smtputf8: true };
-    const NEITHER: Transfer = Transfer { eight_bit_mime: false, smtputf8: false };
+    const BOTH: Transfer = Transfer { eight_bit_mime: true, smtputf8: true, ..Transfer::PLAIN };
+    const NEITHER: Transfer = Transfer::PLAIN;
+
+    #[test]
+    fn what_was_asked_for_is_passed_on_unchanged() {
+        let asking =
+            Transfer { ret: "HDRS".parse().ok(), envelope_id: "QQ+2B1".parse().ok(), ..Transfer::PLAIN };
+        let plain = Capabilities { dsn: true, ..Capabilities::default() };
+        for (transfer, parameters, offer, expected) in [
+            (
+                asking.clone(),
+                " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.example",
+                plain,
+                "MAIL FROM:<a@c.example> RET=HDRS ENVID=QQ+2B1\r\n\
+                 RCPT TO:<b@own.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.example\r\n",
+            ),
+            (
+                asking,
+                " NOTIFY=NEVER ORCPT=rfc822;a@c.example",
+                Capabilities::default(),
+                "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@own.example>\r\n",
+            ),
+            (NEITHER, "", plain, "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@own.example>\r\n"),
+            (
+                NEITHER,
+                " NOTIFY=NEVER",
+                plain,
+                "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@own.example> NOTIFY=NEVER\r\n",
+            ),
+            (
+                NEITHER,
+                " ORCPT=utf-8;\u{7528}@c.example",
+                plain,
+                "MAIL FROM:<a@c.example>\r\nRCPT TO:<b@own.example> ORCPT=utf-8;\\x{7528}@c.example\r\n",
+            ),
+            (
+                BOTH,
+                " ORCPT=utf-8;\u{7528}@c.example",
+                ALL,
+                "MAIL FROM:<a@c.example> SIZE=3 BODY=8BITMIME SMTPUTF8\r\n\
+                 RCPT TO:<b@own.example> ORCPT=utf-8;\u{7528}@c.example\r\n",
+            ),
+        ] {
+            let delivery = delivery("a@c.example", transfer, "x\r\n");
+            let mut out = String::new();
+            mail(&delivery, offer, &mut out);
+            rcpt(&delivery, &to(parameters), offer, &mut out);
+            assert_eq!(out, expected);
+        }
+    }
 
     #[test]
     fn parameters_are_said_only_where_they_are_offered() {

@@ -6,6 +6,7 @@ use hikyaku_types::{
     envelope::Transfer,
     outcome::Phase,
     reply::EnhancedCode,
+    reporting::Reporting,
 };
 
 use crate::wire::reply::RawReply;
@@ -13,12 +14,20 @@ use crate::wire::reply::RawReply;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     pub reverse_path: ReversePath,
-    pub recipients: Vec<Mailbox>,
+    pub recipients: Vec<DeliveryRecipient>,
     pub transfer: Transfer,
     /// In order; cut anywhere.
     pub content: Vec<Bytes>,
     /// Octets of all chunks.
     pub size: u64,
+}
+
+/// What the sender wants to be told of a recipient is passed on as it is, to a server that offers
+/// DSN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRecipient {
+    pub address: Mailbox,
+    pub reporting: Reporting,
 }
 
 /// One result for each recipient, in the order of the delivery.

@@ -19,7 +19,9 @@ mod active; // the delivery under way: who has a result
 mod session; // events -> table -> actions
 
 pub use crate::wire::{ehlo::Capabilities, reply::RawReply};
-pub use delivery::{Delivery, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence};
+pub use delivery::{
+    Delivery, DeliveryRecipient, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence,
+};
 pub use event::{Action, Cut, Event, NotReady};
 pub use limits::{ClientConfig, Timeouts};
 pub use session::ClientSession;

@@ -299,7 +299,7 @@ impl ClientSession {
         let mut group = String::new();
         commands::mail(active.delivery(), self.offer, &mut group);
         for recipient in &active.delivery().recipients {
-            commands::rcpt(recipient, &mut group);
+            commands::rcpt(active.delivery(), recipient, self.offer, &mut group);
         }
         group.push_str("DATA\r\n");
         self.write(group);
@@ -314,9 +314,9 @@ impl ClientSession {
 
     fn send_rcpt(&mut self) {
         let Some(active) = &mut self.active else { return };
-        let Some(recipient) = active.next_to_send() else { return };
+        let Some((delivery, recipient)) = active.next_to_send() else { return };
         let mut line = String::new();
-        commands::rcpt(recipient, &mut line);
+        commands::rcpt(delivery, recipient, self.offer, &mut line);
         self.write(line);
     }
 }

@@ -3,11 +3,12 @@
 use hikyaku_types::{
     address::{ForwardPath, ReversePath},
     envelope::Transfer,
+    reporting::Reporting,
 };
 
 use super::{
     content::Content,
-    event::{AcceptedRecipient, Protocol},
+    event::{Addressee, Protocol},
 };
 use crate::wire::data::DataDecoder;
 
@@ -23,16 +24,16 @@ pub(crate) struct Draft {
     pub(crate) reverse_path: ReversePath,
     pub(crate) declared_size: Option<u64>,
     pub(crate) transfer: Transfer,
-    pub(crate) recipients: Vec<AcceptedRecipient>,
-    /// The recipient that the open question is about.
-    pub(crate) asked: Option<ForwardPath>,
+    pub(crate) recipients: Vec<Addressee>,
+    /// The recipient that the open question is about, and what is to be told of it.
+    pub(crate) asked: Option<(ForwardPath, Reporting)>,
 }
 
 impl Draft {
     pub(crate) const EMPTY: Self = Self {
         reverse_path: ReversePath::Null,
         declared_size: None,
-        transfer: Transfer { eight_bit_mime: false, smtputf8: false },
+        transfer: Transfer::PLAIN,
         recipients: Vec::new(),
         asked: None,
     };

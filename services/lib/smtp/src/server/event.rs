@@ -6,6 +6,7 @@ use hikyaku_types::{
     envelope::Transfer,
     ids::QueueId,
     reply::Reply,
+    reporting::Reporting,
 };
 
 use super::content::Content;
@@ -58,7 +59,7 @@ pub struct Transaction {
     pub reverse_path: ReversePath,
     pub transfer: Transfer,
     /// Never empty, in the order of the RCPT commands.
-    pub recipients: Vec<AcceptedRecipient>,
+    pub recipients: Vec<Addressee>,
     /// As it was sent, dot-stuffing removed.
     pub content: Content,
 }
@@ -70,6 +71,13 @@ pub enum Protocol {
     Smtp,
     /// EHLO.
     Esmtp,
+}
+
+/// A recipient of a message, and what the sender wants to be told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    pub accepted: AcceptedRecipient,
+    pub reporting: Reporting,
 }
 
 /// A recipient and what the answer attached to it.

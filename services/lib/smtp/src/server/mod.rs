@@ -17,6 +17,6 @@ mod session; // events -> table -> actions
 
 pub use action::{Action, Outcome, Question, Refusal};
 pub use content::{Content, HEADROOM};
-pub use event::{AcceptedRecipient, Event, Protocol, Stored, Transaction, Verdict};
+pub use event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict};
 pub use limits::SessionConfig;
 pub use session::Session;

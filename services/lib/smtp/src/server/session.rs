@@ -15,7 +15,7 @@ use super::{
     action::{Action, Question},
     content::Content,
     draft::{Client, Draft, Incoming},
-    event::{AcceptedRecipient, Event, Protocol, Stored, Transaction, Verdict},
+    event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict},
     limits::SessionConfig,
     replies::{self, Context},
     state::{Effect, Say, Signal, State},
@@ -138,10 +138,11 @@ impl Session {
     }
 
     fn recipient_answered(&mut self, verdict: Verdict<AcceptedRecipient>, now: Instant) {
-        self.draft.asked = None;
+        let asked = self.draft.asked.take();
         match verdict {
-            Verdict::Accept(recipient) => {
-                self.draft.recipients.push(recipient);
+            Verdict::Accept(accepted) => {
+                let reporting = asked.map(|(_, reporting)| reporting).unwrap_or_default();
+                self.draft.recipients.push(Addressee { accepted, reporting });
                 self.answered(Signal::RecipientAccepted, Given::default(), now);
             }
             Verdict::Refuse(reply) => self.refused(reply, now),
@@ -211,7 +212,7 @@ impl Session {
                 self.actions.push_back(Action::Ask(Question::Sender { reverse_path }));
             }
             Effect::AskRecipient => {
-                let Some(forward_path) = self.draft.asked.clone() else { return };
+                let Some((forward_path, _)) = self.draft.asked.clone() else { return };
                 let reverse_path = self.draft.reverse_path.clone();
                 self.actions.push_back(Action::Ask(Question::Recipient { reverse_path, forward_path }));
             }

@@ -5,6 +5,7 @@ use hikyaku_types::{
     address::{AddressError, ForwardPath, ReversePath},
     envelope::Transfer,
     reply::EnhancedCode,
+    reporting::Reporting,
 };
 
 use super::parameters::{self, MailParameters};
@@ -28,6 +29,7 @@ pub enum Command {
     },
     Rcpt {
         forward_path: ForwardPath,
+        reporting: Reporting,
     },
     Data,
     Rset,
@@ -144,11 +146,11 @@ fn rcpt(argument: &[u8], smtputf8: bool) -> Result<Command, CommandError> {
         .ok_or(AddressError::LocalPart)
         .and_then(str::parse::<ForwardPath>)
         .map_err(CommandError::Recipient)?;
-    parameters::of_rcpt(rest)?;
+    let reporting = parameters::of_rcpt(rest, smtputf8)?;
     if !path.is_ascii() && !smtputf8 {
         return Err(CommandError::NeedsSmtputf8);
     }
-    Ok(Command::Rcpt { forward_path })
+    Ok(Command::Rcpt { forward_path, reporting })
 }
 
 /// `FROM:<path> rest` to path and rest. Brackets are required; blanks after the colon, which

@@ -6,7 +6,8 @@ use hikyaku_types::reply::Reply;
 /// status has no place here (RFC 2034 4).
 pub fn offer(hostname: &str, max_size: u64) -> Reply {
     // RFC 1870 3: a size of 0 means that no limit is fixed.
-    let text = format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES");
+    let text =
+        format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN");
     Reply::new(250, None, &text)
 }
 
@@ -23,6 +24,8 @@ pub struct Capabilities {
     pub smtputf8: bool,
     /// RFC 2034.
     pub enhanced_status_codes: bool,
+    /// RFC 3461.
+    pub dsn: bool,
     /// RFC 3207.
     pub starttls: bool,
 }
@@ -51,6 +54,7 @@ impl Capabilities {
                 "8BITMIME" => found.eight_bit_mime = true,
                 "SMTPUTF8" => found.smtputf8 = true,
                 "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
+                "DSN" => found.dsn = true,
                 "STARTTLS" => found.starttls = true,
                 _ => {}
             }
@@ -78,7 +82,7 @@ mod tests {
         assert_eq!(
             offered.to_string(),
             "250-gw.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-             250 ENHANCEDSTATUSCODES\r\n"
+             250-ENHANCEDSTATUSCODES\r\n250 DSN\r\n"
         );
         let expected = Capabilities {
             pipelining: true,
@@ -86,6 +90,7 @@ mod tests {
             eight_bit_mime: true,
             smtputf8: true,
             enhanced_status_codes: true,
+            dsn: true,
             starttls: false,
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);

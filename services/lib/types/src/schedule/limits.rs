@@ -10,7 +10,7 @@ const MAX_BASE: Duration = Duration::from_secs(3600);
 const MAX_CAP: Duration = Duration::from_secs(24 * 3600);
 /// The queue keeps content for 60 days, and a report must still find it.
 pub const MAX_GIVE_UP: Duration = Duration::from_secs(30 * 24 * 3600);
-pub const MAX_JITTER: f64 = 0.5;
+pub(super) const MAX_JITTER: f64 = 0.5;
 /// SEED-174.
 const MAX_RETRY_5XX: u32 = 9;
 

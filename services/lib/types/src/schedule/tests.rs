@@ -125,6 +125,13 @@ fn jitter_is_a_tenth_unless_another_share_was_asked_for() {
     assert_eq!((at(&half, -1.0), at(&half, 1.0)), (60, 180));
 }
 
+/// Such a schedule is refused where it is read; here it must do no harm.
+#[test]
+fn no_number_is_no_jitter() {
+    let odd = RetrySchedule { jitter: f64::NAN, ..RetrySchedule::INTERNET };
+    assert_eq!((odd.shift(1.0), RetrySchedule::INTERNET.shift(f64::NAN)), (0.0, 0.0));
+}
+
 #[test]
 fn all_clocks_run_faster_together() {
     let fast = RetrySchedule { clock_rate: 60, ..RetrySchedule::INTERNET };

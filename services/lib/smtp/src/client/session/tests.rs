@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode};
+use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode, reporting::Reporting};
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::{Cut, Timeouts};
+use crate::client::{Cut, DeliveryRecipient, Timeouts};
 
 mod ends;
 mod timing;
@@ -26,11 +26,15 @@ struct Bench {
     reports_writes: bool,
 }
 
+fn to(address: &str) -> DeliveryRecipient {
+    DeliveryRecipient { address: address.parse().unwrap(), reporting: Reporting::default() }
+}
+
 fn delivery(recipients: &[&str], content: &str) -> Delivery {
     Delivery {
         reverse_path: "a@c.example".parse().unwrap(),
-        recipients: recipients.iter().map(|recipient| recipient.parse().unwrap()).collect(),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: false },
+        recipients: recipients.iter().map(|recipient| to(recipient)).collect(),
+        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
         content: vec![Bytes::copy_from_slice(content.as_bytes())],
         size: content.len() as u64,
     }
@@ -124,6 +128,34 @@ impl Bench {
 
 const GROUP: &str = "MAIL FROM:<a@c.example>\r\nRCPT TO:<x@m.example>\r\nRCPT TO:<y@m.example>\r\nDATA\r\n";
 const TWO: [&str; 2] = ["x@m.example", "y@m.example"];
+
+/// RFC 3461 5.2.1: with and without pipelining, and nowhere where it is not offered.
+#[test]
+fn what_was_asked_for_stands_with_its_own_recipient() {
+    let asking = || {
+        let mut delivery = delivery(&TWO, "x\r\n");
+        delivery.transfer.envelope_id = "QQ1".parse().ok();
+        delivery.recipients[1].reporting.notify = "SUCCESS".parse().ok();
+        delivery.recipients[1].reporting.original_recipient = "rfc822;z@far.example".parse().ok();
+        delivery
+    };
+    let parameters = " NOTIFY=SUCCESS ORCPT=rfc822;z@far.example";
+    for (keywords, of_mail, of_second) in [
+        (&["PIPELINING", "DSN"][..], " ENVID=QQ1", parameters),
+        (&["DSN"], " ENVID=QQ1", parameters),
+        (&["SIZES"], "", ""),
+    ] {
+        let mut bench = Bench::ready(keywords);
+        bench.start(asking());
+        bench.hear("250 ok\r\n250 ok\r\n");
+        bench.hear("250 ok\r\n");
+        let expected = format!(
+            "MAIL FROM:<a@c.example>{of_mail}\r\nRCPT TO:<x@m.example>\r\n\
+             RCPT TO:<y@m.example>{of_second}\r\nDATA\r\n"
+        );
+        assert_eq!(bench.sent(), expected);
+    }
+}
 
 #[test]
 fn a_pipelined_delivery_takes_two_writes() {

@@ -6,6 +6,7 @@ use hikyaku_types::{
     address::{ForwardPath, ReversePath},
     envelope::Transfer,
     reply::Reply,
+    reporting::Reporting,
 };
 
 use super::{Given, Session};
@@ -108,7 +109,7 @@ impl Session {
             Command::Ehlo { name } => self.hello(name, Protocol::Esmtp),
             Command::Helo { name } => self.hello(name, Protocol::Smtp),
             Command::Mail { reverse_path, size, transfer } => self.mail(reverse_path, size, transfer),
-            Command::Rcpt { forward_path } => self.rcpt(forward_path),
+            Command::Rcpt { forward_path, reporting } => self.rcpt(forward_path, reporting),
             Command::Data => Signal::Data,
             Command::Rset => Signal::Rset,
             Command::Noop => Signal::Noop,
@@ -137,11 +138,11 @@ impl Session {
         Signal::Mail
     }
 
-    fn rcpt(&mut self, forward_path: ForwardPath) -> Signal {
+    fn rcpt(&mut self, forward_path: ForwardPath, reporting: Reporting) -> Signal {
         if self.draft.recipients.len() >= self.config.max_recipients {
             return Signal::RcptTooMany;
         }
-        self.draft.asked = Some(forward_path);
+        self.draft.asked = Some((forward_path, reporting));
         Signal::Rcpt
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use hikyaku_types::reply::EnhancedCode;
+use hikyaku_types::{envelope::Transfer, reply::EnhancedCode};
 use proptest::prelude::*;
 
 use super::*;
@@ -174,10 +174,34 @@ fn transactions_do_not_mix() {
     assert_eq!(bench.stored.len(), 2);
     for transaction in &bench.stored {
         assert_eq!(transaction.recipients.len(), 1);
-        assert_eq!(transaction.recipients[0].forward_path, "b@own.example".parse().unwrap());
+        assert_eq!(transaction.recipients[0].accepted.forward_path, "b@own.example".parse().unwrap());
         assert!(!transaction.transfer.eight_bit_mime);
     }
     assert_eq!(bench.outcomes, [Outcome::Aborted, Outcome::Accepted, Outcome::Accepted]);
+}
+
+/// RFC 3461: what was asked for belongs to its own recipient, also when one between is refused.
+#[test]
+fn each_recipient_keeps_what_was_asked_for() {
+    let mut bench = Bench::ready();
+    bench.say(
+        "MAIL FROM:<a@c.example> RET=HDRS ENVID=x+2By\r\nRCPT TO:<b@own.example> NOTIFY=NEVER\r\n\
+         RCPT TO:<refused@x.example> NOTIFY=DELAY\r\nRCPT TO:<c@own.example>\r\n\
+         RCPT TO:<d@own.example> ORCPT=rfc822;e@own.example\r\nDATA\r\nx\r\n.\r\n",
+    );
+    let transaction = bench.stored.remove(0);
+    assert_eq!(transaction.transfer.ret, "HDRS".parse().ok());
+    assert_eq!(transaction.transfer.envelope_id, "x+2By".parse().ok());
+    let asked: Vec<_> = transaction
+        .recipients
+        .into_iter()
+        .map(|recipient| (recipient.reporting.notify, recipient.reporting.original_recipient))
+        .collect();
+    let expected = [("NEVER".parse().ok(), None), (None, None), (None, "rfc822;e@own.example".parse().ok())];
+    assert_eq!(asked, expected);
+    bench.say(TRANSACTION);
+    bench.say("y\r\n.\r\n");
+    assert_eq!(bench.stored[0].transfer, Transfer::PLAIN, "nothing is left for the next one");
 }
 
 /// Every pair of cut positions gives the same replies, the same message and the same end.

@@ -11,12 +11,12 @@ fn from(path: &str) -> Result<Command, CommandError> {
     Ok(Command::Mail {
         reverse_path: path.parse().unwrap(),
         size: None,
-        transfer: Transfer { eight_bit_mime: false, smtputf8: !path.is_ascii() },
+        transfer: Transfer { smtputf8: !path.is_ascii(), ..Transfer::PLAIN },
     })
 }
 
 fn to(path: &str) -> Result<Command, CommandError> {
-    Ok(Command::Rcpt { forward_path: path.parse().unwrap() })
+    Ok(Command::Rcpt { forward_path: path.parse().unwrap(), reporting: Reporting::default() })
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn rcpt() {
         ("RCPT TO:<>", Err(E::Recipient(A::NoDomain))),
         ("RCPT TO:<user>", Err(E::Recipient(A::NoDomain))),
         ("RCPT TO:<a@b_?.example>", Err(E::Recipient(A::Domain(DomainError::Illegal)))),
-        ("RCPT TO:<a@b.example> NOTIFY=NEVER", Err(E::Parameter)),
+        ("RCPT TO:<a@b.example> SIZE=1", Err(E::Parameter)),
         ("RCPT TO:<用户@b.example>", Err(E::NeedsSmtputf8)),
     ] {
         assert_eq!(parse(line), expected, "{line:?}");
