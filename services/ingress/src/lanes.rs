@@ -93,22 +93,23 @@ fn forget(sources: &mut HashMap<u64, Bucket>, now: Instant) {
 
 #[cfg(test)]
 mod tests {
-    use hikyaku_smtp::server::{AcceptedRecipient, Content, Protocol};
-    use hikyaku_types::envelope::Transfer;
+    use hikyaku_smtp::server::{AcceptedRecipient, Addressee, Content, Protocol};
+    use hikyaku_types::{envelope::Transfer, reporting::Reporting};
 
     use super::*;
 
     fn transaction(recipients: usize, header: &str) -> Transaction {
-        let recipient = AcceptedRecipient {
+        let accepted = AcceptedRecipient {
             forward_path: "b@one.example".parse().unwrap(),
             deliver_to: "b@one.example".parse().unwrap(),
             destination: "one.example".parse().unwrap(),
         };
+        let recipient = Addressee { accepted, reporting: Reporting::default() };
         Transaction {
             client_name: "client.example".to_owned(),
             protocol: Protocol::Esmtp,
             reverse_path: "a@client.example".parse().unwrap(),
-            transfer: Transfer::default(),
+            transfer: Transfer::PLAIN,
             recipients: vec![recipient; recipients],
             content: Content::from(format!("{header}\r\n").as_bytes()),
         }

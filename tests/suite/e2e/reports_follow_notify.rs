@@ -147,7 +147,7 @@ async fn a_delay_is_reported_once() -> anyhow::Result<()> {
         ],
     );
     let attempts = case.relay.mail_log("attempt", Some(&id)).len();
-    assert!(attempts >= 9, "{attempts} attempts, of which several were late");
+    assert!(attempts > 3, "{attempts} attempts, of which some were late");
     let first_attempt = case.away.attempts()[0].0;
     let late_after = first.at.duration_since(first_attempt);
     assert!(

@@ -104,11 +104,16 @@ impl Assignment {
                 self.workers.remove(&id);
             }
             RosterEvent::Worker { id, record } => {
-                if id == self.me {
+                let is_own = id == self.me;
+                if is_own {
                     self.confirm(record.beat, now);
                 }
                 let WorkerRecord { node, draining, .. } = record;
                 self.workers.insert(id, Seen { at: now, node, draining });
+                // Everything that was written before this record of our own has been seen.
+                if is_own && self.is_valid(now) {
+                    self.balance(now, &mut effects);
+                }
             }
             RosterEvent::Drain { node, ordered: true } => {
                 self.drained_nodes.insert(node);
@@ -158,9 +163,6 @@ impl Assignment {
         self.beats.retain(|(_, at)| now.duration_since(*at) <= DEAD_AFTER);
         let mut effects = vec![Effect::Beat(self.record(false))];
         self.release_again(now, &mut effects);
-        if self.is_valid(now) {
-            self.balance(now, &mut effects);
-        }
         effects
     }
 

@@ -130,7 +130,7 @@ impl World {
 #[test]
 fn one_worker_takes_everything_at_once() {
     let mut world = World::new(1);
-    world.steps(2);
+    world.step();
     assert_eq!(world.shares(), [16]);
 }
 
