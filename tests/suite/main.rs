@@ -3,5 +3,6 @@
 mod arch; // what may depend on what, and the shape of things
 mod dialogs; // golden transcripts over TCP
 mod lab; // a relay, its DNS and its peers
+mod rig; // the roles as processes, over one broker or three
 mod e2e; // named after what the operator sees
 mod chaos; // named after the fault

@@ -8,6 +8,10 @@ use std::{
 
 /// How often whoever waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_SELDOM: Duration = Duration::from_millis(250);
+/// With the time that the fence needs to close this is shorter than the time after which others
+/// take over.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Fence {
@@ -28,6 +32,18 @@ impl Fence {
 
     pub(crate) fn is_open(&self, now: Instant) -> bool {
         now < self.start + Duration::from_millis(self.open_until.load(Ordering::SeqCst))
+    }
+
+    /// It has been closed for so long that another worker may soon own what this one had: what
+    /// was not sent by now is not sent any more.
+    pub(crate) fn is_shut(&self, now: Instant) -> bool {
+        now >= self.start + Duration::from_millis(self.open_until.load(Ordering::SeqCst)) + PATIENCE
+    }
+
+    pub(crate) async fn shut(&self) {
+        while !self.is_shut(Instant::now()) {
+            tokio::time::sleep(LOOK_SELDOM).await;
+        }
     }
 
     pub(crate) async fn opened(&self) {

@@ -33,6 +33,7 @@ const DNS_PORT: u16 = 53;
 #[serde(deny_unknown_fields, default)]
 struct Raw {
     hostname: Option<String>,
+    node: Option<String>,
     data_dir: Option<PathBuf>,
     smtp: Vec<String>,
     dns: Vec<String>,
@@ -229,7 +230,10 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
         return Err(ConfigError::Problems(problems.0));
     };
     let ingress = ingress(raw.ingress, hostname.clone(), &mut problems);
-    let delivery = delivery(raw.delivery, hostname, &mut problems);
+    let mut delivery = delivery(raw.delivery, hostname, &mut problems);
+    if let Some(node) = raw.node.or_else(machine_name) {
+        delivery.node = node;
+    }
     if !problems.0.is_empty() {
         return Err(ConfigError::Problems(problems.0));
     }
@@ -253,12 +257,17 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
 
 /// The name of the machine, unless another is given. It stands in trace fields all over the
 /// world, so it must be a full name; `localhost` is for trying things out.
+fn machine_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 fn hostname(given: Option<&str>, problems: &mut Problems) -> Option<Domain> {
     match given {
         Some(name) => problems.parse("hostname", name),
         None => {
-            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            name.trim().parse().ok().or_else(|| problems.parse("hostname", "localhost"))
+            let name = machine_name().unwrap_or_default();
+            name.parse().ok().or_else(|| problems.parse("hostname", "localhost"))
         }
     }
 }

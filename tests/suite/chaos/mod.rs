@@ -1,3 +1,5 @@
+mod storm; // mail under way while something breaks
 mod kill_everything;
-mod kill_the_worker;
-mod pause_the_worker;
+mod workers;
+mod brokers;
+mod ingress;

@@ -7,6 +7,6 @@ mod broker_trouble_is_answered_451;
 mod limits_are_said_in_the_reply;
 mod mx_records_are_followed;
 mod operators_see_and_change_the_queue;
-pub mod roles_run_apart;
+mod roles_run_apart;
 mod sigterm_drains;
 mod real_programs_are_understood;

@@ -91,6 +91,8 @@ pub(crate) async fn run(mut session: Session) {
             }
             () = context.slots.until_wanted() => None,
             () = until_wanted(place.as_ref()) => None,
+            // The next owner counts sessions too.
+            () = context.fence.shut() => None,
         };
         let Some(lease) = lease else { break };
         slot.now_for(class(&lease));
@@ -198,8 +200,12 @@ impl Session {
                 Delivered::Fenced => {
                     metrics::counter!(FENCED).increment(1);
                     tracing::warn!(entry = %lease.envelope().entry, "lease or broker lost; attempt given up");
-                    lease.forget();
-                    Attempted::Fenced
+                    if lease.is_expired(Instant::now()) {
+                        lease.forget();
+                        return Attempted::Fenced;
+                    }
+                    // If it is still ours once that is known again, it is attempted again.
+                    Attempted::NotBegun(Box::new(lease))
                 }
             }
         }
@@ -222,7 +228,8 @@ impl Session {
         };
         let gate = || {
             let now = Instant::now();
-            match (lease.is_expired(now), self.context.fence.is_open(now)) {
+            let fence = &self.context.fence;
+            match (lease.is_expired(now) || fence.is_shut(now), fence.is_open(now)) {
                 (true, _) => Gate::Lost,
                 (false, true) => Gate::Open,
                 (false, false) => Gate::Closed,
