@@ -181,7 +181,9 @@ async fn send_through(
     acknowledged: &Mutex<BTreeSet<String>>,
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let mut session = SmtpClient::connect(door).await?;
+    // Each is another source: one alone never gets every session of a destination.
+    let own = SocketAddr::from(([127, 0, 1, u8::try_from(client)?], 0));
+    let mut session = SmtpClient::connect_from(own, door).await?;
     session.expect("EHLO client.test").await?;
     while !stop.load(Ordering::SeqCst) {
         *n += 1;

@@ -138,11 +138,17 @@ impl Lease {
                 Err(error) if start.elapsed() >= CONFIRM_FOR => {
                     let entry = self.envelope.entry;
                     tracing::warn!(%entry, %error, "entry was not acknowledged and will come again");
+                    self.tenure.remember_unconfirmed(self.place.sequence);
                     return false;
                 }
                 Err(_) => tokio::time::sleep(CONFIRM_PAUSE).await,
             }
         }
+    }
+
+    /// The entry has had its end in this tenure; only the stream does not know it.
+    pub(crate) fn has_had_its_end(&self) -> bool {
+        self.tenure.was_unconfirmed(self.place.sequence)
     }
 
     /// Another copy of the same entry is held: this one needs no end.

@@ -64,11 +64,13 @@ impl LanePuller {
                 continue;
             };
             match tokio::time::timeout(SILENCE, batch.next()).await {
-                Ok(Some(Ok(message))) => {
-                    if let Some(lease) = self.lease(message) {
-                        return lease;
+                Ok(Some(Ok(message))) => match self.lease(message) {
+                    Some(lease) if lease.has_had_its_end() => {
+                        self.tenure.tasks().spawn(lease.done());
                     }
-                }
+                    Some(lease) => return lease,
+                    None => {}
+                },
                 Ok(Some(Err(error))) => {
                     let (shard, lane) = (self.tenure.shard(), self.lane.name());
                     tracing::debug!(%shard, lane, %error, "pull ended; asking again");

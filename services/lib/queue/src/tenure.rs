@@ -1,9 +1,12 @@
 //! The time for which this process owns a shard. What is left of it when it is over has no
 //! effect: the next owner has everything that was not settled.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hikyaku_types::{envelope::Lane, shard::ShardId};
@@ -31,6 +34,9 @@ struct Inner {
     handed_out: [u64; Lane::ALL.len()],
     /// What is being written for this shard; it must end before the shard is given up.
     tasks: TaskTracker,
+    /// Stream sequences whose end the stream has not confirmed. They come again, and have no need
+    /// of another attempt.
+    unconfirmed: Mutex<HashSet<u64>>,
 }
 
 impl Tenure {
@@ -45,7 +51,13 @@ impl Tenure {
                 .map_err(|source| TakeOverError { stream: stream.clone(), source })?;
         }
         let tasks = TaskTracker::new();
-        Ok(Self(Arc::new(Inner { shard, over: AtomicBool::new(false), handed_out, tasks })))
+        Ok(Self(Arc::new(Inner {
+            shard,
+            over: AtomicBool::new(false),
+            handed_out,
+            tasks,
+            unconfirmed: Mutex::default(),
+        })))
     }
 
     pub fn shard(&self) -> ShardId {
@@ -63,6 +75,20 @@ impl Tenure {
 
     pub fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
+    }
+
+    pub(crate) fn remember_unconfirmed(&self, sequence: u64) {
+        self.unconfirmed().insert(sequence);
+    }
+
+    /// Whether this entry has its end already; the question forgets the answer.
+    pub(crate) fn was_unconfirmed(&self, sequence: u64) -> bool {
+        self.unconfirmed().remove(&sequence)
+    }
+
+    fn unconfirmed(&self) -> MutexGuard<'_, HashSet<u64>> {
+        // Nothing that holds the lock can panic half-way.
+        self.0.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An earlier owner may have begun with this entry, or written its retry.
