@@ -2,44 +2,98 @@
 //! allows.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
-use crate::{Options, domain, ledger::Ledger};
+use crate::ledger::Ledger;
 
-pub async fn run(options: &Options, relay: SocketAddr, ledger: &Ledger) -> anyhow::Result<()> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let filler = Arc::new(filler(options.size));
-    let mut clients = tokio::task::JoinSet::new();
-    for _ in 0..options.connections {
-        let (next, filler, ledger) = (Arc::clone(&next), Arc::clone(&filler), ledger.clone());
-        let (messages, domains) = (options.messages, options.domains);
-        clients.spawn(async move {
-            let mut client = Client::connect(relay).await?;
-            loop {
-                let id = next.fetch_add(1, Ordering::Relaxed);
-                if id >= messages {
-                    return client.quit().await;
-                }
-                client.send(id, &domain(id % domains), &filler).await?;
-                ledger.accepted(id);
+/// Messages with these ids, one behind the other on each connection.
+pub struct Load<To> {
+    /// The client's own address.
+    pub from: Option<Ipv4Addr>,
+    /// Envelope senders that take turns.
+    pub senders: usize,
+    pub ids: Range<usize>,
+    pub size: usize,
+    pub connections: usize,
+    pub to: To,
+}
+
+pub async fn run<To>(load: &Load<To>, relay: SocketAddr, ledger: &Ledger) -> anyhow::Result<()>
+where
+    To: Fn(usize) -> String,
+{
+    let next = AtomicUsize::new(load.ids.start);
+    let filler = filler(load.size);
+    let clients = (0..load.connections).map(|_| async {
+        let mut client = Client::connect(load.from, relay).await?;
+        loop {
+            let id = next.fetch_add(1, Ordering::Relaxed);
+            if id >= load.ids.end {
+                return client.quit().await;
             }
-        });
-    }
-    while let Some(client) = clients.join_next().await {
-        client??;
-    }
+            client.send(id, id % load.senders, &(load.to)(id), &filler).await?;
+            ledger.accepted(id);
+        }
+    });
+    futures::future::try_join_all(clients).await?;
     Ok(())
+}
+
+/// So many a second, whatever the relay does; more connections are opened when it is slow.
+/// Returns the id after the last one.
+pub async fn steadily<To>(
+    load: &Load<To>,
+    rate: u32,
+    relay: SocketAddr,
+    ledger: &Ledger,
+    stop: impl Fn() -> bool,
+) -> anyhow::Result<usize>
+where
+    To: Fn(usize) -> String,
+{
+    let filler = Arc::new(filler(load.size));
+    let idle: Arc<Mutex<Vec<Client>>> = Arc::default();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    let mut sending = tokio::task::JoinSet::new();
+    let mut next = load.ids.start;
+    while next < load.ids.end && !stop() {
+        ticks.tick().await;
+        let (id, to, from, sender) = (next, (load.to)(next), load.from, next % load.senders);
+        let (idle, filler, ledger) = (Arc::clone(&idle), Arc::clone(&filler), ledger.clone());
+        sending.spawn(async move {
+            let start = Instant::now();
+            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut client = match known {
+                Some(client) => client,
+                None => Client::connect(from, relay).await?,
+            };
+            client.send(id, sender, &to, &filler).await?;
+            ledger.accepted_after(id, start.elapsed());
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+            anyhow::Ok(())
+        });
+        next += 1;
+        while let Some(sent) = sending.try_join_next() {
+            sent??;
+        }
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
+    }
+    Ok(next)
 }
 
 /// Lines of 72 characters.
@@ -54,8 +108,12 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(relay: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(relay).await.with_context(|| format!("no relay at {relay}"))?;
+    async fn connect(from: Option<Ipv4Addr>, relay: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = from {
+            socket.bind((from, 0).into())?;
+        }
+        let stream = socket.connect(relay).await.with_context(|| format!("no relay at {relay}"))?;
         stream.set_nodelay(true)?;
         let mut client = Self { stream: BufReader::new(stream), line: String::new() };
         client.expect("2").await?;
@@ -64,14 +122,15 @@ impl Client {
         Ok(client)
     }
 
-    async fn send(&mut self, id: usize, domain: &str, filler: &str) -> anyhow::Result<()> {
-        let commands = format!("MAIL FROM:<load@source.test>\r\nRCPT TO:<user{id}@{domain}>\r\nDATA\r\n");
+    async fn send(&mut self, id: usize, sender: usize, domain: &str, filler: &str) -> anyhow::Result<()> {
+        let from = format!("{}@source.test", sender_name(sender));
+        let commands = format!("MAIL FROM:<{from}>\r\nRCPT TO:<user{id}@{domain}>\r\nDATA\r\n");
         self.stream.get_mut().write_all(commands.as_bytes()).await?;
         for wanted in ["2", "2", "3"] {
             self.expect(wanted).await?;
         }
         let content = format!(
-            "X-Load-Id: {id}\r\nFrom: load@source.test\r\nTo: user{id}@{domain}\r\nSubject: load {id}\r\n\r\n{filler}.\r\n"
+            "X-Load-Id: {id}\r\nFrom: {from}\r\nTo: user{id}@{domain}\r\nSubject: load {id}\r\n\r\n{filler}.\r\n"
         );
         self.stream.get_mut().write_all(content.as_bytes()).await?;
         self.expect("2").await
@@ -93,4 +152,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Letters, because numbers at the end of names look like those of mailing programs.
+fn sender_name(n: usize) -> String {
+    const LETTERS: &[u8] = b"abcdefghijklmnop";
+    let letter = |shift: u32| LETTERS.get(n >> shift & 15).copied().unwrap_or(b'x');
+    [12, 8, 4, 0].map(|shift| char::from(letter(shift))).iter().collect()
 }

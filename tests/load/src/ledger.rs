@@ -1,6 +1,7 @@
 //! When each message was accepted, and when and how often it arrived.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -24,6 +25,8 @@ struct Entry {
     accepted: AtomicU64,
     arrived: AtomicU64,
     copies: AtomicU32,
+    /// Microseconds that the relay took to say 250.
+    accepting: AtomicU64,
 }
 
 impl Ledger {
@@ -43,6 +46,39 @@ impl Ledger {
     pub fn accepted(&self, id: usize) {
         self.0.messages[id].accepted.store(self.micros(), Ordering::Relaxed);
         self.0.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn accepted_after(&self, id: usize, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.0.messages[id].accepting.store(micros, Ordering::Relaxed);
+        self.accepted(id);
+    }
+
+    /// Time that the relay took to say 250, sorted.
+    pub fn accept_times(&self, ids: Range<usize>) -> Vec<Duration> {
+        let entries = self.0.messages.get(ids).unwrap_or_default().iter();
+        let micros =
+            entries.map(|entry| entry.accepting.load(Ordering::Relaxed)).filter(|micros| *micros > 0);
+        let mut times: Vec<Duration> = micros.map(Duration::from_micros).collect();
+        times.sort_unstable();
+        times
+    }
+
+    pub fn missing(&self, ids: Range<usize>) -> usize {
+        let is_missing = |entry: &&Entry| {
+            entry.accepted.load(Ordering::Relaxed) > 0 && entry.copies.load(Ordering::Relaxed) == 0
+        };
+        self.0.messages.get(ids).unwrap_or_default().iter().filter(is_missing).count()
+    }
+
+    /// Time since the start at which the last of these arrived.
+    pub fn last_arrival(&self, ids: Range<usize>) -> Duration {
+        let entries = self.0.messages.get(ids).unwrap_or_default().iter();
+        Duration::from_micros(entries.map(|entry| entry.arrived.load(Ordering::Relaxed)).max().unwrap_or(0))
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.0.start.elapsed()
     }
 
     pub fn arrived(&self, id: usize) {
@@ -68,15 +104,20 @@ impl Ledger {
         }
     }
 
+    /// Until all of these have arrived, or for `patience`.
+    pub async fn wait_for(&self, ids: Range<usize>, patience: Duration) {
+        let start = Instant::now();
+        while self.missing(ids.clone()) > 0 && start.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     pub fn accepted_count(&self) -> usize {
         self.0.accepted.load(Ordering::Relaxed)
     }
 
     pub fn lost(&self) -> usize {
-        let lost = |entry: &&Entry| {
-            entry.accepted.load(Ordering::Relaxed) > 0 && entry.copies.load(Ordering::Relaxed) == 0
-        };
-        self.0.messages.iter().filter(lost).count()
+        self.missing(0..self.0.messages.len())
     }
 
     pub fn duplicates(&self) -> u32 {
@@ -94,12 +135,17 @@ impl Ledger {
 
     /// From the relay's 250 to the sink's, sorted.
     pub fn latencies(&self) -> Vec<Duration> {
+        self.latencies_of(0..self.0.messages.len())
+    }
+
+    pub fn latencies_of(&self, ids: Range<usize>) -> Vec<Duration> {
         let latency = |entry: &Entry| {
             let (accepted, arrived) =
                 (entry.accepted.load(Ordering::Relaxed), entry.arrived.load(Ordering::Relaxed));
             (accepted > 0 && arrived > 0).then(|| Duration::from_micros(arrived.saturating_sub(accepted)))
         };
-        let mut latencies: Vec<Duration> = self.0.messages.iter().filter_map(latency).collect();
+        let entries = self.0.messages.get(ids).unwrap_or_default().iter();
+        let mut latencies: Vec<Duration> = entries.filter_map(latency).collect();
         latencies.sort_unstable();
         latencies
     }

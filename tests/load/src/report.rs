@@ -1,8 +1,50 @@
 //! Figures of one run, for people.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use crate::{ledger::Ledger, machine::Cpu};
+
+/// Latencies of some messages.
+pub struct Figures {
+    missing: usize,
+    accepting: Vec<Duration>,
+    latencies: Vec<Duration>,
+}
+
+impl Figures {
+    pub fn new(ledger: &Ledger, ids: Range<usize>) -> Self {
+        Self {
+            missing: ledger.missing(ids.clone()),
+            accepting: ledger.accept_times(ids.clone()),
+            latencies: ledger.latencies_of(ids),
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |times: &[Duration]| {
+            let at = |share| percentile(times, share);
+            format!("p50 {:.1} ms, p99 {:.1} ms, max {:.0} ms", at(0.5), at(0.99), at(1.0))
+        };
+        let count = self.latencies.len();
+        writeln!(f, "  ordinary         {count} delivered, {} missing", self.missing)?;
+        writeln!(f, "  MAIL to 250      {}", line(&self.accepting))?;
+        write!(f, "  250 to 250       {}", line(&self.latencies))
+    }
+}
+
+pub fn milliseconds(times: &[Duration]) -> String {
+    let times: Vec<String> =
+        times.iter().map(|time| format!("{:.0} ms", time.as_secs_f64() * 1_000.0)).collect();
+    times.join(", ")
+}
+
+fn percentile(times: &[Duration], share: f64) -> f64 {
+    let last = times.len().saturating_sub(1);
+    let index = (last as f64 * share).round() as usize;
+    times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1_000.0)
+}
 
 pub struct Report {
     name: &'static str,
@@ -37,9 +79,7 @@ impl Report {
     }
 
     fn percentile(&self, share: f64) -> f64 {
-        let last = self.latencies.len().saturating_sub(1);
-        let index = (last as f64 * share).round() as usize;
-        self.latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
+        percentile(&self.latencies, share)
     }
 
     fn per_thousand(&self, seconds: f64) -> f64 {
