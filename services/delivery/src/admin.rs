@@ -1,15 +1,21 @@
 //! gRPC for operators. Any worker answers for the whole queue; it needs no actor for that.
 
+mod custody; // is every recipient accounted for?
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hikyaku_proto::{
     DESCRIPTOR,
     admin::v1::{
         self as wire,
+        custody_admin_service_server::CustodyAdminServiceServer,
         queue_admin_service_server::{QueueAdminService, QueueAdminServiceServer},
     },
 };
-use hikyaku_queue::browse::{BrowseError, Browser, Found, Selector, Waits};
+use hikyaku_queue::{
+    browse::{BrowseError, Browser, Found, Selector, Waits},
+    custody::audit::Auditor,
+};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::envelope::{Lane, Recipient};
 use tokio::net::TcpListener;
@@ -30,6 +36,7 @@ pub enum AdminError {
 pub async fn serve(
     listener: TcpListener,
     browser: Browser,
+    auditor: Auditor,
     shutdown: CancellationToken,
 ) -> Result<(), AdminError> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -39,6 +46,7 @@ pub async fn serve(
     Server::builder()
         .add_service(reflection)
         .add_service(QueueAdminServiceServer::new(QueueAdmin { browser }))
+        .add_service(CustodyAdminServiceServer::new(custody::CustodyAdmin::new(auditor)))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
         .await
         .map_err(AdminError::Serve)

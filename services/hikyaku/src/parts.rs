@@ -12,6 +12,7 @@ use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
     browse::Browser,
+    custody::audit::Auditor,
     publish::Publisher,
     roster::Roster,
     topology::{self, TopologyConfig},
@@ -118,7 +119,8 @@ pub(crate) async fn admin(
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let listener = bind("admin", config.admin_listen).await?;
     let browser = Browser::new(nats.clone(), config.topology.shards);
-    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, shutdown).await?) })
+    let auditor = Auditor::new(nats.clone(), config.topology.shards);
+    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, shutdown).await?) })
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -93,6 +93,13 @@ Examples:
   hikyakuctl queue delete 01ARZ3NDEKTSV4RRFFQ69G5FAV-1
   hikyakuctl queue delete --destination '[192.0.2.1]:25'")]
     Delete(Which),
+    /// Prove that each accepted recipient has its end or waits in the queue, and name those that
+    /// do not. Exit status 1 when one is missing.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl queue audit
+  hikyakuctl queue audit --since 7d --older-than 1h")]
+    Audit(crate::audit::AuditArgs),
 }
 
 /// Entries by id or by destination.

@@ -6,6 +6,7 @@
 mod args; // the command line
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
+mod audit; // hikyakuctl queue audit
 mod directory; // hikyakuctl directory ...
 mod output; // tables and JSON
 

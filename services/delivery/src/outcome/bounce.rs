@@ -41,7 +41,7 @@ pub(crate) async fn write(
     plan: &Plan,
     now: SystemTime,
 ) -> Result<Written, PublishError> {
-    let is_dead_letter = envelope.reverse_path == ReversePath::Null && !plan.bounced.is_empty();
+    let is_dead_letter = plan.is_dead_letter(envelope);
     if is_dead_letter {
         metrics::counter!(DEAD_LETTERS).increment(1);
         let recipients = plan.bounced.iter().map(failed_recipient).collect();

@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
+use hikyaku_queue::custody::{End, Event};
 use hikyaku_types::{
+    address::ReversePath,
     envelope::{Envelope, Recipient},
     outcome::{Cause, Failure, FailureClass, RecipientOutcome, RemoteReply},
 };
@@ -84,6 +86,29 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
 }
 
 impl Plan {
+    /// Mail that failed and has no sender to report to is kept (SEED-191).
+    pub(crate) fn is_dead_letter(&self, envelope: &Envelope) -> bool {
+        envelope.reverse_path == ReversePath::Null && !self.bounced.is_empty()
+    }
+
+    /// The recipients that are not tried again, for custody.
+    pub(crate) fn ends(&self, envelope: &Envelope, now: SystemTime) -> Vec<Event> {
+        let is_dead_letter = self.is_dead_letter(envelope);
+        let delivered = self.delivered.iter().map(|delivered| (&delivered.recipient, End::Delivered));
+        let bounced = self.bounced.iter().map(|bounced| {
+            let end = match bounced.expired {
+                _ if is_dead_letter => End::DeadLettered,
+                true => End::Expired,
+                false => End::Failed,
+            };
+            (&bounced.recipient, end)
+        });
+        delivered
+            .chain(bounced)
+            .map(|(recipient, end)| Event::ended(envelope, &recipient.address, end, now))
+            .collect()
+    }
+
     /// The entry as it is for its next attempt.
     pub(crate) fn next(&self, envelope: &Envelope, now: SystemTime) -> Envelope {
         Envelope {

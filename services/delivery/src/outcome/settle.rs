@@ -1,5 +1,5 @@
-//! Writes the end of an attempt. The order is what keeps mail: first the report, then the
-//! retry, and last the acknowledgement of the original. A crash in between repeats, it never
+//! Writes the end of an attempt. The order is what keeps mail: first the report, then the ends,
+//! then the retry, and last the acknowledgement of the original. A crash in between repeats, it never
 //! loses; when a write fails the entry comes again.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, lease::RENEW_EVERY, publish::PublishError};
+use hikyaku_queue::{Lease, custody::Event, lease::RENEW_EVERY, publish::PublishError};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     envelope::Envelope,
@@ -49,8 +49,9 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         return false;
     }
     let mut pause = FIRST_PAUSE;
+    let mut ends = Some(plan.ends(lease.envelope(), now));
     let written = loop {
-        match write(context, &lease, &plan, now).await {
+        match write(context, &lease, &plan, &mut ends, now).await {
             Ok(written) => break written,
             Err(error) if lease.is_expired(Instant::now()) => {
                 tracing::error!(entry = %lease.envelope().entry, error = chain(&error),
@@ -99,15 +100,21 @@ pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
     });
 }
 
-/// First the report, then the retry; each is recognised when it is repeated.
+/// First the report, then the ends, then the retry. Report and retry are recognised when they are
+/// repeated; the ends are taken out by the first try. They stand before the retry, which no longer
+/// knows of them: a crash in between repeats the attempt and makes a second end, never none.
 async fn write(
     context: &Context,
     lease: &Lease,
     plan: &Plan,
+    ends: &mut Option<Vec<Event>>,
     now: SystemTime,
 ) -> Result<Written, PublishError> {
     let envelope = lease.envelope();
     let written = bounce::write(context, envelope, plan, now).await?;
+    if let Some(ends) = ends.take() {
+        context.nats.custody().record(&ends).await;
+    }
     if let Some(at) = plan.at {
         context.rescheduler.retry_at(lease, &plan.next(envelope, now), at).await?;
     }

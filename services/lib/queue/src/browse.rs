@@ -17,6 +17,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Nats, codec,
+    custody::Event,
     reschedule::schedule_headers,
     subject::{self, Place, Subject},
     topology::queue_stream,
@@ -133,6 +134,7 @@ impl Browser {
             while let Some(message) = self.next(shard, &filter, sequence).await? {
                 sequence = message.sequence + 1;
                 let Some(entry) = read(&message).filter(|entry| matches(selector, entry)) else { continue };
+                self.nats.custody().record(&Event::deleted(&entry.envelope, SystemTime::now())).await;
                 let purged = stream.purge().filter(message.subject.to_string()).await.map_err(failed)?.purged;
                 if purged > 0 {
                     deleted += 1;

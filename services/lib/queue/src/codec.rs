@@ -271,7 +271,7 @@ fn optional<T: FromStr>(text: &str, name: &'static str) -> Result<Option<T>, Dec
     text.parse().map(Some).map_err(|_| field(name, text))
 }
 
-fn timestamp(at: SystemTime) -> prost_types::Timestamp {
+pub(crate) fn timestamp(at: SystemTime) -> prost_types::Timestamp {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     prost_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
@@ -279,7 +279,10 @@ fn timestamp(at: SystemTime) -> prost_types::Timestamp {
     }
 }
 
-fn time(record: Option<prost_types::Timestamp>, name: &'static str) -> Result<SystemTime, DecodeError> {
+pub(crate) fn time(
+    record: Option<prost_types::Timestamp>,
+    name: &'static str,
+) -> Result<SystemTime, DecodeError> {
     let record = record.ok_or_else(|| field(name, "absent"))?;
     let parts = u64::try_from(record.seconds).ok().zip(u32::try_from(record.nanos).ok());
     let (seconds, nanos) = parts.ok_or_else(|| field(name, format!("{record:?}")))?;

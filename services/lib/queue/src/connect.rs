@@ -9,7 +9,7 @@ use async_nats::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::durability::DurabilityGate;
+use crate::{custody::Custody, durability::DurabilityGate};
 
 /// A stream whose leader died answers nobody for 5-6 s: rather ask again than wait long.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -48,6 +48,7 @@ pub struct Nats {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) durability: DurabilityGate,
+    custody: Custody,
 }
 
 impl fmt::Debug for Nats {
@@ -71,7 +72,8 @@ impl Nats {
             .backpressure_on_inflight(true)
             .build(client.clone());
         let durability = DurabilityGate::start(system, jetstream.clone());
-        Ok(Self { client, jetstream, durability })
+        let custody = Custody::start(&client, jetstream.clone());
+        Ok(Self { client, jetstream, durability, custody })
     }
 
     /// Whether an acknowledgement means "on disk"; see [`crate::durability`].
@@ -79,9 +81,17 @@ impl Nats {
         &self.durability
     }
 
+    /// Where the ends of recipients are written; see [`crate::custody`].
+    pub fn custody(&self) -> &Custody {
+        &self.custody
+    }
+
     /// Sends what is buffered, before the process ends. A broker that is gone is not waited for:
     /// what it did not hear, it hands out again.
     pub async fn flush(&self) {
+        if tokio::time::timeout(FLUSH_TIMEOUT, self.custody.flush()).await.is_err() {
+            tracing::warn!("the last custody events were not written; an audit will miss them");
+        }
         match tokio::time::timeout(FLUSH_TIMEOUT, self.client.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "buffered acknowledgements were not sent"),

@@ -17,6 +17,8 @@ pub mod ask; // questions between workers
 pub mod lease; // an entry that a worker holds; settles once
 pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message
+mod direct; // many messages with one request, subjects without messages
+pub mod custody; // each recipient has one end, and this proves it
 pub mod browse; // what an operator sees and does
 pub mod kv; // buckets, for the directory
 pub mod metrics; // names, labels, descriptions

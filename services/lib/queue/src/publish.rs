@@ -19,6 +19,7 @@ use crate::{
     Nats,
     body_store::{BodyError, BodyStore, INLINE_LIMIT},
     codec,
+    custody::{Event, Origin},
     durability::NotDurable,
     metrics::{OPERATION_DURATION, REPEATED, operation},
     subject::{self, Place, Subject},
@@ -66,13 +67,26 @@ impl Publisher {
     /// hops that had been stored get it twice.
     pub async fn accept(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
         self.nats.durability.check()?;
-        self.store(envelopes).await
+        self.store_from(Origin::Client, envelopes).await
     }
 
     /// The same for mail of our own, which nobody is promised to be on disk: a report is written
     /// before its original is acknowledged.
     pub async fn store(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
-        try_join_all(envelopes.into_iter().map(|envelope| self.accept_one(envelope))).await?;
+        self.store_from(Origin::Report, envelopes).await
+    }
+
+    /// Custody begins beside the writing of the entries, so it costs no time of its own; that all
+    /// of them are stored is said behind it.
+    pub async fn store_from(&self, origin: Origin, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
+        let custody = self.nats.custody();
+        let accepted: Vec<Event> =
+            envelopes.iter().flat_map(|envelope| Event::accepted(envelope, origin)).collect();
+        let stored = envelopes.first().map(|envelope| Event::Stored(envelope.entry.queue_id));
+        let writes = try_join_all(envelopes.into_iter().map(|envelope| self.accept_one(envelope)));
+        let (written, ()) = tokio::join!(writes, custody.record(&accepted));
+        written?;
+        custody.note(stored.as_slice()).await;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     Lease, Nats,
     body_store::BodyStore,
+    custody::Event,
     metrics::operation,
     publish::{PublishError, Publisher},
     subject::{Place, Subject},
@@ -62,6 +63,7 @@ impl Rescheduler {
         let old = lease.envelope();
         let is_split = parts.len() > 1;
         let lane = if old.attempt == 0 { old.lane } else { Lane::Due };
+        let mut moved = Vec::new();
         for (destination, recipients) in parts {
             let mut part = Envelope { destination, recipients, ..old.clone() };
             let identity = identity(&part);
@@ -74,7 +76,9 @@ impl Rescheduler {
             lease.origin().write(&mut headers);
             let message_id = format!("{}/{identity:x}", lease.successor_id());
             self.publisher.put(&part, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
+            moved.extend(Event::moved(old.entry, &part, SystemTime::now()));
         }
+        self.nats.custody().record(&moved).await;
         let body = old.body.clone();
         if lease.done().await && is_split {
             bodies.free(&body).await;

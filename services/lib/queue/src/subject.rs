@@ -73,6 +73,10 @@ pub(crate) fn sites(shard: ShardId) -> String {
     format!("hikyaku.sites.v1.{shard}")
 }
 
+/// What happened to recipients, many events in each message.
+pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
+pub(crate) const ALL_CUSTODY: &str = "hikyaku.custody.v1.*";
+
 pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
 
 pub(crate) fn dead(entry: EntryId) -> String {

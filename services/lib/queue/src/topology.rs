@@ -19,6 +19,7 @@ use crate::{Nats, subject};
 
 pub(crate) const STREAM_PREFIX: &str = "HIKYAKU_";
 pub(crate) const DEAD_STREAM: &str = "HIKYAKU_DEAD";
+pub(crate) const CUSTODY_STREAM: &str = "HIKYAKU_CUSTODY";
 /// Without a sign of life an entry is handed out again after this time.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Entries of one lane that a worker may hold at once.
@@ -33,6 +34,8 @@ const PARALLEL: usize = 16;
 const BODY_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// SEED-194.
 const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longer than a message is tried.
+const CUSTODY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[derive(Debug, Clone, Copy)]
 pub struct TopologyConfig {
@@ -81,6 +84,7 @@ pub async fn reconcile(nats: &Nats, config: &TopologyConfig) -> Result<(), Topol
         .buffer_unordered(PARALLEL)
         .try_collect::<()>()
         .await?;
+    reconcile_stream(&nats.jetstream, config, custody_config(config)).await?;
     reconcile_stream(&nats.jetstream, config, dead_config(config)).await
 }
 
@@ -232,6 +236,16 @@ fn dead_config(config: &TopologyConfig) -> Config {
         duplicate_window: Duration::from_secs(120),
         max_age: DEAD_LETTER_AGE,
         ..base_config(config, DEAD_STREAM.to_owned(), subject::ALL_DEAD.to_owned())
+    }
+}
+
+fn custody_config(config: &TopologyConfig) -> Config {
+    Config {
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        duplicate_window: Duration::from_secs(120),
+        max_age: CUSTODY_AGE,
+        ..base_config(config, CUSTODY_STREAM.to_owned(), subject::ALL_CUSTODY.to_owned())
     }
 }
 

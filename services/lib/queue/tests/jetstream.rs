@@ -2,82 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod support;
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hikyaku_queue::{
-    Lease, Nats, NatsConfig,
     body_store::{BodyStore, INLINE_LIMIT},
     browse::{Browser, Selector, Waits},
-    connect::Login,
     kv::{KvBucket, KvError},
     publish::{PublishError, Publisher},
-    pull::LanePuller,
     reschedule::Rescheduler,
-    tenure::Tenure,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
-use hikyaku_testkit::{
-    eventually::eventually,
-    nats::{NatsServer, PASSWORD, SYSTEM_USER, USER},
-};
+use hikyaku_testkit::nats::NatsServer;
 use hikyaku_types::{
     body::Body,
-    destination::Destination,
-    envelope::{Envelope, Lane, Recipient, Transfer},
-    ids::QueueId,
-    shard::ShardCount,
+    envelope::{Envelope, Lane},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
-
-fn shards(count: u16) -> ShardCount {
-    ShardCount::new(count).unwrap()
-}
-
-async fn connect(server: &NatsServer) -> Nats {
-    let login = |user: &str| Some(Login { user: user.to_owned(), password: PASSWORD.to_owned().into() });
-    let config = NatsConfig {
-        url: server.url(),
-        login: login(USER),
-        system_login: login(SYSTEM_USER),
-        client_name: "test".to_owned(),
-    };
-    eventually(LIMIT, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
-}
-
-async fn queue(server: &NatsServer) -> Nats {
-    let nats = connect(server).await;
-    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1 }).await.unwrap();
-    nats.durability().first_verdict().await.unwrap();
-    nats
-}
-
-fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
-    let recipient = Recipient::new("b@example.org".parse().unwrap(), None);
-    Envelope {
-        entry: QueueId::new(1, id).entry(0),
-        destination: destination.parse().unwrap(),
-        reverse_path: "a@example.net".parse().unwrap(),
-        recipients: vec![recipient],
-        body: Body::Inline(content),
-        transfer: Transfer::default(),
-        accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
-        attempt: 0,
-        first_attempt_at: None,
-        delay_reported: false,
-        client: None,
-        lane: Lane::Fresh,
-    }
-}
-
-async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
-    let destination: Destination = destination.parse().unwrap();
-    let shard = shards(2).shard_of(&destination);
-    let tenure = Tenure::begin(nats, shard).await.unwrap();
-    let mut puller = LanePuller::new(nats.clone(), tenure, lane);
-    tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
-}
+use support::{connect, envelope, next, queue, shards};
 
 #[tokio::test]
 async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {

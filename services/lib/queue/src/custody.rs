@@ -1,0 +1,104 @@
+//! Custody: each accepted recipient reaches exactly one end, and a stream of events proves it.
+//!
+//! An acceptance is written beside its entries, an end before the entry leaves the queue. So a
+//! crash in between shows as an end too many, which is explained, and never as one that is
+//! missing. A custody stream that cannot be written never stops mail.
+
+mod codec; // events <-> bytes
+mod writer; // many events in one stream message
+mod ledger; // events and the queue -> what has no end; pure
+pub mod audit; // reads both
+
+use std::time::SystemTime;
+
+use hikyaku_types::{
+    address::Mailbox,
+    envelope::{Envelope, Recipient},
+    ids::{EntryId, QueueId},
+};
+
+pub use writer::Custody;
+
+/// What happened to recipients. One is known by its queue id and its final address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Accepted {
+        entry: EntryId,
+        recipients: Vec<String>,
+        at: SystemTime,
+        origin: Origin,
+    },
+    /// Every entry of the transaction is in the queue: from here on it is promised.
+    Stored(QueueId),
+    Ended {
+        entry: EntryId,
+        recipient: String,
+        end: End,
+        at: SystemTime,
+        /// 0 when it was none.
+        attempt: u32,
+    },
+    /// Recipients go on in the entry `to`, or in the same one at another destination.
+    Moved {
+        from: EntryId,
+        to: EntryId,
+        recipients: Vec<String>,
+        at: SystemTime,
+    },
+}
+
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Client,
+    /// A report of our own.
+    Report,
+    /// A dead letter with this queue id, sent again.
+    Resend(QueueId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    Delivered,
+    Failed,
+    Expired,
+    Deleted,
+    DeadLettered,
+}
+
+impl End {
+    pub const ALL: [Self; 5] =
+        [Self::Delivered, Self::Failed, Self::Expired, Self::Deleted, Self::DeadLettered];
+}
+
+/// An event names at most so many recipients, so that a batch stays small.
+const RECIPIENTS: usize = 100;
+
+impl Event {
+    pub(crate) fn accepted(envelope: &Envelope, origin: Origin) -> Vec<Self> {
+        let (entry, at) = (envelope.entry, envelope.accepted_at);
+        by_hundred(envelope).map(|recipients| Self::Accepted { entry, recipients, at, origin }).collect()
+    }
+
+    /// The end of a recipient in the attempt that was just made.
+    pub fn ended(envelope: &Envelope, recipient: &Mailbox, end: End, at: SystemTime) -> Self {
+        let recipient = recipient.to_string();
+        Self::Ended { entry: envelope.entry, recipient, end, at, attempt: envelope.attempt + 1 }
+    }
+
+    /// The ends of all recipients that an operator takes out of the queue.
+    pub(crate) fn deleted(envelope: &Envelope, at: SystemTime) -> Vec<Self> {
+        let (entry, end) = (envelope.entry, End::Deleted);
+        let ended = |recipient| Self::Ended { entry, recipient, end, at, attempt: 0 };
+        by_hundred(envelope).flatten().map(ended).collect()
+    }
+
+    pub(crate) fn moved(from: EntryId, part: &Envelope, at: SystemTime) -> Vec<Self> {
+        by_hundred(part).map(|recipients| Self::Moved { from, to: part.entry, recipients, at }).collect()
+    }
+}
+
+fn by_hundred(envelope: &Envelope) -> impl Iterator<Item = Vec<String>> {
+    let addresses = |some: &[Recipient]| some.iter().map(|recipient| recipient.address.to_string()).collect();
+    envelope.recipients.chunks(RECIPIENTS).map(addresses)
+}
