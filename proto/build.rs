@@ -5,13 +5,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "hikyaku/queue/v1/envelope.proto",
     "hikyaku/queue/v1/custody.proto",
     "hikyaku/policy/v1/policy_service.proto",
     "hikyaku/directory/v1/directory_service.proto",
     "hikyaku/admin/v1/queue_admin_service.proto",
     "hikyaku/admin/v1/custody_admin_service.proto",
+    "hikyaku/admin/v1/node_admin_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,6 +1,7 @@
 //! gRPC for operators. Any worker answers for the whole queue; it needs no actor for that.
 
 mod custody; // is every recipient accounted for?
+mod node; // who delivers
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,15 +10,20 @@ use hikyaku_proto::{
     admin::v1::{
         self as wire,
         custody_admin_service_server::CustodyAdminServiceServer,
+        node_admin_service_server::NodeAdminServiceServer,
         queue_admin_service_server::{QueueAdminService, QueueAdminServiceServer},
     },
 };
 use hikyaku_queue::{
     browse::{BrowseError, Browser, Found, Selector, Waits},
     custody::audit::Auditor,
+    roster::Roster,
 };
 use hikyaku_runtime::error_chain::chain;
-use hikyaku_types::envelope::{Lane, Recipient};
+use hikyaku_types::{
+    envelope::{Lane, Recipient},
+    shard::ShardCount,
+};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +43,8 @@ pub async fn serve(
     listener: TcpListener,
     browser: Browser,
     auditor: Auditor,
+    roster: Roster,
+    shards: ShardCount,
     shutdown: CancellationToken,
 ) -> Result<(), AdminError> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -47,6 +55,7 @@ pub async fn serve(
         .add_service(reflection)
         .add_service(QueueAdminServiceServer::new(QueueAdmin { browser }))
         .add_service(CustodyAdminServiceServer::new(custody::CustodyAdmin::new(auditor)))
+        .add_service(NodeAdminServiceServer::new(node::NodeAdmin::new(roster, shards.get())))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
         .await
         .map_err(AdminError::Serve)

@@ -119,8 +119,12 @@ pub(crate) async fn admin(
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let listener = bind("admin", config.admin_listen).await?;
     let browser = Browser::new(nats.clone(), config.topology.shards);
-    let auditor = Auditor::new(nats.clone(), config.topology.shards);
-    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, shutdown).await?) })
+    let TopologyConfig { shards, replicas } = config.topology;
+    let auditor = Auditor::new(nats.clone(), shards);
+    let roster = Roster::open(nats, replicas).await?;
+    Ok(async move {
+        Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, roster, shards, shutdown).await?)
+    })
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

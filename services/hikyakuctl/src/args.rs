@@ -21,7 +21,7 @@ Examples:
   hikyakuctl directory get routes > routes
   hikyakuctl directory set routes routes --validate-only")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for `queue`; any worker answers for the whole queue.
+    /// A delivery worker's admin service, for `queue` and `node`; any worker answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
     #[arg(default_value = "http://127.0.0.1:7003")]
     pub(crate) server: Endpoint,
@@ -45,6 +45,11 @@ pub(crate) enum Noun {
     Queue {
         #[command(subcommand)]
         command: QueueCommand,
+    },
+    /// See which machines deliver, and take one out of service.
+    Node {
+        #[command(subcommand)]
+        command: crate::node::NodeCommand,
     },
     /// Read and replace the documents that say who may send what, and where it goes.
     #[command(after_help = "\

@@ -7,6 +7,7 @@ mod args; // the command line
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
 mod audit; // hikyakuctl queue audit
+mod node; // hikyakuctl node ...
 mod directory; // hikyakuctl directory ...
 mod output; // tables and JSON
 
@@ -79,6 +80,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
     let mut output = Output::new(format, stdout);
     match args.noun {
         Noun::Queue { command } => queue::run(command, &args.server, &mut output).await,
+        Noun::Node { command } => node::run(command, &args.server, &mut output).await,
         Noun::Directory { command } => {
             directory::run(command, &args.directory_server, stdin, &mut output).await
         }

@@ -133,14 +133,14 @@ impl Relay {
 
     /// `hikyakuctl` against this relay; what it prints.
     pub async fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new(program("hikyakuctl"))
-            .arg("--server")
-            .arg(format!("http://{}", self.address("admin")?))
-            .arg("--directory-server")
-            .arg(format!("http://{}", self.address("policy")?))
-            .args(arguments)
-            .output()
-            .await?;
+        let mut command = Command::new(program("hikyakuctl"));
+        for (option, service) in [("--server", "admin"), ("--directory-server", "policy")] {
+            // A single role serves one of them.
+            if let Ok(address) = self.address(service) {
+                command.arg(option).arg(format!("http://{address}"));
+            }
+        }
+        let output = command.args(arguments).output().await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "hikyakuctl {arguments:?}: {text}{errors}");

@@ -1,13 +1,13 @@
 //! Key-value buckets, with compare-and-set and watch.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use async_nats::jetstream::{
     kv::{self, CreateErrorKind, Operation, UpdateErrorKind},
     stream::StorageType,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::Nats;
 
@@ -29,6 +29,8 @@ pub struct KvEntry {
     pub key: String,
     pub value: Bytes,
     pub revision: u64,
+    /// When it was written, by the broker's clock.
+    pub at: SystemTime,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,17 @@ impl KvBucket {
     pub async fn get(&self, key: &str) -> Result<Option<KvEntry>, KvError> {
         let entry = self.store.entry(key).await.map_err(|source| self.failed("read", source))?;
         Ok(entry.and_then(present))
+    }
+
+    /// Everything that there is, in no order.
+    pub async fn all(&self) -> Result<Vec<KvEntry>, KvError> {
+        let keys = self.store.keys().await.map_err(|source| self.failed("list", source))?;
+        let keys: Vec<String> = keys.try_collect().await.map_err(|source| self.failed("list", source))?;
+        let mut entries = Vec::with_capacity(keys.len());
+        for key in keys {
+            entries.extend(self.get(&key).await?);
+        }
+        Ok(entries)
     }
 
     pub async fn put(&self, key: &str, value: Bytes) -> Result<u64, KvError> {
@@ -120,7 +133,12 @@ impl KvBucket {
 /// A deleted key is absent.
 fn present(entry: kv::Entry) -> Option<KvEntry> {
     match entry.operation {
-        Operation::Put => Some(KvEntry { key: entry.key, value: entry.value, revision: entry.revision }),
+        Operation::Put => Some(KvEntry {
+            key: entry.key,
+            value: entry.value,
+            revision: entry.revision,
+            at: entry.created.into(),
+        }),
         Operation::Delete | Operation::Purge => None,
     }
 }

@@ -4,7 +4,11 @@
 //! `worker.<id>` is written again and again while a worker lives, `shard.<n>` names the owner and
 //! changes only by compare-and-set, `drain.<node>` is an operator's order.
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -61,6 +65,18 @@ pub enum RosterEvent {
     Drain { node: String, ordered: bool },
 }
 
+/// A worker as the roster has it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub id: WorkerId,
+    pub record: WorkerRecord,
+    pub shards: Vec<ShardId>,
+    pub seen_at: SystemTime,
+}
+
+/// A worker that was not heard for so long has ended.
+const GONE_AFTER: Duration = Duration::from_secs(60);
+
 #[derive(Clone, Debug)]
 pub struct Roster {
     bucket: KvBucket,
@@ -104,6 +120,36 @@ impl Roster {
         Ok(())
     }
 
+    /// Who delivers now, by name. Those that died are in it for a minute, and as long as they own
+    /// something.
+    pub async fn members(&self) -> Result<Vec<Member>, KvError> {
+        let mut members: BTreeMap<WorkerId, Member> = BTreeMap::new();
+        let mut shards = Vec::new();
+        for entry in self.bucket.all().await? {
+            let seen_at = entry.at;
+            match event(entry) {
+                Some(RosterEvent::Worker { id, record }) if !record.left => {
+                    members.insert(id.clone(), Member { id, record, shards: Vec::new(), seen_at });
+                }
+                Some(RosterEvent::Shard { shard, owner: Some(owner), .. }) => shards.push((shard, owner)),
+                Some(RosterEvent::Worker { .. } | RosterEvent::Shard { .. } | RosterEvent::Drain { .. })
+                | None => {}
+            }
+        }
+        shards.sort_unstable();
+        for (shard, owner) in shards {
+            if let Some(member) = members.get_mut(&owner) {
+                member.shards.push(shard);
+            }
+        }
+        let newest = members.values().map(|member| member.seen_at).max();
+        let is_there = |member: &Member| {
+            let silence = newest.and_then(|newest| newest.duration_since(member.seen_at).ok());
+            !member.shards.is_empty() || silence.unwrap_or_default() < GONE_AFTER
+        };
+        Ok(members.into_values().filter(is_there).collect())
+    }
+
     /// An operator's order to a node; it holds until it is taken back.
     pub async fn order_drain(&self, node: &str, drain: bool) -> Result<(), KvError> {
         self.bucket.put(&format!("{DRAIN}{node}"), json(&drain)).await?;
@@ -118,7 +164,7 @@ fn json(value: &impl Serialize) -> Bytes {
 
 /// A record that this version cannot read is passed over: it belongs to a later one.
 fn event(entry: KvEntry) -> Option<RosterEvent> {
-    let KvEntry { key, value, revision } = entry;
+    let KvEntry { key, value, revision, at: _ } = entry;
     let read = if let Some(id) = key.strip_prefix(WORKER) {
         serde_json::from_slice(&value)
             .map(|record| RosterEvent::Worker { id: WorkerId(id.to_owned()), record })
@@ -142,7 +188,7 @@ mod tests {
         let id = WorkerId::new("gw 1.example", 7);
         assert_eq!(id.to_string(), "gw_1.example_0000000000000007");
         let record = WorkerRecord { beat: 3, node: "gw".to_owned(), draining: false, left: false };
-        let entry = |key: String, value| KvEntry { key, value, revision: 9 };
+        let entry = |key: String, value| KvEntry { key, value, revision: 9, at: SystemTime::UNIX_EPOCH };
         assert_eq!(
             event(entry(format!("worker.{id}"), json(&record))),
             Some(RosterEvent::Worker { id: id.clone(), record })
