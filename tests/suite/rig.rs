@@ -45,7 +45,7 @@ impl Rig {
                  nats_system_login = {{ user = \"system\", password_file = {file:?} }}\n"
             )
         };
-        let policy = role(&folder, "policy", "policy", &config(&url)).await?;
+        let policy = role(&folder, "policy", "policy", &config(&url), &[])?;
         policy.wait_for_message("listening").await;
         let address = policy.address("policy")?;
         set_documents(&folder, address, domains).await?;
@@ -54,7 +54,7 @@ impl Rig {
     }
 
     pub async fn ingress(&mut self) -> anyhow::Result<Relay> {
-        let ingress = self.role("ingress", "").await?;
+        let ingress = self.role_in("ingress", "", &[])?;
         ingress.wait_for_message("listening").await;
         Ok(ingress)
     }
@@ -63,15 +63,25 @@ impl Rig {
         self.worker_with("").await
     }
 
+    /// With more in its environment.
+    pub async fn worker_in(&mut self, environment: &[(&str, String)]) -> anyhow::Result<Relay> {
+        let worker = self.role_in("delivery", "", environment)?;
+        Self::begun(worker).await
+    }
+
     /// `config` stands in front of the tables and goes before what all have in common.
     pub async fn worker_with(&mut self, config: &str) -> anyhow::Result<Relay> {
-        let worker = self.role("delivery", config).await?;
+        let worker = self.role_in("delivery", config, &[])?;
+        Self::begun(worker).await
+    }
+
+    async fn begun(worker: Relay) -> anyhow::Result<Relay> {
         worker.wait_for_message("listening").await;
         worker.wait_for_message("worker begins").await;
         Ok(worker)
     }
 
-    async fn role(&mut self, name: &str, config: &str) -> anyhow::Result<Relay> {
+    fn role_in(&mut self, name: &str, config: &str, environment: &[(&str, String)]) -> anyhow::Result<Relay> {
         self.roles += 1;
         let mut lines: Vec<String> = config.lines().map(str::to_owned).collect();
         let is_given = |line: &str| {
@@ -81,7 +91,7 @@ impl Rig {
         lines.extend(self.config.lines().filter(|line| !is_given(line)).map(str::to_owned));
         lines.push(format!("node = \"{name}-{}\"", self.roles));
         lines.push(self.tables.clone());
-        role(&self.folder, name, &format!("{name}{}", self.roles), &lines.join("\n")).await
+        role(&self.folder, name, &format!("{name}{}", self.roles), &lines.join("\n"), environment)
     }
 
     pub fn cluster(&mut self) -> anyhow::Result<&mut NatsCluster> {
@@ -92,10 +102,16 @@ impl Rig {
     }
 }
 
-async fn role(folder: &TempDir, role: &str, file: &str, config: &str) -> anyhow::Result<Relay> {
+fn role(
+    folder: &TempDir,
+    role: &str,
+    file: &str,
+    config: &str,
+    environment: &[(&str, String)],
+) -> anyhow::Result<Relay> {
     let path = folder.path().join(format!("{file}.toml"));
     std::fs::write(&path, config)?;
-    Relay::start(folder.path(), &[role, "--config", &path.to_string_lossy()]).await
+    Relay::start_in(folder.path(), &[role, "--config", &path.to_string_lossy()], environment)
 }
 
 async fn set_documents(

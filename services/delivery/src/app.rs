@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock::QueueClock,
     config::DeliveryConfig,
     context::Context,
     egress::LocalAddresses,
@@ -72,6 +73,7 @@ impl App {
             books: Books::default(),
             openings: Arc::new(Semaphore::new(config.max_openings)),
             fence: Fence::new(Instant::now()),
+            clock: QueueClock::new(Instant::now()),
             local_addresses: LocalAddresses::default(),
             workers: AtomicUsize::new(0),
             tasks: TaskTracker::new(),

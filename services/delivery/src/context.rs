@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    clock::QueueClock,
     config::DeliveryConfig,
     egress::LocalAddresses,
     fair::Slots,
@@ -21,6 +22,7 @@ pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
     pub(crate) nats: Nats,
     pub(crate) fence: Fence,
+    pub(crate) clock: QueueClock,
     pub(crate) local_addresses: LocalAddresses,
     pub(crate) publisher: Publisher,
     pub(crate) rescheduler: Rescheduler,

@@ -117,6 +117,11 @@ impl Actor for Supervisor {
                 state.assignment.tick(now)
             }
             SupervisorMessage::Seen(event) => {
+                if let (Some(age), RosterEvent::Worker { at, .. }) =
+                    (state.assignment.age_of_own(&event, now), &event)
+                {
+                    self.context.clock.compare(now - age, *at, now);
+                }
                 let effects = state.assignment.seen(event, now);
                 if let Some(until) = state.assignment.valid_until() {
                     self.context.fence.open_until(until);

@@ -3,3 +3,5 @@ mod kill_everything;
 mod workers;
 mod brokers;
 mod ingress;
+mod disks;
+mod clocks;

@@ -82,7 +82,7 @@ impl Storm {
                 (doors.clone(), Arc::clone(&storm.acknowledged), Arc::clone(&storm.stop));
             storm.clients.spawn(send(client, doors, acknowledged, stop));
         }
-        storm.more_mail(200).await;
+        storm.more_mail(100).await;
         Ok(storm)
     }
 

@@ -5,6 +5,7 @@ pub mod eventually; // wait for a state
 pub mod nats; // a nats-server of one's own
 pub mod wire; // a connection that can be cut
 pub mod nats_cluster; // three of them
+pub mod disk; // a disk that can be filled and lose its power
 pub mod dns; // a DNS server with a zone that tests write
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers

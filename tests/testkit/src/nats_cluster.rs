@@ -35,11 +35,15 @@ impl NatsCluster {
         let folder = tempfile::tempdir()?;
         let stores: Vec<PathBuf> =
             (0..NODES).map(|node| folder.path().join(format!("store{node}"))).collect();
-        Self::start_with_stores(folder, &stores).await
+        Self::start_with_stores(folder, &stores, "always").await
     }
 
-    /// Each node keeps its streams in the folder that is named for it.
-    pub async fn start_with_stores(folder: TempDir, stores: &[PathBuf]) -> anyhow::Result<Self> {
+    /// Each node keeps its streams in the folder that is named for it, and syncs them so.
+    pub async fn start_with_stores(
+        folder: TempDir,
+        stores: &[PathBuf],
+        sync_interval: &str,
+    ) -> anyhow::Result<Self> {
         let mut cluster_addresses = Vec::new();
         let mut nodes = Vec::new();
         for _ in 0..NODES {
@@ -61,7 +65,7 @@ impl NatsCluster {
             let config = format!(
                 "server_name: n{node}\nlisten: \"127.0.0.1:{}\"\n\
                  cluster {{ name: test, listen: \"{}\", no_advertise: true, pool_size: -1, routes: [ {} ] }}\n\
-                 jetstream {{ store_dir: {store:?}\nsync_interval: always\n}}\n\
+                 jetstream {{ store_dir: {store:?}\nsync_interval: {sync_interval}\n}}\n\
                  accounts {{ SYSTEM {{ users: [ {{ user: {SYSTEM_USER}, password: {PASSWORD} }} ] }}\n\
                  HIKYAKU {{ jetstream: enabled, users: [ {{ user: {USER}, password: {PASSWORD} }} ] }} }}\n\
                  system_account: SYSTEM\n",

@@ -52,8 +52,18 @@ impl Relay {
 
     /// Any role, with every flag given.
     pub async fn start(data_dir: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(data_dir, arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_in(
+        data_dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let mut child = Command::new(program("hikyaku"))
             .args(arguments)
+            .envs(environment.iter().cloned())
             .env("HIKYAKU__LOG", "json")
             .env("HIKYAKU__POLICY_LISTEN", "127.0.0.1:0")
             .env("HIKYAKU__ADMIN_LISTEN", "127.0.0.1:0")

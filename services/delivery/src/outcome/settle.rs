@@ -33,7 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// until it succeeds or the lease is lost. A session waits for it before its next message, so that
 /// a crash finds at most one message of each session delivered and not recorded.
 pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
-    let now = SystemTime::now();
+    let now = context.clock.now();
     let schedule = context.schedule(&lease.envelope().destination);
     let terms = Terms {
         schedule: &schedule,
@@ -90,7 +90,7 @@ pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure
 pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
     let task_context = Arc::clone(context);
     lease.tenure().tasks().clone().spawn(async move {
-        let at = SystemTime::now() + after;
+        let at = task_context.clock.now() + after;
         metrics::counter!(PARKED).increment(1);
         mail_log::parked(lease.envelope(), at);
         let entry = lease.envelope().entry;

@@ -100,10 +100,10 @@ impl Assignment {
     pub(crate) fn seen(&mut self, event: RosterEvent, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            RosterEvent::Worker { id, record } if record.left => {
+            RosterEvent::Worker { id, record, .. } if record.left => {
                 self.workers.remove(&id);
             }
-            RosterEvent::Worker { id, record } => {
+            RosterEvent::Worker { id, record, at: _ } => {
                 let is_own = id == self.me;
                 if is_own {
                     self.confirm(record.beat, now);
@@ -142,6 +142,13 @@ impl Assignment {
             }
         }
         effects
+    }
+
+    /// How long ago this record of our own was written; `None` for any other.
+    pub(crate) fn age_of_own(&self, event: &RosterEvent, now: Instant) -> Option<Duration> {
+        let RosterEvent::Worker { id, record, .. } = event else { return None };
+        let (_, at) = self.beats.iter().find(|(beat, _)| *id == self.me && *beat == record.beat)?;
+        Some(now.saturating_duration_since(*at))
     }
 
     fn confirm(&mut self, beat: u64, now: Instant) {

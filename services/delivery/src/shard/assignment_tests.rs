@@ -1,5 +1,7 @@
 //! Several workers that read the same record, in made-up time.
 
+use std::time::SystemTime;
+
 use super::*;
 
 /// The record, and what each worker has read of it.
@@ -55,7 +57,9 @@ impl World {
         for effect in effects {
             let id = self.workers[place].assignment.me.clone();
             match effect {
-                Effect::Beat(record) => self.write(RosterEvent::Worker { id, record }),
+                Effect::Beat(record) => {
+                    self.write(RosterEvent::Worker { id, record, at: SystemTime::UNIX_EPOCH })
+                }
                 Effect::Claim(shard, revision) => {
                     if !self.set_owner(shard, Some(id), revision) {
                         self.workers[place].assignment.claim_failed(shard);
@@ -151,7 +155,7 @@ fn shares_are_even_when_workers_come_and_go() {
         assert!(!world.workers[place].assignment.has_shards());
         let (id, record) =
             (world.workers[place].assignment.me.clone(), world.workers[place].assignment.farewell());
-        world.write(RosterEvent::Worker { id, record });
+        world.write(RosterEvent::Worker { id, record, at: SystemTime::UNIX_EPOCH });
         world.workers[place].asleep = true;
     }
     world.steps(6);

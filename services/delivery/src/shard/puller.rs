@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use hikyaku_queue::{Lease, pull::LanePuller, tenure::Tenure};
@@ -105,7 +105,7 @@ impl Routes<'_> {
     /// The recipients of an envelope by where they go now. One whose route the policy does not
     /// tell stays where it is.
     async fn current(&mut self, envelope: &Envelope) -> Vec<(Destination, Vec<Recipient>)> {
-        let age = SystemTime::now().duration_since(envelope.accepted_at).unwrap_or_default();
+        let age = self.context.clock.now().duration_since(envelope.accepted_at).unwrap_or_default();
         if envelope.attempt == 0 && age < ROUTE_IS_NEW {
             return vec![(envelope.destination.clone(), envelope.recipients.clone())];
         }

@@ -60,9 +60,21 @@ pub struct WorkerRecord {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterEvent {
-    Worker { id: WorkerId, record: WorkerRecord },
-    Shard { shard: ShardId, owner: Option<WorkerId>, revision: u64 },
-    Drain { node: String, ordered: bool },
+    /// `at`: when it was written, by the broker's clock.
+    Worker {
+        id: WorkerId,
+        record: WorkerRecord,
+        at: SystemTime,
+    },
+    Shard {
+        shard: ShardId,
+        owner: Option<WorkerId>,
+        revision: u64,
+    },
+    Drain {
+        node: String,
+        ordered: bool,
+    },
 }
 
 /// A worker as the roster has it.
@@ -128,7 +140,7 @@ impl Roster {
         for entry in self.bucket.all().await? {
             let seen_at = entry.at;
             match event(entry) {
-                Some(RosterEvent::Worker { id, record }) if !record.left => {
+                Some(RosterEvent::Worker { id, record, .. }) if !record.left => {
                     members.insert(id.clone(), Member { id, record, shards: Vec::new(), seen_at });
                 }
                 Some(RosterEvent::Shard { shard, owner: Some(owner), .. }) => shards.push((shard, owner)),
@@ -164,10 +176,13 @@ fn json(value: &impl Serialize) -> Bytes {
 
 /// A record that this version cannot read is passed over: it belongs to a later one.
 fn event(entry: KvEntry) -> Option<RosterEvent> {
-    let KvEntry { key, value, revision, at: _ } = entry;
+    let KvEntry { key, value, revision, at } = entry;
     let read = if let Some(id) = key.strip_prefix(WORKER) {
-        serde_json::from_slice(&value)
-            .map(|record| RosterEvent::Worker { id: WorkerId(id.to_owned()), record })
+        serde_json::from_slice(&value).map(|record| RosterEvent::Worker {
+            id: WorkerId(id.to_owned()),
+            record,
+            at,
+        })
     } else if let Some(shard) = key.strip_prefix(SHARD).and_then(|shard| shard.parse().ok()) {
         let shard = ShardId::new(shard);
         serde_json::from_slice(&value).map(|owner| RosterEvent::Shard { shard, owner, revision })
@@ -191,7 +206,7 @@ mod tests {
         let entry = |key: String, value| KvEntry { key, value, revision: 9, at: SystemTime::UNIX_EPOCH };
         assert_eq!(
             event(entry(format!("worker.{id}"), json(&record))),
-            Some(RosterEvent::Worker { id: id.clone(), record })
+            Some(RosterEvent::Worker { id: id.clone(), record, at: SystemTime::UNIX_EPOCH })
         );
         let shard = ShardId::new(4);
         for owner in [None, Some(id)] {
