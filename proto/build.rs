@@ -5,11 +5,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     "hikyaku/queue/v1/envelope.proto",
     "hikyaku/policy/v1/policy_service.proto",
     "hikyaku/directory/v1/directory_service.proto",
     "hikyaku/admin/v1/queue_admin_service.proto",
+    "hikyaku/admin/v1/destination_admin_service.proto",
+    "hikyaku/admin/v1/dead_letter_admin_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

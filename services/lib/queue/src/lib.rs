@@ -14,7 +14,9 @@ pub mod publish; // Envelope -> stream; the promise behind 250
 pub mod lease; // an entry that a worker holds; settles once
 pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message
+pub mod holds; // mail that waits until it is told to go
 pub mod browse; // what an operator sees and does
+pub mod dead; // failed mail without a sender
 pub mod kv; // buckets, for the directory
 pub mod metrics; // names, labels, descriptions
 

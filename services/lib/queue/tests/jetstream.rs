@@ -2,79 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod support;
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hikyaku_queue::{
-    Lease, Nats, NatsConfig,
     body_store::{BodyStore, INLINE_LIMIT},
     browse::{Browser, Selector, Waits},
-    connect::Login,
     kv::{KvBucket, KvError},
     publish::{PublishError, Publisher},
-    pull::LanePuller,
     reschedule::Rescheduler,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
-use hikyaku_testkit::{
-    eventually::eventually,
-    nats::{NatsServer, PASSWORD, SYSTEM_USER, USER},
-};
+use hikyaku_testkit::nats::NatsServer;
 use hikyaku_types::{
     body::Body,
-    destination::Destination,
-    envelope::{Envelope, Lane, Recipient, Transfer},
-    ids::QueueId,
-    shard::ShardCount,
+    envelope::{Envelope, Lane},
 };
-
-const LIMIT: Duration = Duration::from_secs(20);
-
-fn shards(count: u16) -> ShardCount {
-    ShardCount::new(count).unwrap()
-}
-
-async fn connect(server: &NatsServer) -> Nats {
-    let login = |user: &str| Some(Login { user: user.to_owned(), password: PASSWORD.to_owned().into() });
-    let config = NatsConfig {
-        url: server.url(),
-        login: login(USER),
-        system_login: login(SYSTEM_USER),
-        client_name: "test".to_owned(),
-    };
-    eventually(LIMIT, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
-}
-
-async fn queue(server: &NatsServer) -> Nats {
-    let nats = connect(server).await;
-    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1 }).await.unwrap();
-    nats.durability().first_verdict().await.unwrap();
-    nats
-}
-
-fn envelope(id: u128, destination: &str, content: Bytes) -> Envelope {
-    let recipient =
-        Recipient { address: "b@example.org".parse().unwrap(), original: None, last_failure: None };
-    Envelope {
-        entry: QueueId::new(1, id).entry(0),
-        destination: destination.parse().unwrap(),
-        reverse_path: "a@example.net".parse().unwrap(),
-        recipients: vec![recipient],
-        body: Body::Inline(content),
-        transfer: Transfer::default(),
-        accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
-        attempt: 0,
-        client: None,
-        lane: Lane::Fresh,
-    }
-}
-
-async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
-    let destination: Destination = destination.parse().unwrap();
-    let shard = shards(2).shard_of(&destination);
-    let mut puller = LanePuller::new(nats.clone(), shard, lane);
-    tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
-}
+use support::{connect, envelope, every, next, progress, queue, shards};
 
 #[tokio::test]
 async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {
@@ -117,7 +63,7 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     // A crash here would hand the original out again: the retry is found.
     assert!(rescheduler.is_scheduled(&lease).await.unwrap());
     assert!(lease.done().await);
-    let listed = browser.list(&Selector::Entry(accepted.entry), 10).await.unwrap();
+    let listed = every(&browser, &Selector::Entry(accepted.entry)).await;
     assert!(
         matches!(listed[..], [ref one] if matches!(one.waits, Waits::Until(at) if at <= far)),
         "{listed:?}"
@@ -125,15 +71,19 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
 
     // Now instead of in an hour; and again within the broker's window for duplicates.
     for attempt in 1..4 {
-        assert_eq!(browser.retry(&Selector::QueueId(accepted.entry.queue_id)).await.unwrap(), 1);
+        let progress = progress();
+        browser.retry(&Selector::QueueId(accepted.entry.queue_id), &progress).await.unwrap();
+        assert_eq!(progress.borrow().done, 1);
         let lease = next(&nats, "example.org", Lane::Due).await;
         assert_eq!(lease.envelope().attempt, attempt);
         let later = Envelope { attempt: attempt + 1, ..lease.envelope().clone() };
         rescheduler.retry_at(&lease, &later, far).await.unwrap();
         assert!(lease.done().await);
     }
-    assert_eq!(browser.delete(&Selector::Destination(accepted.destination)).await.unwrap(), 1);
-    assert!(browser.list(&Selector::All, 10).await.unwrap().is_empty());
+    let progress = progress();
+    browser.delete(&Selector::Destination(accepted.destination), &progress).await.unwrap();
+    assert_eq!(progress.borrow().done, 1);
+    assert!(every(&browser, &Selector::All).await.is_empty());
 }
 
 /// There and back and there again within the window for duplicates: nothing is taken for a repeat.
@@ -164,7 +114,7 @@ async fn a_lease_that_is_dropped_comes_again() {
     let again = next(&nats, "example.org", Lane::Fresh).await;
     assert!(again.is_redelivery());
     again.done().await;
-    let left = Browser::new(nats, shards(2)).list(&Selector::All, 10).await.unwrap();
+    let left = every(&Browser::new(nats, shards(2)), &Selector::All).await;
     assert!(left.is_empty(), "{left:?}");
 }
 
