@@ -6,7 +6,9 @@ use std::{
 };
 
 use hikyaku_policy_client::PolicyClient;
-use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
+use hikyaku_queue::{
+    Nats, body_store::BodyStore, holds::HoldStore, publish::Publisher, reschedule::Rescheduler,
+};
 use hikyaku_route::resolver::Resolver;
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
@@ -14,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admin::Admin,
     config::DeliveryConfig,
     context::Context,
     supervisor::{Supervisor, SupervisorMessage},
@@ -46,6 +49,7 @@ impl App {
         config: DeliveryConfig,
         nats: Nats,
         shards: ShardCount,
+        holds: HoldStore,
         policy: PolicyClient,
         resolver: Resolver,
     ) -> Self {
@@ -53,6 +57,7 @@ impl App {
         let context = Context {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
+            holds,
             sessions: Arc::new(Semaphore::new(config.max_connections)),
             openings: Arc::new(Semaphore::new(config.max_openings)),
             wanted: AtomicUsize::new(0),
@@ -65,6 +70,11 @@ impl App {
             resolver,
         };
         Self { context: Arc::new(context), shards }
+    }
+
+    /// The operators' side of it.
+    pub fn admin(&self) -> Admin {
+        Admin::new(Arc::clone(&self.context), self.shards)
     }
 
     /// Runs until `shutdown`, then drains: running transactions end, the rest goes back.

@@ -43,6 +43,22 @@ pub(crate) fn bounced(
         phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, expired, report);
 }
 
+/// An operator has returned it.
+pub(crate) fn returned(envelope: &Envelope, recipient: &Recipient, failure: &Failure, report: &str) {
+    tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
+        destination = %envelope.destination, attempt = envelope.attempt, class = failure.class.name(),
+        status = %failure.status, cause = %failure.cause, by = "operator", report);
+}
+
+pub(crate) fn resent(letter: &Envelope, new: &Envelope) {
+    let addresses: Vec<String> =
+        new.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+    tracing::info!(target: "mail", event = "resent", queue_id = %new.entry.queue_id, entry = %new.entry,
+        dead_letter = %letter.entry, sender = %new.reverse_path, destination = %new.destination,
+        recipients = addresses.join(","));
+}
+
 pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
     tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination,

@@ -7,9 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use hikyaku_delivery::admin::Admin;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
-use hikyaku_queue::{Nats, NatsConfig, browse::Browser, publish::Publisher, topology};
+use hikyaku_queue::{Nats, NatsConfig, holds::HoldStore, publish::Publisher, topology};
 use hikyaku_route::resolver::Resolver;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -92,25 +93,26 @@ pub(crate) async fn ingress(
     Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, policy, publisher))
 }
 
-pub(crate) fn delivery(
+pub(crate) async fn delivery(
     config: &Config,
     nats: &Nats,
     policy: PolicyClient,
 ) -> anyhow::Result<hikyaku_delivery::app::App> {
     let delivery = config.delivery.clone();
     let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
-    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), config.topology.shards, policy, resolver))
+    let holds = HoldStore::open(nats, config.topology.replicas).await?;
+    let shards = config.topology.shards;
+    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), shards, holds, policy, resolver))
 }
 
 /// The operators' service; it answers until the very end.
 pub(crate) async fn admin(
     config: &Config,
-    nats: &Nats,
+    admin: Admin,
     shutdown: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let listener = bind("admin", config.admin_listen).await?;
-    let browser = Browser::new(nats.clone(), config.topology.shards);
-    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, shutdown).await?) })
+    Ok(async move { Ok(admin.serve(listener, shutdown).await?) })
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -6,6 +6,8 @@
 mod args; // the command line
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
+mod destination; // hikyakuctl destination ...
+mod dead; // hikyakuctl dead ...
 mod directory; // hikyakuctl directory ...
 mod output; // tables and JSON
 
@@ -78,6 +80,8 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
     let mut output = Output::new(format, stdout);
     match args.noun {
         Noun::Queue { command } => queue::run(command, &args.server, &mut output).await,
+        Noun::Destination { command } => destination::run(command, &args.server, &mut output).await,
+        Noun::Dead { command } => dead::run(command, &args.server, &mut output).await,
         Noun::Directory { command } => {
             directory::run(command, &args.directory_server, stdin, &mut output).await
         }

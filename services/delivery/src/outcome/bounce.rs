@@ -17,7 +17,7 @@ use hikyaku_types::{
 use crate::{context::Context, metrics::DEAD_LETTERS, outcome::plan::Bounced};
 
 /// Name of the "report" about a message that has no sender.
-pub(crate) const DEAD_LETTER: &str = "dead-letter";
+const DEAD_LETTER: &str = "dead-letter";
 
 /// Enough for every header that is returned alone.
 const HEADER_LIMIT: usize = 128 * 1024;

@@ -1,6 +1,6 @@
 //! What becomes of an entry after an attempt.
 
 pub(crate) mod classify; // reply or event -> failure
-mod plan; // outcomes of all recipients -> what to write; pure
+pub(crate) mod plan; // outcomes of all recipients -> what to write; pure
 pub(crate) mod settle; // writes it: report, reschedule, acknowledge
-mod bounce; // report into the queue
+pub(crate) mod bounce; // report into the queue

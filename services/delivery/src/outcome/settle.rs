@@ -56,8 +56,8 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
     record(lease.envelope(), &plan, &report, now);
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = lease.done().await;
-    // A dead letter keeps its content, and so does what may come again.
-    if recorded && has_end && report != bounce::DEAD_LETTER {
+    // What may come again keeps its content; a dead letter has content of its own.
+    if recorded && has_end {
         context.bodies.free(&body).await;
     }
     recorded

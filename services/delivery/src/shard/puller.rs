@@ -80,6 +80,9 @@ async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) ->
             }
         }
     }
+    if lease.origin().is_routed_by_hand() {
+        return Some(lease);
+    }
     let parts = routes.current(lease.envelope()).await;
     if let [(only, _)] = parts.as_slice()
         && *only == lease.envelope().destination

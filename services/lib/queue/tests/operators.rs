@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hikyaku_queue::{
     Nats,
     body_store::{BodyStore, INLINE_LIMIT},
-    browse::{Browser, Filter, Selector, State, Tally, Waits},
+    browse::{Browser, Content, Filter, Selector, State, Tally, Waits},
     dead::{DeadLetters, DeadSelector},
     holds::{Hold, HoldScope, HoldStore},
     publish::Publisher,
@@ -329,7 +329,7 @@ async fn what_is_taken_is_removed_when_it_was_acted_on() {
         .tally(async |browser, progress| {
             let act = |taken: hikyaku_queue::browse::Taken| {
                 acted.lock().unwrap().push(taken.envelope().clone());
-                async { Ok::<(), Infallible>(()) }
+                async { Ok::<_, Infallible>(Content::Ends) }
             };
             browser.take_each(&selected("example.org"), progress, act).await.unwrap();
         })
@@ -341,7 +341,10 @@ async fn what_is_taken_is_removed_when_it_was_acted_on() {
     queue.accept(4, "example.org").await;
     let tally = queue
         .tally(async |browser, progress| {
-            browser.take_each(&Selector::All, progress, async |_| Err("the disk is full")).await.unwrap();
+            browser
+                .take_each(&Selector::All, progress, async |_| Err::<Content, _>("the disk is full"))
+                .await
+                .unwrap();
         })
         .await;
     assert_eq!((tally.failed, tally.after), (1, 1));

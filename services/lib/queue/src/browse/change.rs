@@ -1,16 +1,19 @@
 //! Retry now, hold, release and delete. A schedule goes into its lane by one write that also removes
 //! the schedule, under the condition that it has not fired: nothing comes twice, give-up clocks go on.
 
-use std::{collections::HashSet, future::IntoFuture as _, pin::pin, sync::Arc, time::SystemTime};
+use std::{
+    collections::{HashSet, VecDeque},
+    pin::pin,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use async_nats::{HeaderMap, header, jetstream::context::PublishErrorKind};
-use futures::{StreamExt as _, TryStreamExt as _, stream, stream::FuturesUnordered};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hikyaku_types::{ids::EntryId, shard::ShardId};
 
 use super::{
-    BrowseError, Browser, Progress, Selector, Tally, direct, failed, hold_of,
-    take::SetAside,
-    target::{Targets, ours},
+    BrowseError, Browser, Progress, Selector, Tally, direct, failed, hold_of, take::SetAside, target::ours,
 };
 use crate::{
     holds::{self, HeldBy, HeldMark, Hold, Holds},
@@ -93,9 +96,9 @@ impl Browser {
     ) -> Result<(), BrowseError> {
         stream::iter(self.filters(selector, Some(Place::Retry)))
             .map(|(shard, filter)| async move {
-                let targets = self.targets(selector, Some(Place::Retry), shard, filter).await?;
+                let mut targets = self.targets(selector, Some(Place::Retry), shard, filter).await?;
                 progress.send_modify(|tally| tally.before += targets.subjects.len() as u64);
-                self.forward_in(&targets, which, progress).await?;
+                self.forward_in(std::mem::take(&mut targets.subjects), which, progress).await?;
                 let left = self.left(selector, &targets).await?;
                 progress.send_modify(|tally| tally.after += left);
                 Ok(())
@@ -108,37 +111,42 @@ impl Browser {
     /// Reads run ahead, writes are sent one after the other and confirmed beside that.
     async fn forward_in(
         &self,
-        targets: &Targets,
+        subjects: Vec<Subject>,
         which: &Forward,
         progress: &Progress,
     ) -> Result<(), BrowseError> {
         let now = SystemTime::now();
-        let reads = stream::iter(&targets.subjects)
-            .map(|subject| async move { (subject, self.read(subject).await) })
+        let reads = stream::iter(subjects)
+            .map(|subject| async move {
+                let message = self.read(&subject).await;
+                (subject, message)
+            })
             .buffered(READS);
         let mut reads = pin!(reads);
-        let mut writes = FuturesUnordered::new();
+        let mut writes = VecDeque::new();
         while let Some((subject, message)) = reads.next().await {
             let Some(message) = message? else {
                 progress.send_modify(|tally| tally.unchanged += 1);
                 continue;
             };
-            match which.verdict(subject, hold_of(subject.place, &message), now) {
+            match which.verdict(&subject, hold_of(subject.place, &message), now) {
                 Verdict::Forward => {
                     let (target, headers) = forwarded(&message, now)?;
                     let sent = self.nats.jetstream.publish_with_headers(target, headers, message.payload);
-                    writes.push(sent.await.map_err(failed)?.into_future());
+                    writes.push_back(sent.await.map_err(failed)?);
                 }
                 Verdict::StaysHeld => progress.send_modify(|tally| tally.held += 1),
                 Verdict::NothingToDo => progress.send_modify(|tally| tally.unchanged += 1),
             }
-            while writes.len() >= WRITES {
-                if let Some(written) = writes.next().await {
-                    progress.send_modify(|tally| *field(tally, &written) += 1);
-                }
+            if writes.len() >= WRITES
+                && let Some(oldest) = writes.pop_front()
+            {
+                let written = oldest.await;
+                progress.send_modify(|tally| *field(tally, &written) += 1);
             }
         }
-        while let Some(written) = writes.next().await {
+        for write in writes {
+            let written = write.await;
             progress.send_modify(|tally| *field(tally, &written) += 1);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::SystemTime};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hikyaku_types::{
     address::ReversePath,
     envelope::{Envelope, Lane},
@@ -13,6 +14,8 @@ use crate::{subject::Place, topology::queue_stream};
 
 /// Messages that one question asks for.
 const BATCH: usize = 1_000;
+/// Shards that are asked at the same time.
+const PARALLEL: usize = 4;
 /// Messages that are looked at for one page: a look at a long queue answers within seconds, with a
 /// token for the rest.
 const SCANNED: usize = 60_000;
@@ -104,6 +107,38 @@ impl Browser {
             }
         }
         Ok(Page { entries, next: None })
+    }
+}
+
+impl Browser {
+    /// The entries of an id, wherever they are. Finds them by their names.
+    pub async fn get(&self, selector: &Selector) -> Result<Vec<Found>, BrowseError> {
+        let of_each: Vec<Vec<Found>> = stream::iter(self.filters(selector, None))
+            .map(|(shard, subjects)| self.get_in(selector, shard, subjects))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        Ok(of_each.into_iter().flatten().collect())
+    }
+
+    async fn get_in(
+        &self,
+        selector: &Selector,
+        shard: ShardId,
+        filter: String,
+    ) -> Result<Vec<Found>, BrowseError> {
+        let targets = self.targets(selector, None, shard, filter).await?;
+        if targets.subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let delivered = self.delivered(shard).await?;
+        let mut entries = Vec::new();
+        for subject in &targets.subjects {
+            if let Some(message) = self.read(subject).await? {
+                entries.extend(found(subject, &message, Some(&delivered)));
+            }
+        }
+        Ok(entries)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
 };
 use direct::Message;
 pub use list::{Filter, Page, PageToken, State};
-pub use take::Taken;
+pub use take::{Content, Taken};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {

@@ -27,6 +27,7 @@ use super::{
     target::ours,
 };
 use crate::{
+    body_store::BodyStore,
     codec, holds,
     metrics::operation,
     publish::{PublishError, Publisher},
@@ -47,6 +48,15 @@ pub struct Taken {
     /// Of the schedule that it is now.
     sequence: u64,
     headers: HeaderMap,
+}
+
+/// What becomes of the content of an entry that was acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Another entry has it now.
+    LivesOn,
+    /// It is freed with the entry.
+    Ends,
 }
 
 pub(super) enum SetAside {
@@ -79,7 +89,7 @@ impl Browser {
     ) -> Result<(), BrowseError>
     where
         F: Fn(Taken) -> R,
-        R: Future<Output = Result<(), E>>,
+        R: Future<Output = Result<Content, E>>,
         E: fmt::Display,
     {
         let act = &act;
@@ -102,7 +112,7 @@ impl Browser {
     async fn take_one<F, R, E>(&self, subject: &Subject, progress: &Progress, act: &F)
     where
         F: Fn(Taken) -> R,
-        R: Future<Output = Result<(), E>>,
+        R: Future<Output = Result<Content, E>>,
         E: fmt::Display,
     {
         let later = |due: Option<SystemTime>| {
@@ -112,10 +122,15 @@ impl Browser {
         let failure = match self.set_aside(subject, later, |_| ()).await {
             Ok(SetAside::Done(written)) => match taken(subject, written) {
                 Ok(taken) => {
-                    let sequence = taken.sequence;
+                    let (sequence, body) = (taken.sequence, taken.envelope.body.clone());
                     match act(taken).await {
-                        Ok(()) => match self.remove(subject.shard, sequence).await {
-                            Ok(()) => return progress.send_modify(|tally| tally.done += 1),
+                        Ok(content) => match self.remove(subject.shard, sequence).await {
+                            Ok(()) => {
+                                if content == Content::Ends {
+                                    BodyStore::new(self.nats.clone()).free(&body).await;
+                                }
+                                return progress.send_modify(|tally| tally.done += 1);
+                            }
                             Err(error) => error.to_string(),
                         },
                         Err(error) => error.to_string(),
@@ -218,7 +233,7 @@ fn taken(subject: &Subject, written: Written) -> Result<Taken, codec::DecodeErro
     Ok(Taken { envelope: codec::decode(payload)?, shard: subject.shard, sequence, headers })
 }
 
-async fn move_one(publisher: &Publisher, taken: Taken, to: &Destination) -> Result<(), PublishError> {
+async fn move_one(publisher: &Publisher, taken: Taken, to: &Destination) -> Result<Content, PublishError> {
     let Taken { envelope, shard, sequence, mut headers } = taken;
     let from = envelope.destination.clone();
     let moved = Envelope { destination: to.clone(), ..envelope };
@@ -229,5 +244,5 @@ async fn move_one(publisher: &Publisher, taken: Taken, to: &Destination) -> Resu
     publisher.put(&moved, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
     tracing::info!(target: "mail", event = "moved", queue_id = %moved.entry.queue_id, entry = %moved.entry,
         from = %from, to = %to);
-    Ok(())
+    Ok(Content::LivesOn)
 }
