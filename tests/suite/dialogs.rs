@@ -15,7 +15,7 @@ use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
     body_store::BodyStore,
-    browse::{Browser, Selector},
+    browse::{Browser, Filter, Progress, Selector},
     connect::Login,
     publish::Publisher,
     topology::{TopologyConfig, reconcile},
@@ -153,13 +153,13 @@ impl World {
     async fn take_stored(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let browser = Browser::new(self.nats.clone(), self.shards);
         let bodies = BodyStore::new(self.nats.clone());
-        let mut found = browser.list(&Selector::All, 1_000).await?;
+        let mut found = browser.list(&Selector::All, &Filter::default(), 1_000, None).await?.entries;
         found.sort_by_key(|found| found.envelope.accepted_at);
         let mut contents = Vec::new();
         for found in found {
             contents.push(bodies.load(&found.envelope.body).await?.concat());
         }
-        browser.delete(&Selector::All).await?;
+        browser.delete(&Selector::All, &Progress::default()).await?;
         Ok(contents)
     }
 }

@@ -9,6 +9,7 @@ use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{
     Nats,
     body_store::BodyStore,
+    holds::HoldStore,
     publish::Publisher,
     reschedule::Rescheduler,
     roster::{Roster, WorkerId},
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admin::Admin,
     clock::QueueClock,
     config::DeliveryConfig,
     context::Context,
@@ -60,6 +62,7 @@ impl App {
         nats: Nats,
         roster: Roster,
         shards: ShardCount,
+        holds: HoldStore,
         policy: PolicyClient,
         resolver: Resolver,
     ) -> Self {
@@ -67,6 +70,7 @@ impl App {
         let context = Context {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
+            holds,
             slots: Slots::new(config.max_connections),
             greylists: Greylists::default(),
             sites: Sites::default(),
@@ -84,6 +88,11 @@ impl App {
             resolver,
         };
         Self { context: Arc::new(context), roster, shards }
+    }
+
+    /// The operators' side of it.
+    pub fn admin(&self) -> Admin {
+        Admin::new(Arc::clone(&self.context), self.roster.clone(), self.shards)
     }
 
     /// Runs until `shutdown`, then drains: running transactions end, the rest goes back.

@@ -3,7 +3,9 @@
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use hikyaku_policy_client::PolicyClient;
-use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
+use hikyaku_queue::{
+    Nats, body_store::BodyStore, holds::HoldStore, publish::Publisher, reschedule::Rescheduler,
+};
 use hikyaku_route::resolver::Resolver;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -27,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) publisher: Publisher,
     pub(crate) rescheduler: Rescheduler,
     pub(crate) bodies: BodyStore,
+    pub(crate) holds: HoldStore,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
     /// One for each session that has its greeting.

@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use hikyaku_queue::holds::Hold;
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Recipient},
@@ -56,10 +57,32 @@ pub(crate) fn reported(envelope: &Envelope, kind: &str, report: QueueId) {
         entry = %envelope.entry, sender = %envelope.reverse_path, kind, %report);
 }
 
+/// An operator has returned it.
+pub(crate) fn returned(envelope: &Envelope, recipient: &Recipient, failure: &Failure, report: &str) {
+    tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
+        destination = %envelope.destination, attempt = envelope.attempt, class = failure.class.name(),
+        status = %failure.status, cause = %failure.cause, by = "operator", report);
+}
+
+pub(crate) fn resent(letter: &Envelope, new: &Envelope) {
+    let addresses: Vec<String> =
+        new.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+    tracing::info!(target: "mail", event = "resent", queue_id = %new.entry.queue_id, entry = %new.entry,
+        dead_letter = %letter.entry, sender = %new.reverse_path, destination = %new.destination,
+        recipients = addresses.join(","));
+}
+
 pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
     tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination,
         until = hikyaku_mail::date::rfc5322(at));
+}
+
+pub(crate) fn held(envelope: &Envelope, hold: &Hold) {
+    tracing::info!(target: "mail", event = "held", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, destination = %envelope.destination,
+        until = hold.until.map(hikyaku_mail::date::rfc5322), reason = hold.reason);
 }
 
 pub(crate) fn rerouted(envelope: &Envelope, recipients: &[Recipient], to: &Destination) {

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::Context as _;
+use hikyaku_delivery::admin::Admin;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
-    browse::Browser,
-    custody::audit::Auditor,
+    holds::HoldStore,
     publish::Publisher,
     roster::Roster,
     topology::{self, TopologyConfig},
@@ -108,23 +108,18 @@ pub(crate) async fn delivery(
     let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
     let TopologyConfig { shards, replicas } = config.topology;
     let roster = Roster::open(nats, replicas).await?;
-    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), roster, shards, policy, resolver))
+    let holds = HoldStore::open(nats, replicas).await?;
+    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), roster, shards, holds, policy, resolver))
 }
 
 /// The operators' service; it answers until the very end.
 pub(crate) async fn admin(
     config: &Config,
-    nats: &Nats,
+    admin: Admin,
     shutdown: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let listener = bind("admin", config.admin_listen).await?;
-    let browser = Browser::new(nats.clone(), config.topology.shards);
-    let TopologyConfig { shards, replicas } = config.topology;
-    let auditor = Auditor::new(nats.clone(), shards);
-    let roster = Roster::open(nats, replicas).await?;
-    Ok(async move {
-        Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, roster, shards, shutdown).await?)
-    })
+    Ok(async move { Ok(admin.serve(listener, shutdown).await?) })
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -46,8 +46,9 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         (Role::Delivery, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let policy = parts::policy_client(&config.policy_endpoint).await?;
-            let admin = parts::admin(&config, &nats, shutdown.clone()).await?;
-            let delivery = parts::delivery(&config, &nats, policy).await?.run(shutdown);
+            let delivery = parts::delivery(&config, &nats, policy).await?;
+            let admin = parts::admin(&config, delivery.admin(), shutdown.clone()).await?;
+            let delivery = delivery.run(shutdown);
             tokio::try_join!(admin, async { Ok(delivery.await?) })?;
             Ok(())
         }
@@ -72,7 +73,7 @@ async fn everything(
     let client = parts::policy_client(&endpoint).await?;
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
-    let admin = parts::admin(config, &nats, stop_policy.clone()).await?;
+    let admin = parts::admin(config, delivery.admin(), stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
     tracing::info!("ready");
     let ingress = ingress.run(shutdown.clone());

@@ -1,8 +1,9 @@
 //! The command line and its help.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use prost_types::Timestamp;
 use tonic::transport::Endpoint;
 
 const DESTINATION: &str =
@@ -18,10 +19,13 @@ const DESTINATION: &str =
 Examples:
   hikyakuctl queue list --destination example.org
   hikyakuctl queue retry --destination '[192.0.2.1]:25'
+  hikyakuctl queue hold --destination example.org --for 4h --reason 'planned work'
+  hikyakuctl destination limits example.org
+  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
   hikyakuctl directory get routes > routes
   hikyakuctl directory set routes routes --validate-only")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for `queue` and `node`; any worker answers for the whole queue.
+    /// A delivery worker's admin service, for all but `directory`; any worker answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
     #[arg(default_value = "http://127.0.0.1:7003")]
     pub(crate) server: Endpoint,
@@ -51,6 +55,17 @@ pub(crate) enum Noun {
         #[command(subcommand)]
         command: crate::node::NodeCommand,
     },
+    /// See what waits for which destination, and what limits hold for it.
+    #[command(visible_alias = "dest")]
+    Destination {
+        #[command(subcommand)]
+        command: DestinationCommand,
+    },
+    /// See failed mail that had no sender to report to, send it again or remove it.
+    Dead {
+        #[command(subcommand)]
+        command: DeadCommand,
+    },
     /// Read and replace the documents that say who may send what, and where it goes.
     #[command(after_help = "\
 Documents:
@@ -74,25 +89,64 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
     /// List entries: one message for one destination each. Sizes are in bytes, times in UTC.
-    List {
+    List(ListArgs),
+    /// Count entries by what they wait for, without reading them.
+    Count {
         #[arg(long, value_name = "DESTINATION", help = DESTINATION)]
         destination: Option<String>,
-        /// At most so many entries.
-        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
     },
     /// Show one message with its recipients and the last failure of each.
     Show {
         /// Queue id (as said in the 250 reply; all its entries) or entry id (queue id-N).
         id: String,
     },
-    /// Make waiting entries due now. The time until they are given up goes on. Prints how many.
+    /// Make waiting entries due now. The time until they are given up goes on; held ones stay held.
     #[command(after_help = "\
 Examples:
   hikyakuctl queue retry 01ARZ3NDEKTSV4RRFFQ69G5FAV
   hikyakuctl queue retry --destination example.org")]
     Retry(Which),
-    /// Remove entries for good; their senders get no report. Prints how many.
+    /// Attempt nothing until a time, or until it is released. Mail is accepted, and the time until it is
+    /// given up stands still. A destination is held with what arrives later.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl queue hold --destination '[192.0.2.1]:25' --for 4h --reason 'new mail server'
+  hikyakuctl queue hold 01ARZ3NDEKTSV4RRFFQ69G5FAV")]
+    Hold {
+        #[command(flatten)]
+        which: Which,
+        /// End of the hold, for example 2027-01-31T18:00:00Z.
+        #[arg(long, value_name = "TIME", conflicts_with = "for_time")]
+        until: Option<Timestamp>,
+        /// Length of the hold: 30m, 4h, 7d.
+        #[arg(long = "for", id = "for_time", value_name = "TIME", value_parser = duration)]
+        for_time: Option<Duration>,
+        /// Told to others who look.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// End a hold: what waited is due now, in the order of its arrival.
+    Release(Which),
+    /// Send entries to another destination, whatever their routes say from now on.
+    #[command(after_help = "\
+Example:
+  hikyakuctl queue move --destination example.org --to '[192.0.2.9]:25'")]
+    Move {
+        #[command(flatten)]
+        which: Which,
+        /// example.org (by MX) or '[host]:port' (a fixed next hop).
+        #[arg(long, value_name = "DESTINATION")]
+        to: String,
+    },
+    /// Return entries to their senders with a failure report.
+    Bounce {
+        #[command(flatten)]
+        which: Which,
+        /// Why, told to the senders.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Remove entries for good; their senders get no report.
     #[command(after_help = "\
 Examples:
   hikyakuctl queue delete 01ARZ3NDEKTSV4RRFFQ69G5FAV-1
@@ -107,7 +161,40 @@ Examples:
     Audit(crate::audit::AuditArgs),
 }
 
-/// Entries by id or by destination.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    #[arg(long, value_name = "DESTINATION", help = DESTINATION)]
+    pub(crate) destination: Option<String>,
+    /// Only from senders with this in their address; '<>' is the null sender.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) sender: String,
+    /// Only to recipients with this in their address.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) recipient: String,
+    /// Only what was accepted longer ago: 30m, 4h, 7d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Only in this state.
+    #[arg(long)]
+    pub(crate) state: Option<EntryState>,
+    /// At most so many entries.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Go on where an earlier list ended.
+    #[arg(long, value_name = "TOKEN", default_value = "")]
+    pub(crate) page_token: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EntryState {
+    Fresh,
+    Bulk,
+    Due,
+    Scheduled,
+    Held,
+}
+
+/// Entries by id or by destination, or all.
 #[derive(Debug, ClapArgs)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
@@ -115,6 +202,60 @@ pub(crate) struct Which {
     pub(crate) id: Option<String>,
     #[arg(long, value_name = "DESTINATION", help = DESTINATION)]
     pub(crate) destination: Option<String>,
+    /// Everything.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DestinationCommand {
+    /// List the destinations that have entries or are held.
+    List,
+    /// Show what its entries tell: the last attempt and reply, tries, the next attempt, holds.
+    Show {
+        /// example.org (by MX) or '[host]:port' (a fixed next hop).
+        destination: String,
+    },
+    /// Show the limits and retry clocks that the traffic rules set, with the line that decided each.
+    Limits {
+        /// example.org (by MX) or '[host]:port' (a fixed next hop).
+        destination: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List dead letters, the oldest first.
+    List {
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Show a letter with its envelope and the last failure of each recipient.
+    Show {
+        /// Queue id or entry id that it had.
+        id: String,
+    },
+    /// Put a letter into the queue again, as a new message with a new id.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
+  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV --to postmaster@example.org")]
+    Resend {
+        /// Queue id or entry id that it had.
+        id: String,
+        /// Only for this recipient; the letter stays for the others.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        recipient: String,
+        /// To this address instead.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        to: String,
+    },
+    /// Remove a letter for good.
+    Delete {
+        /// Queue id or entry id that it had.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,4 +289,14 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     let is_http = text.starts_with("http://");
     let endpoint = Endpoint::from_shared(text.to_owned()).ok().filter(|_| is_http);
     endpoint.ok_or_else(|| "want http://host:port".to_owned())
+}
+
+/// `30m`, `4h`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    let read = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    read.map(Duration::from_secs).ok_or_else(|| "want a number and a unit: 90s, 30m, 4h or 7d".to_owned())
 }

@@ -8,6 +8,8 @@ mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
 mod audit; // hikyakuctl queue audit
 mod node; // hikyakuctl node ...
+mod destination; // hikyakuctl destination ...
+mod dead; // hikyakuctl dead ...
 mod directory; // hikyakuctl directory ...
 mod output; // tables and JSON
 
@@ -81,6 +83,8 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
     match args.noun {
         Noun::Queue { command } => queue::run(command, &args.server, &mut output).await,
         Noun::Node { command } => node::run(command, &args.server, &mut output).await,
+        Noun::Destination { command } => destination::run(command, &args.server, &mut output).await,
+        Noun::Dead { command } => dead::run(command, &args.server, &mut output).await,
         Noun::Directory { command } => {
             directory::run(command, &args.directory_server, stdin, &mut output).await
         }

@@ -91,6 +91,11 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// RFC 5321 writes the null reverse-path `<>`.
+pub(crate) fn path(reverse_path: &str) -> String {
+    if reverse_path.is_empty() { "<>".to_owned() } else { harmless(reverse_path) }
+}
+
 /// RFC 3339, UTC, whole seconds.
 pub(crate) fn rfc3339(at: Option<&Timestamp>) -> Option<String> {
     at.map(|at| Timestamp { seconds: at.seconds, nanos: 0 }.to_string())

@@ -38,26 +38,67 @@ fn entry() -> admin::Entry {
         attempt: 1,
         next_attempt_at: Some(Timestamp { seconds: 1_795_000_120, nanos: 0 }),
         size: 4096,
+        ..admin::Entry::default()
     }
+}
+
+type Answers<R> = tokio_stream::Iter<std::vec::IntoIter<Result<R, Status>>>;
+
+/// Progress that goes on, and the result.
+fn answers<R>(done: u64, answer: fn(Option<admin::Progress>) -> R) -> Result<Response<Answers<R>>, Status> {
+    let running = admin::Progress { before: 5, done: 1, ..admin::Progress::default() };
+    let ended = admin::Progress {
+        before: 5,
+        done,
+        busy: 1,
+        held: 2,
+        after: 4,
+        finished: true,
+        ..admin::Progress::default()
+    };
+    Ok(Response::new(tokio_stream::iter(vec![Ok(answer(Some(running))), Ok(answer(Some(ended)))])))
+}
+
+fn by(selector: Option<admin::Selector>) -> Option<By> {
+    selector.and_then(|selector| selector.by)
 }
 
 #[tonic::async_trait]
 impl QueueAdminService for Scripted {
-    type ListEntriesStream =
-        tokio_stream::Iter<std::vec::IntoIter<Result<admin::ListEntriesResponse, Status>>>;
+    type ListEntriesStream = Answers<admin::ListEntriesResponse>;
+    type RetryEntriesStream = Answers<admin::RetryEntriesResponse>;
+    type HoldEntriesStream = Answers<admin::HoldEntriesResponse>;
+    type ReleaseEntriesStream = Answers<admin::ReleaseEntriesResponse>;
+    type MoveEntriesStream = Answers<admin::MoveEntriesResponse>;
+    type BounceEntriesStream = Answers<admin::BounceEntriesResponse>;
+    type DeleteEntriesStream = Answers<admin::DeleteEntriesResponse>;
 
+    /// Two entries, each on a page of its own, with an empty page between them.
     async fn list_entries(
         &self,
         request: Request<admin::ListEntriesRequest>,
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
         let request = request.into_inner();
-        let count = match request.selector {
-            None => request.limit.min(2),
-            Some(_) => 0,
+        let filter = request.filter.unwrap_or_default();
+        let (count, next) = match (request.selector, request.page_token.as_str()) {
+            (Some(_), _) => (0, ""),
+            (None, _) if filter.state == i32::from(admin::State::Held) => (0, ""),
+            (None, "") => (1, "1"),
+            (None, "1") => (0, "2"),
+            (None, _) => (1, ""),
         };
-        let entries: Vec<_> =
-            (0..count).map(|_| Ok(admin::ListEntriesResponse { entry: Some(entry()) })).collect();
+        let entry = || admin::ListEntriesResponse { entry: Some(entry()), next_page_token: String::new() };
+        let end = admin::ListEntriesResponse { entry: None, next_page_token: next.to_owned() };
+        let entries: Vec<_> = (0..count).map(|_| entry()).chain([end]).map(Ok).collect();
         Ok(Response::new(tokio_stream::iter(entries)))
+    }
+
+    async fn count_entries(
+        &self,
+        _: Request<admin::CountEntriesRequest>,
+    ) -> Result<Response<admin::CountEntriesResponse>, Status> {
+        let counts = admin::Counts { fresh: 1, bulk: 2, due: 3, scheduled: 1_000_000, busy: 4 };
+        Ok(Response::new(admin::CountEntriesResponse { counts: Some(counts) }))
     }
 
     async fn get_entry(
@@ -73,19 +114,51 @@ impl QueueAdminService for Scripted {
     async fn retry_entries(
         &self,
         request: Request<admin::RetryEntriesRequest>,
-    ) -> Result<Response<admin::RetryEntriesResponse>, Status> {
-        let by = request.into_inner().selector.and_then(|selector| selector.by);
-        assert_eq!(by, Some(By::Destination("[192.0.2.1]:25".to_owned())));
-        Ok(Response::new(admin::RetryEntriesResponse { retried: 3 }))
+    ) -> Result<Response<Self::RetryEntriesStream>, Status> {
+        assert_eq!(by(request.into_inner().selector), Some(By::Destination("[192.0.2.1]:25".to_owned())));
+        answers(3, |progress| admin::RetryEntriesResponse { progress })
+    }
+
+    async fn hold_entries(
+        &self,
+        request: Request<admin::HoldEntriesRequest>,
+    ) -> Result<Response<Self::HoldEntriesStream>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.reason, "work");
+        assert_eq!(request.until.unwrap().to_string(), "2027-01-31T18:00:00Z");
+        answers(3, |progress| admin::HoldEntriesResponse { progress })
+    }
+
+    async fn release_entries(
+        &self,
+        request: Request<admin::ReleaseEntriesRequest>,
+    ) -> Result<Response<Self::ReleaseEntriesStream>, Status> {
+        assert_eq!(by(request.into_inner().selector), Some(By::All(true)));
+        answers(3, |progress| admin::ReleaseEntriesResponse { progress })
+    }
+
+    async fn move_entries(
+        &self,
+        request: Request<admin::MoveEntriesRequest>,
+    ) -> Result<Response<Self::MoveEntriesStream>, Status> {
+        assert_eq!(request.into_inner().to, "[192.0.2.9]:25");
+        answers(3, |progress| admin::MoveEntriesResponse { progress })
+    }
+
+    async fn bounce_entries(
+        &self,
+        request: Request<admin::BounceEntriesRequest>,
+    ) -> Result<Response<Self::BounceEntriesStream>, Status> {
+        assert_eq!(request.into_inner().text, "closed");
+        answers(3, |progress| admin::BounceEntriesResponse { progress })
     }
 
     async fn delete_entries(
         &self,
         request: Request<admin::DeleteEntriesRequest>,
-    ) -> Result<Response<admin::DeleteEntriesResponse>, Status> {
-        let by = request.into_inner().selector.and_then(|selector| selector.by);
-        assert_eq!(by, Some(By::Id("x-1".to_owned())));
-        Ok(Response::new(admin::DeleteEntriesResponse { deleted: 1 }))
+    ) -> Result<Response<Self::DeleteEntriesStream>, Status> {
+        assert_eq!(by(request.into_inner().selector), Some(By::Id("x-1".to_owned())));
+        answers(1, |progress| admin::DeleteEntriesResponse { progress })
     }
 }
 
@@ -171,6 +244,12 @@ fn usage_errors() {
         "queue retry x --destination example.org",
         "queue list --limit 0",
         "queue list --limit x",
+        "queue list --older-than 5",
+        "queue retry --all x",
+        "queue hold x --until tomorrow",
+        "queue hold x --for 4h --until 2027-01-31T18:00:00Z",
+        "queue move x",
+        "queue bounce x",
         "queue show",
         "directory set routes",
         "--server localhost:7003 version",
@@ -193,7 +272,16 @@ async fn the_queue_for_people() {
     ATTEMPT          BYTES  \
                 DESTINATION  FROM  TO\n";
     assert_eq!(list, format!("{head}{line}{line}"));
-    assert_eq!(command(&["queue", "list", "--limit", "1"]).await.1, format!("{head}{line}"));
+    assert_eq!(
+        command(&["queue", "list", "--limit", "1"]).await.1,
+        format!("{head}{line}there are more: --page-token 1\n")
+    );
+    assert_eq!(command(&["queue", "list", "--page-token", "2"]).await.1, format!("{head}{line}"));
+    assert_eq!(command(&["queue", "list", "--state", "held"]).await.1, "no entries\n");
+    assert_eq!(
+        command(&["queue", "count"]).await.1,
+        "FRESH  BULK  DUE  SCHEDULED  BUSY\n1      2     3    1000000    4\n"
+    );
     assert_eq!(command(&["queue", "list", "--destination", "z.example"]).await.1, "no entries\n");
 
     let show = command(&["queue", "show", "x"]).await.1;
@@ -203,11 +291,17 @@ async fn the_queue_for_people() {
         ),
         "{show}"
     );
-    assert_eq!(
-        command(&["queue", "retry", "--destination", "[192.0.2.1]:25"]).await.1,
-        "3 entries made due\n"
-    );
-    assert_eq!(command(&["queue", "delete", "x-1"]).await.1, "1 entry deleted\n");
+    for (words, said) in [
+        ("retry --destination [192.0.2.1]:25", "3 entries made due"),
+        ("hold x --until 2027-01-31T18:00:00Z --reason work", "3 entries held"),
+        ("release --all", "3 entries released"),
+        ("move --destination a.example --to [192.0.2.9]:25", "3 entries moved"),
+        ("bounce x --reason closed", "3 entries returned"),
+        ("delete x-1", "1 entry deleted"),
+    ] {
+        let words: Vec<&str> = ["queue"].into_iter().chain(words.split(' ')).collect();
+        assert_eq!(command(&words).await.1, format!("{said}; 5 before, 4 now; 1 with a worker; 2 held\n"));
+    }
     let (gone, _) = command_with(b"", &["queue", "show", "gone"]).await;
     assert_eq!(format!("{:#}", gone.unwrap_err()), "no entry gone is in the queue");
 }
@@ -222,7 +316,8 @@ async fn the_queue_for_programs() {
         json(&["queue", "list", "--destination", "z.example"]).await["entries"],
         serde_json::json!([])
     );
-    assert_eq!(json(&["queue", "delete", "x-1"]).await, serde_json::json!({ "deleted": 1 }));
+    let deleted = json(&["queue", "delete", "x-1"]).await;
+    assert_eq!((&deleted["done"], &deleted["after"]), (&1.into(), &4.into()));
     assert_eq!(json(&["version"]).await, serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
 }
 

@@ -19,6 +19,10 @@ use tokio::{
 
 use crate::ledger::Ledger;
 
+/// After the content, so that the session can go on.
+const PUT_OFF: &str = "said 451";
+const REPEAT_AFTER: Duration = Duration::from_secs(1);
+
 /// Messages with these ids, one behind the other on each connection.
 pub struct Load<To> {
     /// The client's own address.
@@ -44,7 +48,11 @@ where
             if id >= load.ids.end {
                 return client.quit().await;
             }
-            client.send(id, id % load.senders, &(load.to)(id), &filler).await?;
+            while let Err(error) = client.send(id, id % load.senders, &(load.to)(id), &filler).await {
+                anyhow::ensure!(error.to_string().contains(PUT_OFF), error);
+                ledger.put_off();
+                tokio::time::sleep(REPEAT_AFTER).await;
+            }
             ledger.accepted(id);
         }
     });
@@ -80,7 +88,12 @@ where
                 Some(client) => client,
                 None => Client::connect(from, relay).await?,
             };
-            client.send(id, sender, &to, &filler).await?;
+            // A client that is put off comes again.
+            while let Err(error) = client.send(id, sender, &to, &filler).await {
+                anyhow::ensure!(error.to_string().contains(PUT_OFF), error);
+                ledger.put_off();
+                tokio::time::sleep(REPEAT_AFTER).await;
+            }
             ledger.accepted_after(id, start.elapsed());
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
             anyhow::Ok(())

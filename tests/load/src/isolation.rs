@@ -153,7 +153,7 @@ async fn run_against(options: &Options, name: &str, relay: SocketAddr, limit: u3
         let last = ledger.last_arrival(ids).saturating_sub(injected_at).as_secs_f64();
         println!("  {kind}: {} of {count} delivered, the last after {last:.0} s", count - missing);
     }
-    println!("  duplicates: {}", ledger.duplicates());
+    println!("  duplicates: {}, clients put off: {}", ledger.duplicates(), ledger.times_put_off());
     sessions(&sink);
     sink.stop();
     println!("  slowest ordinary messages: {}", milliseconds(&slowest(&ledger, ordinary)));

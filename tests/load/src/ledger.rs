@@ -17,6 +17,7 @@ struct Inner {
     messages: Vec<Entry>,
     accepted: AtomicUsize,
     arrived: AtomicUsize,
+    put_off: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -36,6 +37,7 @@ impl Ledger {
             messages: (0..messages).map(|_| Entry::default()).collect(),
             accepted: AtomicUsize::new(0),
             arrived: AtomicUsize::new(0),
+            put_off: AtomicUsize::new(0),
         }))
     }
 
@@ -75,6 +77,15 @@ impl Ledger {
     pub fn last_arrival(&self, ids: Range<usize>) -> Duration {
         let entries = self.0.messages.get(ids).unwrap_or_default().iter();
         Duration::from_micros(entries.map(|entry| entry.arrived.load(Ordering::Relaxed)).max().unwrap_or(0))
+    }
+
+    /// A client was told to come again.
+    pub fn put_off(&self) {
+        self.0.put_off.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn times_put_off(&self) -> usize {
+        self.0.put_off.load(Ordering::Relaxed)
     }
 
     pub fn elapsed(&self) -> Duration {

@@ -2,39 +2,27 @@
 
 use std::time::{Duration, SystemTime};
 
-use hikyaku_proto::admin::v1::{self as wire, custody_admin_service_server::CustodyAdminService};
+use hikyaku_proto::admin::v1::{self as proto, custody_admin_service_server::CustodyAdminService};
 use hikyaku_queue::custody::{
     End,
-    audit::{Auditor, Missing, Window},
+    audit::{Missing, Window},
 };
 use hikyaku_runtime::error_chain::chain;
-use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 
-use super::timestamp;
+use super::{Admin, wire::timestamp};
 
 const SINCE: Duration = Duration::from_secs(24 * 3600);
 const OLDER_THAN: Duration = Duration::from_secs(5 * 60);
 const LIMIT: u32 = 1_000;
 
-pub(crate) struct CustodyAdmin {
-    /// One audit at a time: each takes some 200 MB for a million messages.
-    auditor: Mutex<Auditor>,
-}
-
-impl CustodyAdmin {
-    pub(crate) fn new(auditor: Auditor) -> Self {
-        Self { auditor: Mutex::new(auditor) }
-    }
-}
-
 #[tonic::async_trait]
-impl CustodyAdminService for CustodyAdmin {
+impl CustodyAdminService for Admin {
     async fn audit_queue(
         &self,
-        request: Request<wire::AuditQueueRequest>,
-    ) -> Result<Response<wire::AuditQueueResponse>, Status> {
-        let wire::AuditQueueRequest { since, older_than, limit } = request.into_inner();
+        request: Request<proto::AuditQueueRequest>,
+    ) -> Result<Response<proto::AuditQueueResponse>, Status> {
+        let proto::AuditQueueRequest { since, older_than, limit } = request.into_inner();
         let window = Window::before(
             SystemTime::now(),
             duration(since, SINCE, "since")?,
@@ -51,7 +39,7 @@ impl CustodyAdminService for CustodyAdmin {
             Status::unavailable(text)
         })?;
         let tally = audit.tally;
-        Ok(Response::new(wire::AuditQueueResponse {
+        Ok(Response::new(proto::AuditQueueResponse {
             accepted: tally.accepted,
             delivered: tally.of(End::Delivered),
             failed: tally.of(End::Failed),
@@ -79,8 +67,8 @@ fn duration(
     Duration::try_from(given).map_err(|_| Status::invalid_argument(format!("{name} is negative")))
 }
 
-fn missing(missing: Missing) -> wire::MissingRecipient {
-    wire::MissingRecipient {
+fn missing(missing: Missing) -> proto::MissingRecipient {
+    proto::MissingRecipient {
         queue_id: missing.entry.queue_id.to_string(),
         entry_id: missing.entry.to_string(),
         recipient: missing.recipient,

@@ -1,55 +1,41 @@
 //! Who delivers: the roster, for operators.
 
-use hikyaku_proto::admin::v1::{self as wire, node_admin_service_server::NodeAdminService};
-use hikyaku_queue::{
-    kv::KvError,
-    roster::{Member, Roster},
-};
+use hikyaku_proto::admin::v1::{self as proto, node_admin_service_server::NodeAdminService};
+use hikyaku_queue::{kv::KvError, roster::Member};
 use hikyaku_runtime::error_chain::chain;
 use tonic::{Request, Response, Status};
 
-use super::timestamp;
-
-pub(super) struct NodeAdmin {
-    roster: Roster,
-    shards: u16,
-}
-
-impl NodeAdmin {
-    pub(super) fn new(roster: Roster, shards: u16) -> Self {
-        Self { roster, shards }
-    }
-}
+use super::{Admin, wire::timestamp};
 
 #[tonic::async_trait]
-impl NodeAdminService for NodeAdmin {
+impl NodeAdminService for Admin {
     async fn list_nodes(
         &self,
-        _request: Request<wire::ListNodesRequest>,
-    ) -> Result<Response<wire::ListNodesResponse>, Status> {
+        _request: Request<proto::ListNodesRequest>,
+    ) -> Result<Response<proto::ListNodesResponse>, Status> {
         let members = self.roster.members().await.map_err(failed)?;
         let workers = members.into_iter().map(worker).collect();
-        Ok(Response::new(wire::ListNodesResponse { workers, shards: self.shards.into() }))
+        Ok(Response::new(proto::ListNodesResponse { workers, shards: self.shards.get().into() }))
     }
 
     async fn drain_node(
         &self,
-        request: Request<wire::DrainNodeRequest>,
-    ) -> Result<Response<wire::DrainNodeResponse>, Status> {
-        let wire::DrainNodeRequest { node, resume } = request.into_inner();
+        request: Request<proto::DrainNodeRequest>,
+    ) -> Result<Response<proto::DrainNodeResponse>, Status> {
+        let proto::DrainNodeRequest { node, resume } = request.into_inner();
         let members = self.roster.members().await.map_err(failed)?;
         if !members.iter().any(|member| member.record.node == node) {
             return Err(Status::not_found(format!("no delivery worker runs on a node named {node:?}")));
         }
         self.roster.order_drain(&node, !resume).await.map_err(failed)?;
         tracing::info!(node, resume, "a node is taken out of service, or back");
-        Ok(Response::new(wire::DrainNodeResponse {}))
+        Ok(Response::new(proto::DrainNodeResponse {}))
     }
 }
 
-fn worker(member: Member) -> wire::Worker {
+fn worker(member: Member) -> proto::Worker {
     let Member { id, record, shards, seen_at } = member;
-    wire::Worker {
+    proto::Worker {
         id: id.to_string(),
         node: record.node,
         draining: record.draining,

@@ -140,13 +140,7 @@ impl Actor for DestinationActor {
             }
             DestinationMessage::Tick => {
                 state.renew(&self.0);
-                let limits = self.0.limits(&state.destination);
-                if limits == state.limits {
-                    (Event::Tick, None)
-                } else {
-                    state.limits = limits;
-                    (Event::Limits(limits), None)
-                }
+                (self.tick(state), None)
             }
             DestinationMessage::Drain => (Event::Drain, None),
         };
@@ -183,6 +177,19 @@ impl Actor for DestinationActor {
 }
 
 impl DestinationActor {
+    fn tick(&self, state: &mut State) -> Event {
+        // What is set aside comes back to the puller, which keeps it until the hold ends.
+        if self.0.holds.holds().is_held(&state.destination, self.0.clock.now()).is_some() {
+            return Event::Held;
+        }
+        let limits = self.0.limits(&state.destination);
+        if limits == state.limits {
+            return Event::Tick;
+        }
+        state.limits = limits;
+        Event::Limits(limits)
+    }
+
     async fn perform(
         &self,
         myself: &ActorRef<DestinationMessage>,

@@ -49,8 +49,8 @@ pub(crate) enum Event {
     },
     /// The session is gone.
     Closed(SessionId),
-    /// An operator holds the destination, for at least so long.
-    Held(Duration),
+    /// An operator holds the destination.
+    Held,
     /// The limits have changed.
     Limits(Limits),
     Tick,
@@ -131,7 +131,7 @@ impl Brain {
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
             Event::Finished { session, usable, too_much } => self.finished(session, usable, too_much, now),
             Event::Closed(session) => self.sessions.remove(session),
-            Event::Held(duration) => self.hold(duration, &mut effects),
+            Event::Held => self.hold(now, &mut effects),
             Event::Limits(limits) => self.limit(limits, now),
             Event::Tick => self.tick(now, &mut effects),
             Event::Drain => self.drain(&mut effects),
@@ -232,9 +232,9 @@ impl Brain {
     }
 
     /// What waits goes back into the queue; what is in transfer ends as it ends.
-    fn hold(&mut self, duration: Duration, effects: &mut Vec<Effect>) {
-        let after = duration.max(PARK_MIN);
-        effects.extend(self.take_all().into_iter().map(|job| Effect::Park(job, after)));
+    fn hold(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        effects.extend(self.take_all().into_iter().map(|job| Effect::Park(job, PARK_MIN)));
+        self.tick(now, effects);
     }
 
     fn limit(&mut self, limits: Limits, now: Instant) {

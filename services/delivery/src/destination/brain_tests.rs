@@ -258,8 +258,8 @@ fn a_held_destination_sets_everything_aside() {
         world.arrive(Lane::Fresh);
     }
     world.on(Event::Opened(session(0)));
-    let hour = Duration::from_secs(3_600);
-    assert_eq!(world.on(Event::Held(hour)), [Effect::Park(job(1), hour), Effect::Park(job(2), hour)]);
+    let aside = |id| Effect::Park(job(id), PARK_MIN);
+    assert_eq!(world.on(Event::Held), [aside(1), aside(2)]);
 }
 
 #[test]

@@ -4,9 +4,9 @@ pub(crate) mod classify; // reply or event -> failure
 mod hint; // the server's words -> when it wants to be asked again
 mod greylist; // how long a server greylists, learned from its answers
 mod timing; // when the next attempt is; pure
-mod plan; // outcomes of all recipients -> what to write; pure
+pub(crate) mod plan; // outcomes of all recipients -> what to write; pure
 pub(crate) mod settle; // writes it: report, reschedule, acknowledge
 mod reports; // who is told what; pure
-mod bounce; // reports into the queue
+pub(crate) mod bounce; // reports into the queue
 
 pub(crate) use greylist::Greylists;

@@ -24,6 +24,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) schedule: &'a RetrySchedule,
     /// How long after its first attempt this site is known to let a greylisted message in.
     pub(crate) learned: Option<Duration>,
+    /// For how long operators kept the entry.
+    pub(crate) held_for: Duration,
     /// How long after acceptance the sender is told that mail is late.
     pub(crate) delay_notice_after: Option<Duration>,
     pub(crate) now: SystemTime,
@@ -56,7 +58,8 @@ pub(crate) fn due(
     terms: &Terms<'_>,
 ) -> Option<Due> {
     let history = History {
-        accepted_at: envelope.accepted_at,
+        // Clocks stand still while mail is held (SEED-186).
+        accepted_at: envelope.accepted_at + terms.held_for,
         finished: envelope.attempt + 1,
         refusals: refusals(recipient, failure),
         granted_until: recipient.granted_until,

@@ -79,6 +79,18 @@ async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) ->
             }
         }
     }
+    let (holds, now) = (context.holds.holds(), context.clock.now());
+    if let Some(hold) = holds.is_held(&lease.envelope().destination, now) {
+        let entry = lease.envelope().entry;
+        mail_log::held(lease.envelope(), hold);
+        if let Err(error) = context.rescheduler.hold(lease, hold).await {
+            tracing::warn!(%entry, error = chain(&error), "entry was not held; it comes again");
+        }
+        return None;
+    }
+    if lease.origin().is_routed_by_hand() {
+        return Some(lease);
+    }
     let parts = routes.current(lease.envelope()).await;
     if let [(only, _)] = parts.as_slice()
         && *only == lease.envelope().destination

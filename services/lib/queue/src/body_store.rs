@@ -26,7 +26,7 @@ use crate::{
 /// Content up to this size travels inside the envelope: one write, one sync, one read.
 pub const INLINE_LIMIT: usize = 64 * 1024;
 /// The broker's largest message is 1 MiB.
-const CHUNK: usize = 512 * 1024;
+pub(crate) const CHUNK: usize = 512 * 1024;
 /// Chunks that are asked for at once.
 const PARALLEL_READS: usize = 4;
 

@@ -45,6 +45,11 @@ pub enum Event {
         recipients: Vec<String>,
         at: SystemTime,
     },
+    /// An operator removes the entry, with all recipients that are in it.
+    Removed {
+        entry: EntryId,
+        at: SystemTime,
+    },
 }
 
 /// Where a message came from.
@@ -84,13 +89,6 @@ impl Event {
     pub fn ended(envelope: &Envelope, recipient: &Mailbox, end: End, at: SystemTime) -> Self {
         let recipient = recipient.to_string();
         Self::Ended { entry: envelope.entry, recipient, end, at, attempt: envelope.attempt + 1 }
-    }
-
-    /// The ends of all recipients that an operator takes out of the queue.
-    pub(crate) fn deleted(envelope: &Envelope, at: SystemTime) -> Vec<Self> {
-        let (entry, end) = (envelope.entry, End::Deleted);
-        let ended = |recipient| Self::Ended { entry, recipient, end, at, attempt: 0 };
-        by_hundred(envelope).flatten().map(ended).collect()
     }
 
     pub(crate) fn moved(from: EntryId, part: &Envelope, at: SystemTime) -> Vec<Self> {

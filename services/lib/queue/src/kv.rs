@@ -33,6 +33,14 @@ pub struct KvEntry {
     pub at: SystemTime,
 }
 
+/// A key that was written, or deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KvChange {
+    pub(crate) key: String,
+    /// Absent: deleted.
+    pub(crate) value: Option<Bytes>,
+}
+
 #[derive(Clone)]
 pub struct KvBucket {
     store: kv::Store,
@@ -122,6 +130,31 @@ impl KvBucket {
                 }
             };
             std::future::ready(item)
+        })))
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), KvError> {
+        self.store.delete(key).await.map_err(|source| self.failed("delete", source))
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Vec<String>, KvError> {
+        let keys = self.store.keys().await.map_err(|source| self.failed("list", source))?;
+        keys.try_collect().await.map_err(|source| self.failed("list", source))
+    }
+
+    /// Each key as it is, then each change, deletions too.
+    pub(crate) async fn watch_all(
+        &self,
+    ) -> Result<impl Stream<Item = Result<KvChange, KvError>> + Send + Unpin + use<>, KvError> {
+        let watch =
+            self.store.watch_with_history(">").await.map_err(|source| self.failed("watch", source))?;
+        let bucket = self.clone();
+        Ok(Box::pin(watch.map(move |entry| match entry {
+            Ok(entry) => {
+                let key = entry.key.clone();
+                Ok(KvChange { key, value: present(entry).map(|entry| entry.value) })
+            }
+            Err(source) => Err(bucket.failed("watch", source)),
         })))
     }
 

@@ -9,11 +9,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
-use hikyaku_types::{
-    body::Body,
-    envelope::Envelope,
-    shard::{ShardCount, fnv1a},
-};
+use hikyaku_types::{body::Body, envelope::Envelope, shard::ShardCount};
 
 use crate::{
     Nats,
@@ -22,8 +18,8 @@ use crate::{
     custody::{Event, Origin},
     durability::NotDurable,
     metrics::{OPERATION_DURATION, REPEATED, operation},
-    subject::{self, Place, Subject},
-    topology::{DEAD_STREAM, queue_stream},
+    subject::{Place, Subject},
+    topology::queue_stream,
     trace,
 };
 
@@ -49,9 +45,9 @@ pub enum PublishError {
 /// Writes entries; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    nats: Nats,
+    pub(crate) nats: Nats,
     shards: ShardCount,
-    bodies: BodyStore,
+    pub(crate) bodies: BodyStore,
 }
 
 impl Publisher {
@@ -97,22 +93,6 @@ impl Publisher {
         let lane = envelope.lane;
         let message_id = envelope.entry.to_string();
         self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
-    }
-
-    /// Keeps a message that has no sender to report to (SEED-191).
-    pub async fn bury(&self, envelope: &Envelope) -> Result<(), PublishError> {
-        let entry = envelope.entry;
-        let recipients: Vec<String> =
-            envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-        let message_id = format!("{entry}/{}/{:x}", envelope.attempt, fnv1a(&recipients.join(",")));
-        let message = || {
-            PublishMessage::build()
-                .message_id(&message_id)
-                .expected_stream(DEAD_STREAM)
-                .payload(codec::encode(envelope))
-        };
-        send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await?;
-        Ok(())
     }
 
     /// Content of an entry in the form in which it travels.

@@ -17,6 +17,7 @@ use crate::{
     Lease, Nats,
     body_store::BodyStore,
     custody::Event,
+    holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
     publish::{PublishError, Publisher},
     subject::{Place, Subject},
@@ -42,12 +43,26 @@ impl Rescheduler {
     /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`. The
     /// lease is to be settled when that has succeeded.
     pub async fn retry_at(&self, lease: &Lease, next: &Envelope, at: SystemTime) -> Result<(), PublishError> {
-        self.schedule(lease, next, Lane::Due, at).await
+        self.schedule(lease, next, Lane::Due, at, HeaderMap::new()).await
     }
 
     /// Sets an entry aside unattempted; it returns to its lane at `at`.
     pub async fn park(&self, lease: Lease, at: SystemTime) -> Result<(), PublishError> {
-        self.schedule(&lease, lease.envelope(), lease.lane(), at).await?;
+        self.schedule(&lease, lease.envelope(), lease.lane(), at, HeaderMap::new()).await?;
+        lease.done().await;
+        Ok(())
+    }
+
+    /// Sets an entry of a held destination aside until the hold ends or is released. Its give-up
+    /// clocks stand still for that time.
+    pub async fn hold(&self, lease: Lease, hold: &Hold) -> Result<(), PublishError> {
+        let accepted_at = lease.envelope().accepted_at;
+        let ended = lease.origin().held_until().unwrap_or(accepted_at);
+        let since = hold.since.max(accepted_at).max(ended);
+        let mark = HeldMark { until: hold.until, since, by: HeldBy::Destination };
+        let mut headers = HeaderMap::new();
+        holds::put(&mut headers, mark);
+        self.schedule(&lease, lease.envelope(), lease.lane(), hold.ends_at(), headers).await?;
         lease.done().await;
         Ok(())
     }
@@ -110,11 +125,12 @@ impl Rescheduler {
         next: &Envelope,
         lane: Lane,
         at: SystemTime,
+        mut headers: HeaderMap,
     ) -> Result<(), PublishError> {
         let shard = self.publisher.shards().shard_of(&next.destination);
         let (destination, entry) = (next.destination.clone(), next.entry);
         let target = Subject { shard, place: Place::Lane(lane), destination, entry };
-        let mut headers = schedule_headers(at, &target.to_string());
+        schedule(&mut headers, at, &target.to_string());
         lease.origin().write(&mut headers);
         self.publisher.put(next, Place::Retry, &lease.successor_id(), headers, operation::SCHEDULE).await
     }
@@ -137,11 +153,10 @@ fn part_of(entry: EntryId, identity: u64) -> EntryId {
     entry.queue_id.entry(u16::try_from(hop).unwrap_or(u16::MAX)) // below 65,535, so it fits
 }
 
-pub(crate) fn schedule_headers(at: SystemTime, target: &str) -> HeaderMap {
+/// Makes a message a schedule: it comes on `target` at that time.
+pub(crate) fn schedule(headers: &mut HeaderMap, at: SystemTime, target: &str) {
     // A year beyond 9999 cannot be written; it cannot be meant either.
     let at = OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned());
-    let mut headers = HeaderMap::new();
     headers.insert(header::NATS_SCHEDULE, format!("@at {at}"));
     headers.insert(header::NATS_SCHEDULE_TARGET, target);
-    headers
 }

@@ -50,14 +50,21 @@ pub(crate) fn lane_filter(shard: ShardId, lane: Lane) -> String {
     format!("{ROOT}.{shard}.{}.>", lane.name())
 }
 
-/// Everything of one destination in a shard.
-pub(crate) fn destination_filter(shard: ShardId, destination: &Destination) -> String {
-    format!("{ROOT}.{shard}.*.{}.*", token(destination))
+/// What is looked for in a shard: what is absent may be anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) place: Option<Place>,
+    pub(crate) destination: Option<&'a Destination>,
+    pub(crate) entry: Option<EntryId>,
 }
 
-/// One entry, wherever it is in a shard.
-pub(crate) fn entry_filter(shard: ShardId, entry: &str) -> String {
-    format!("{ROOT}.{shard}.*.*.{entry}")
+impl Wanted<'_> {
+    pub(crate) fn in_shard(self, shard: ShardId) -> String {
+        let place = self.place.map_or("*", Place::name);
+        let destination = self.destination.map_or_else(|| "*".to_owned(), token);
+        let entry = self.entry.map_or_else(|| "*".to_owned(), |entry| entry.to_string());
+        format!("{ROOT}.{shard}.{place}.{destination}.{entry}")
+    }
 }
 
 pub(crate) fn all_bodies(shard: ShardId) -> String {
@@ -77,15 +84,28 @@ pub(crate) fn sites(shard: ShardId) -> String {
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
 pub(crate) const ALL_CUSTODY: &str = "hikyaku.custody.v1.*";
 
-pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
+/// The entry whose content this is.
+pub(crate) fn entry_of_body(subject: &str) -> Option<EntryId> {
+    let rest = subject.strip_prefix("hikyaku.body.v1.")?;
+    rest.split_once('.')?.1.parse().ok()
+}
+
+/// Dead letters, and below each the content that is too large for it.
+pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.>";
+pub(crate) const DEAD_LETTERS: &str = "hikyaku.dead.v1.*";
 
 pub(crate) fn dead(entry: EntryId) -> String {
     format!("hikyaku.dead.v1.{entry}")
 }
 
+/// `letter` tells the letters of an entry apart.
+pub(crate) fn dead_content(entry: EntryId, letter: u64) -> String {
+    format!("hikyaku.dead.v1.{entry}.{letter:016x}")
+}
+
 /// A destination as one token, reversibly: `.` becomes `_`, and what is not a letter, a digit or
 /// a hyphen becomes `=` and two hexadecimal digits.
-fn token(destination: &Destination) -> String {
+pub(crate) fn token(destination: &Destination) -> String {
     use fmt::Write as _;
     let mut token = String::new();
     for byte in destination.to_string().bytes() {
@@ -100,7 +120,7 @@ fn token(destination: &Destination) -> String {
     token
 }
 
-fn destination(token: &str) -> Option<Destination> {
+pub(crate) fn destination(token: &str) -> Option<Destination> {
     let mut text = String::new();
     let mut chars = token.chars();
     while let Some(c) = chars.next() {
@@ -179,6 +199,18 @@ mod tests {
             subject.to_string(),
             "hikyaku.v1.3.retry.=5Bmx_a-b_example=5D=3A25.00000000000000000000000001-2"
         );
+    }
+
+    #[test]
+    fn what_is_looked_for() {
+        let destination = "example.org".parse().unwrap();
+        let entry = QueueId::new(0, 1).entry(2);
+        let shard = ShardId::new(3);
+        assert_eq!(Wanted::default().in_shard(shard), "hikyaku.v1.3.*.*.*");
+        let all = Wanted { place: Some(Place::Retry), destination: Some(&destination), entry: Some(entry) };
+        let subject = Subject { shard, place: Place::Retry, destination: destination.clone(), entry };
+        assert_eq!(all.in_shard(shard), subject.to_string());
+        assert_eq!(entry_of_body(&body(shard, entry)), Some(entry));
     }
 
     #[test]

@@ -33,7 +33,7 @@ const PARALLEL: usize = 16;
 /// Longer than any entry or dead letter lives: content that was left behind goes by itself.
 const BODY_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// SEED-194.
-const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longer than a message is tried.
 const CUSTODY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 

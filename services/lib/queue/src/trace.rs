@@ -1,4 +1,7 @@
-//! W3C trace context in NATS headers: a retry days later still knows its acceptance.
+//! What travels in NATS headers beside the envelope: the W3C trace context, so that a retry days
+//! later still knows its acceptance, the time of holds, and a route that an operator chose.
+
+use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
 use opentelemetry::{
@@ -7,6 +10,8 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt as _},
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::holds::{self, HeldMark};
 
 struct Outgoing<'a>(&'a mut HeaderMap);
 
@@ -28,32 +33,74 @@ impl Extractor for Incoming<'_> {
     }
 }
 
-/// Where an entry came from, for linking spans; opaque to others.
+/// An operator chose the destination: the route is not asked again.
+const ROUTE: &str = "Hikyaku-Route";
+const BY_HAND: &str = "by-hand";
+
+/// What an entry brought along in its headers, and takes along into the next one. Opaque to others.
 #[derive(Debug, Clone)]
-pub struct Origin(SpanContext);
+pub struct Origin {
+    span: SpanContext,
+    held_for: Duration,
+    /// End of the hold that it has just left.
+    held_until: Option<SystemTime>,
+    routed_by_hand: bool,
+}
 
 impl Origin {
     /// Links the current span to the span that accepted the message. A link and not a parent,
     /// because an attempt may come days later.
     pub fn link_current_span(&self) {
-        if self.0.is_valid() {
-            tracing::Span::current().add_link(self.0.clone());
+        if self.span.is_valid() {
+            tracing::Span::current().add_link(self.span.clone());
         }
     }
 
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let context = Context::new().with_remote_span_context(self.0.clone());
-        global::get_text_map_propagator(|p| p.inject_context(&context, &mut Outgoing(headers)));
+    /// Time for which its give-up clocks stood still (SEED-186).
+    pub fn held_for(&self) -> Duration {
+        self.held_for
     }
+
+    /// An operator has moved it here; the route of its recipients does not count.
+    pub fn is_routed_by_hand(&self) -> bool {
+        self.routed_by_hand
+    }
+
+    pub(crate) fn held_until(&self) -> Option<SystemTime> {
+        self.held_until
+    }
+
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        let context = Context::new().with_remote_span_context(self.span.clone());
+        global::get_text_map_propagator(|p| p.inject_context(&context, &mut Outgoing(headers)));
+        holds::put_before(headers, self.held_for);
+        if self.routed_by_hand {
+            route_by_hand(headers);
+        }
+    }
+}
+
+pub(crate) fn route_by_hand(headers: &mut HeaderMap) {
+    headers.insert(ROUTE, BY_HAND);
 }
 
 /// The trace of the span that runs now.
 pub(crate) fn current() -> Origin {
-    Origin(tracing::Span::current().context().span().span_context().clone())
+    new(tracing::Span::current().context().span().span_context().clone())
 }
 
 pub(crate) fn read(headers: Option<&HeaderMap>) -> Origin {
-    let Some(headers) = headers else { return Origin(SpanContext::empty_context()) };
+    let Some(headers) = headers else { return new(SpanContext::empty_context()) };
     let context = global::get_text_map_propagator(|p| p.extract(&Incoming(headers)));
-    Origin(context.span().span_context().clone())
+    let now = SystemTime::now();
+    Origin {
+        held_for: holds::held_for(headers, now),
+        held_until: HeldMark::read(headers).map(|mark| mark.end(now)),
+        routed_by_hand: headers.get(ROUTE).is_some_and(|route| route.as_str() == BY_HAND),
+        ..new(context.span().span_context().clone())
+    }
+}
+
+fn new(span: SpanContext) -> Origin {
+    Origin { span, held_for: Duration::ZERO, held_until: None, routed_by_hand: false }
 }

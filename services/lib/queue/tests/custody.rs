@@ -20,7 +20,7 @@ use hikyaku_queue::{
 use hikyaku_testkit::nats::NatsServer;
 use hikyaku_types::envelope::{Envelope, Lane};
 
-use support::{envelope, next, queue, shards};
+use support::{envelope, next, progress, queue, shards};
 
 const CONTENT: Bytes = Bytes::from_static(b"content");
 
@@ -59,7 +59,9 @@ async fn every_life_has_one_end() {
     rescheduler.retry_at(&lease, &later, SystemTime::now() + Duration::from_secs(3_600)).await.unwrap();
     lease.done().await;
     let browser = Browser::new(nats.clone(), shards(2));
-    assert_eq!(browser.delete(&Selector::Entry(deleted.entry)).await.unwrap(), 1);
+    let progress = progress();
+    browser.delete(&Selector::Entry(deleted.entry), &progress).await.unwrap();
+    assert_eq!(progress.borrow().done, 1);
     let lease = next(&nats, "[192.0.2.4]:25", Lane::Fresh).await;
     rescheduler.reroute(lease, vec![("[192.0.2.5]:25".parse().unwrap(), moved.recipients)]).await.unwrap();
 

@@ -20,8 +20,7 @@ use hikyaku_types::{
     body::Body,
     envelope::{Envelope, Lane},
 };
-
-use support::{connect, envelope, next, queue, shards};
+use support::{connect, envelope, every, next, progress, queue, shards};
 
 #[tokio::test]
 async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {
@@ -64,7 +63,7 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     // A crash here would hand the original out again: the retry is found.
     assert!(rescheduler.is_scheduled(&lease).await.unwrap());
     assert!(lease.done().await);
-    let listed = browser.list(&Selector::Entry(accepted.entry), 10).await.unwrap();
+    let listed = every(&browser, &Selector::Entry(accepted.entry)).await;
     assert!(
         matches!(listed[..], [ref one] if matches!(one.waits, Waits::Until(at) if at <= far)),
         "{listed:?}"
@@ -72,15 +71,19 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
 
     // Now instead of in an hour; and again within the broker's window for duplicates.
     for attempt in 1..4 {
-        assert_eq!(browser.retry(&Selector::QueueId(accepted.entry.queue_id)).await.unwrap(), 1);
+        let progress = progress();
+        browser.retry(&Selector::QueueId(accepted.entry.queue_id), &progress).await.unwrap();
+        assert_eq!(progress.borrow().done, 1);
         let lease = next(&nats, "example.org", Lane::Due).await;
         assert_eq!(lease.envelope().attempt, attempt);
         let later = Envelope { attempt: attempt + 1, ..lease.envelope().clone() };
         rescheduler.retry_at(&lease, &later, far).await.unwrap();
         assert!(lease.done().await);
     }
-    assert_eq!(browser.delete(&Selector::Destination(accepted.destination)).await.unwrap(), 1);
-    assert!(browser.list(&Selector::All, 10).await.unwrap().is_empty());
+    let progress = progress();
+    browser.delete(&Selector::Destination(accepted.destination), &progress).await.unwrap();
+    assert_eq!(progress.borrow().done, 1);
+    assert!(every(&browser, &Selector::All).await.is_empty());
 }
 
 /// There and back and there again within the window for duplicates: nothing is taken for a repeat.
@@ -111,7 +114,7 @@ async fn a_lease_that_is_dropped_comes_again() {
     let again = next(&nats, "example.org", Lane::Fresh).await;
     assert!(again.is_redelivery());
     again.done().await;
-    let left = Browser::new(nats, shards(2)).list(&Selector::All, 10).await.unwrap();
+    let left = every(&Browser::new(nats, shards(2)), &Selector::All).await;
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -51,7 +51,7 @@ fn failed(failure: Failure) -> RecipientOutcome {
 }
 
 pub(crate) fn terms(schedule: &RetrySchedule, now: SystemTime) -> Terms<'_> {
-    Terms { schedule, learned: None, delay_notice_after: None, now, jitter: 0.0 }
+    Terms { schedule, learned: None, held_for: Duration::ZERO, delay_notice_after: None, now, jitter: 0.0 }
 }
 
 #[test]

@@ -59,6 +59,11 @@ fn encode_event(event: &Event) -> WireEvent {
             recipients: recipients.clone(),
             at: Some(timestamp(*at)),
         }),
+        Event::Removed { entry, at } => WireEvent::Removed(wire::Removed {
+            queue_id: entry.queue_id.to_string(),
+            hop: u32::from(entry.hop),
+            at: Some(timestamp(*at)),
+        }),
     }
 }
 
@@ -89,6 +94,9 @@ fn decode_event(event: WireEvent) -> Option<Event> {
             recipients: record.recipients,
             at: when(record.at)?,
         }),
+        WireEvent::Removed(record) => {
+            Some(Event::Removed { entry: entry(&record.queue_id, record.hop)?, at: when(record.at)? })
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct Ledger {
     unpromised: HashMap<u64, Vec<u64>>,
     /// Entries that were seen in the queue.
     queued: HashSet<u64>,
+    /// Entries that operators removed.
+    removed: HashSet<u64>,
     unknown_events: u64,
 }
 
@@ -110,6 +112,7 @@ impl Ledger {
             recipients: HashMap::new(),
             unpromised: HashMap::new(),
             queued: HashSet::new(),
+            removed: HashSet::new(),
             unknown_events: 0,
         }
     }
@@ -158,6 +161,11 @@ impl Ledger {
                 for recipient in recipients {
                     let record = self.record(to.queue_id, recipient);
                     record.entry = home;
+                }
+            }
+            Event::Removed { entry, .. } => {
+                if self.is_ours(entry.queue_id) {
+                    self.removed.insert(self.hasher.hash_one(entry));
                 }
             }
         }
@@ -221,6 +229,7 @@ impl Ledger {
         match record.ends {
             Ends::One { end, .. } | Ends::Several { end, .. } => Fate::Ended(end),
             Ends::None if self.queued.contains(&record.entry) => Fate::Queued,
+            Ends::None if self.removed.contains(&record.entry) => Fate::Ended(End::Deleted),
             Ends::None if record.accepted_at >= seconds(self.window.until) => Fate::Young,
             Ends::None if unpromised.contains(&record.entry) => Fate::Unpromised,
             Ends::None => Fate::Missing,

@@ -1,10 +1,13 @@
-//! A queue of two shards on a nats-server of its own.
+//! A queue on a broker of its own.
+
+#![allow(dead_code, reason = "each test program uses some of it")]
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hikyaku_queue::{
     Lease, Nats, NatsConfig,
+    browse::{Browser, Filter, Found, Progress, Selector},
     connect::Login,
     pull::LanePuller,
     tenure::Tenure,
@@ -70,4 +73,13 @@ pub(crate) async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
     let tenure = Tenure::begin(nats, shard).await.unwrap();
     let mut puller = LanePuller::new(nats.clone(), tenure, lane);
     tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
+}
+
+pub(crate) fn progress() -> Progress {
+    Progress::default()
+}
+
+/// Everything that is selected, in one page.
+pub(crate) async fn every(browser: &Browser, selector: &Selector) -> Vec<Found> {
+    browser.list(selector, &Filter::default(), 1_000_000, None).await.unwrap().entries
 }
