@@ -1,6 +1,9 @@
 //! Entries: seen, counted and changed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hikyaku_proto::admin::v1::{self as proto, queue_admin_service_server::QueueAdminService};
 use hikyaku_queue::{
@@ -17,6 +20,8 @@ use super::{
 };
 
 const DEFAULT_LIMIT: usize = 1_000;
+/// Workers follow the holds; each change reaches them within milliseconds.
+const HEARD_EVERYWHERE: Duration = Duration::from_millis(500);
 
 type EntryStream = tokio_stream::Iter<std::vec::IntoIter<Result<proto::ListEntriesResponse, Status>>>;
 
@@ -190,6 +195,8 @@ impl Admin {
         };
         let holds = &self.context.holds;
         holds.release(&scope).await?;
+        // What a worker sets aside before it hears of it is released too.
+        tokio::time::sleep(HEARD_EVERYWHERE).await;
         Ok(self.browser.release_destinations(selector, holds.holds(), progress).await?)
     }
 }

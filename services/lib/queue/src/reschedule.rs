@@ -2,7 +2,7 @@
 //! First the schedule is acknowledged, then the original: a crash between the two repeats
 //! an attempt and loses nothing.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_nats::{HeaderMap, header, jetstream::stream::DirectGetErrorKind};
 use hikyaku_types::{
@@ -23,6 +23,10 @@ use crate::{
     subject::{Place, Subject},
     topology::queue_stream,
 };
+
+/// A worker that hears late of a release may set an entry aside behind it: it comes back after this
+/// time, and is set aside again if its destination is held still.
+const HOLD_STEP: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to look for a retry in the queue")]
@@ -53,8 +57,8 @@ impl Rescheduler {
         Ok(())
     }
 
-    /// Sets an entry of a held destination aside until the hold ends or is released. Its give-up
-    /// clocks stand still for that time.
+    /// Sets an entry of a held destination aside until the hold ends or is released, in steps of an
+    /// hour. Its give-up clocks stand still for that time.
     pub async fn hold(&self, lease: Lease, hold: &Hold) -> Result<(), PublishError> {
         let accepted_at = lease.envelope().accepted_at;
         let ended = lease.origin().held_until().unwrap_or(accepted_at);
@@ -62,7 +66,8 @@ impl Rescheduler {
         let mark = HeldMark { until: hold.until, since, by: HeldBy::Destination };
         let mut headers = HeaderMap::new();
         holds::put(&mut headers, mark);
-        self.schedule(&lease, lease.envelope(), lease.lane(), hold.ends_at(), headers).await?;
+        let at = hold.ends_at().min(SystemTime::now() + HOLD_STEP);
+        self.schedule(&lease, lease.envelope(), lease.lane(), at, headers).await?;
         lease.done().await;
         Ok(())
     }

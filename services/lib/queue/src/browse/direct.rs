@@ -18,6 +18,8 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Content may travel in the envelope: this bounds a batch better than its count.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// No names are wanted, only how many there are.
+const BEHIND_ALL: u32 = 1_000_000_000;
 const END_OF_BATCH: u16 = 204;
 const NUM_PENDING: &str = "Nats-Num-Pending";
 const SEQUENCE: &str = "Nats-Sequence";
@@ -124,6 +126,19 @@ pub(crate) async fn subjects(
             return Ok(());
         }
     }
+}
+
+/// How many subjects fit `filter`. The leader answers, so what was just written is counted; any replica
+/// answers [`count`].
+pub(crate) async fn count_subjects(nats: &Nats, stream: &str, filter: &str) -> Result<u64, BrowseError> {
+    #[derive(Deserialize)]
+    struct Page {
+        #[serde(default)]
+        total: u64,
+    }
+    let question = serde_json::json!({ "subjects_filter": filter, "offset": BEHIND_ALL });
+    let page: Page = call(nats, &format!("STREAM.INFO.{stream}"), &question).await?;
+    Ok(page.total)
 }
 
 /// Removes what fits `filter` and stands before `sequence`. Says how many.

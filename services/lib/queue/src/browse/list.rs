@@ -18,7 +18,7 @@ const BATCH: usize = 1_000;
 const PARALLEL: usize = 4;
 /// Messages that are looked at for one page: a look at a long queue answers within seconds, with a
 /// token for the rest.
-const SCANNED: usize = 60_000;
+const SCANNED: usize = 40_000;
 
 /// Which entries of a selection are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -40,7 +40,7 @@ impl Browser {
     pub(super) async fn left(&self, selector: &Selector, targets: &Targets) -> Result<u64, BrowseError> {
         let stream = queue_stream(targets.shard);
         if !matches!(selector, Selector::QueueId(_)) {
-            return direct::count(&self.nats, &stream, &targets.filter, 1).await;
+            return direct::count_subjects(&self.nats, &stream, &targets.filter).await;
         }
         let mut left = 0;
         direct::subjects(&self.nats, &stream, &targets.filter, |name| {
