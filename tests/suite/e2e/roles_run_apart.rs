@@ -22,13 +22,7 @@ impl Roles {
     pub async fn start(own_domain: &str, inner: &ScriptedMx) -> anyhow::Result<Self> {
         let nats = NatsServer::start()?;
         let folder = tempfile::tempdir()?;
-        let file = nats.password_file()?;
-        let config = format!(
-            "hostname = \"gw.test\"\nsmtp = [\"127.0.0.1:0\"]\nnats = \"{}\"\n\
-             nats_login = {{ user = \"hikyaku\", password_file = {file:?} }}\n\
-             nats_system_login = {{ user = \"system\", password_file = {file:?} }}\n",
-            nats.url()
-        );
+        let config = format!("hostname = \"gw.test\"\nsmtp = [\"127.0.0.1:0\"]\n{}", nats.configuration()?);
         let policy = role(&folder, "policy", &config).await?;
         policy.wait_for_message("listening").await;
         let address = policy.address("policy")?;

@@ -19,6 +19,7 @@ pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message
 mod direct; // many messages with one request, subjects without messages
 pub mod custody; // each recipient has one end, and this proves it
+pub mod depth; // how much waits, and how long
 pub mod browse; // what an operator sees and does
 pub mod kv; // buckets, for the directory
 pub mod metrics; // names, labels, descriptions
