@@ -29,6 +29,7 @@ use crate::{
     fair::Slots,
     fence::Fence,
     outcome::Greylists,
+    shard::Depths,
     sites::{Books, Sites},
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
@@ -75,6 +76,7 @@ impl App {
             greylists: Greylists::default(),
             sites: Sites::default(),
             books: Books::default(),
+            depths: Depths::default(),
             openings: Arc::new(Semaphore::new(config.max_openings)),
             fence: Fence::new(Instant::now()),
             clock: QueueClock::new(Instant::now()),

@@ -17,6 +17,7 @@ use crate::{
     fair::Slots,
     fence::Fence,
     outcome::Greylists,
+    shard::Depths,
     sites::{Books, Sites},
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) greylists: Greylists,
     pub(crate) sites: Sites,
     pub(crate) books: Books,
+    pub(crate) depths: Depths,
     /// One permit for each session that waits for its greeting: hosts that say nothing keep
     /// nobody from those that do.
     pub(crate) openings: Arc<Semaphore>,

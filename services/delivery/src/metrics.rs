@@ -18,6 +18,10 @@ pub const REPORTS: &str = "mail.delivery.reports";
 pub const DEAD_LETTERS: &str = "mail.delivery.dead_letters";
 /// Attempts given up because the broker had not been heard for too long.
 pub const FENCED: &str = "mail.delivery.fenced";
+/// Entries in the shards of this worker; `lane` = fresh, bulk, due, scheduled.
+pub const ENTRIES: &str = "mail.queue.entries";
+/// How long the oldest entry has been ready; `lane` = fresh, bulk, due.
+pub const OLDEST_AGE: &str = "mail.queue.oldest.age";
 /// Destinations with an actor.
 pub const DESTINATIONS: &str = "mail.delivery.destinations";
 /// Shards that this worker owns.
@@ -46,6 +50,8 @@ pub fn describe() {
         Unit::Count,
         "Attempts given up because the broker had not been heard for too long"
     );
+    describe_gauge!(ENTRIES, "Entries in the shards of this worker");
+    describe_gauge!(OLDEST_AGE, Unit::Seconds, "How long the oldest entry of a lane has been ready");
     describe_gauge!(DESTINATIONS, "Destinations that have work");
     describe_gauge!(SHARDS, "Shards that this worker owns");
     describe_counter!(RESTARTS, Unit::Count, "Actors started again after a failure");

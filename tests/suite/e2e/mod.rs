@@ -6,6 +6,7 @@ mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
 mod limits_are_said_in_the_reply;
 mod mx_records_are_followed;
+mod every_recipient_is_accounted_for;
 mod operators_see_and_change_the_queue;
 mod operators_hold_move_and_return_mail;
 mod dead_letters_are_sent_again;

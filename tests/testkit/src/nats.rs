@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -51,6 +53,34 @@ impl NatsServer {
         let path = self.folder.path().join("password");
         fs::write(&path, PASSWORD)?;
         Ok(path)
+    }
+
+    /// Keys of a relay's configuration file that name this server.
+    pub fn configuration(&self) -> anyhow::Result<String> {
+        let file = self.password_file()?;
+        Ok(format!(
+            "nats = \"{}\"\nnats_login = {{ user = {USER:?}, password_file = {file:?} }}\n\
+             nats_system_login = {{ user = {SYSTEM_USER:?}, password_file = {file:?} }}\n",
+            self.url()
+        ))
+    }
+
+    /// Asks the server for something behind the relay's back. Written apart from the client library.
+    pub fn ask(&self, subject: &str, payload: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let connect = format!("{{\"user\":{USER:?},\"pass\":{PASSWORD:?},\"verbose\":false}}");
+        let length = payload.len();
+        write!(stream, "CONNECT {connect}\r\nSUB answer 1\r\n")?;
+        write!(stream, "PUB {subject} answer {length}\r\n{payload}\r\n")?;
+        let mut lines = BufReader::new(stream).lines();
+        while let Some(line) = lines.next().transpose()? {
+            anyhow::ensure!(!line.starts_with("-ERR"), "{line}");
+            if line.starts_with("MSG ") {
+                return lines.next().transpose()?.context("the answer has no payload");
+            }
+        }
+        anyhow::bail!("the server ended the connection")
     }
 
     pub fn kill(&mut self) -> anyhow::Result<()> {

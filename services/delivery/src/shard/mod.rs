@@ -2,6 +2,8 @@
 
 pub(crate) mod assignment; // which worker owns which shard; pure
 mod puller; // lane -> leases -> shard actor
+mod depth; // how much waits, for metrics
 mod actor; // shard -> destination actors
 
 pub(crate) use actor::{ShardActor, ShardMessage};
+pub(crate) use depth::Depths;

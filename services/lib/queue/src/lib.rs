@@ -20,6 +20,7 @@ pub mod reschedule; // retry = a scheduled message
 mod direct; // many messages with one request, subjects without messages
 pub mod custody; // each recipient has one end, and this proves it
 pub mod holds; // mail that waits until it is told to go
+pub mod depth; // how much waits, and how long
 pub mod browse; // what an operator sees and does
 pub mod dead; // failed mail without a sender
 pub mod kv; // buckets, for the directory
