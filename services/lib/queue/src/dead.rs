@@ -15,7 +15,6 @@ use hikyaku_types::{
     ids::{EntryId, QueueId},
     shard::fnv1a,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Nats,
@@ -27,7 +26,7 @@ use crate::{
     codec,
     metrics::operation,
     publish::{PublishError, Publisher, chunks, send},
-    subject,
+    stamp, subject,
     topology::{DEAD_LETTER_AGE, DEAD_STREAM},
 };
 
@@ -200,8 +199,8 @@ fn read(message: &Message) -> Option<DeadLetter> {
     let unreadable =
         |error| tracing::error!(subject = %message.subject, %error, "dead letter cannot be read");
     let envelope = codec::decode(message.payload.clone()).map_err(unreadable).ok()?;
-    let stamp = message.headers.get(TIME_STAMP).map(|stamp| OffsetDateTime::parse(stamp.as_str(), &Rfc3339));
-    let died_at = stamp.and_then(Result::ok).map_or(envelope.accepted_at, SystemTime::from);
+    let died_at = message.headers.get(TIME_STAMP).and_then(|stamp| stamp::read(stamp.as_str()));
+    let died_at = died_at.unwrap_or(envelope.accepted_at);
     let content = message.headers.get(CONTENT).map(ToString::to_string);
     Some(DeadLetter { envelope, died_at, sequence: message.sequence, content })
 }

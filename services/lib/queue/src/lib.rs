@@ -8,6 +8,7 @@ pub mod durability; // does the broker sync each write?
 mod subject; // the only place where a subject is spelled
 pub mod topology; // streams and consumers as code; reconcile
 mod codec; // Envelope <-> bytes
+mod stamp; // times as text
 mod trace; // traceparent in headers
 pub mod body_store; // content that is too large for an envelope
 pub mod publish; // Envelope -> stream; the promise behind 250

@@ -11,7 +11,6 @@ use hikyaku_types::{
     ids::EntryId,
     shard::fnv1a,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Lease, Nats,
@@ -20,6 +19,7 @@ use crate::{
     holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
     publish::{PublishError, Publisher},
+    stamp,
     subject::{Place, Subject},
     topology::queue_stream,
 };
@@ -161,7 +161,7 @@ fn part_of(entry: EntryId, identity: u64) -> EntryId {
 /// Makes a message a schedule: it comes on `target` at that time.
 pub(crate) fn schedule(headers: &mut HeaderMap, at: SystemTime, target: &str) {
     // A year beyond 9999 cannot be written; it cannot be meant either.
-    let at = OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned());
+    let at = stamp::write(at).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
     headers.insert(header::NATS_SCHEDULE, format!("@at {at}"));
     headers.insert(header::NATS_SCHEDULE_TARGET, target);
 }

@@ -18,12 +18,12 @@ use hikyaku_types::{
     ids::{EntryId, QueueId},
     shard::{ShardCount, ShardId},
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
 
 use crate::{
     Nats, codec,
     holds::{HeldBy, HeldMark},
+    stamp,
     subject::{Place, Subject, Wanted},
     topology::queue_stream,
 };
@@ -173,6 +173,11 @@ fn hold_of(place: Place, message: &Message) -> Option<HeldMark> {
     HeldMark::read(&message.headers).filter(|_| place == Place::Retry)
 }
 
+/// When a schedule comes.
+fn due(message: &Message) -> Option<SystemTime> {
+    stamp::read(message.headers.get(header::NATS_SCHEDULE)?.as_str().strip_prefix("@at ")?)
+}
+
 fn found(subject: &Subject, message: &Message, delivered: Option<&Delivered>) -> Option<Found> {
     let envelope = match codec::decode(message.payload.clone()) {
         Ok(envelope) => envelope,
@@ -183,10 +188,7 @@ fn found(subject: &Subject, message: &Message, delivered: Option<&Delivered>) ->
     };
     let waits = match subject.place {
         Place::Lane(lane) => Waits::Ready(lane),
-        Place::Retry => {
-            let at = message.headers.get(header::NATS_SCHEDULE)?.as_str().strip_prefix("@at ")?;
-            Waits::Until(OffsetDateTime::parse(at, &Rfc3339).ok()?.into())
-        }
+        Place::Retry => Waits::Until(due(message)?),
     };
     let held =
         hold_of(subject.place, message).map(|HeldMark { until, since, by }| EntryHold { until, since, by });

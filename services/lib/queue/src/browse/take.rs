@@ -18,12 +18,11 @@ use hikyaku_types::{
     envelope::{Envelope, Lane},
     shard::ShardId,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     BrowseError, Browser, Progress, Selector,
     change::{PARALLEL_ENTRIES, PARALLEL_SHARDS},
-    direct, failed,
+    direct, due, failed,
     target::ours,
 };
 use crate::{
@@ -223,11 +222,6 @@ impl Browser {
             Err(error) => Err(failed(error)),
         }
     }
-}
-
-fn due(message: &direct::Message) -> Option<SystemTime> {
-    let at = message.headers.get(header::NATS_SCHEDULE)?.as_str().strip_prefix("@at ")?;
-    OffsetDateTime::parse(at, &Rfc3339).ok().map(SystemTime::from)
 }
 
 fn taken(subject: &Subject, written: Written) -> Result<Taken, codec::DecodeError> {

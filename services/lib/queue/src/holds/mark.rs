@@ -4,7 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::{HeaderMap, HeaderValue};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::stamp;
 
 /// `forever`, or when it ends.
 const HELD: &str = "Hikyaku-Held";
@@ -45,9 +46,9 @@ impl HeldMark {
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let until = match headers.get(HELD)?.as_str() {
             WITHOUT_END => None,
-            text => Some(time(text)?),
+            text => Some(stamp::read(text)?),
         };
-        let since = time(headers.get(HELD_SINCE)?.as_str())?;
+        let since = stamp::read(headers.get(HELD_SINCE)?.as_str())?;
         let by = headers.get(HELD_BY).map(HeaderValue::as_str);
         let is_destination = by == Some(HeldBy::Destination.name());
         Some(Self { until, since, by: if is_destination { HeldBy::Destination } else { HeldBy::Entry } })
@@ -96,13 +97,8 @@ pub(crate) fn put_before(headers: &mut HeaderMap, sum: Duration) {
     }
 }
 
-fn time(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
-}
-
 fn text(time: SystemTime) -> String {
-    // Only a year beyond 9999 cannot be written.
-    OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_else(|_| WITHOUT_END.to_owned())
+    stamp::write(time).unwrap_or_else(|| WITHOUT_END.to_owned())
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep},
@@ -19,7 +18,7 @@ use super::{Hold, HoldScope, Holds};
 use crate::{
     Nats,
     kv::{KvBucket, KvChange, KvError},
-    subject,
+    stamp, subject,
 };
 
 const BUCKET: &str = "HIKYAKU_CONTROL";
@@ -190,8 +189,7 @@ fn scope(key: &str) -> Option<HoldScope> {
 
 impl From<&Hold> for Record {
     fn from(hold: &Hold) -> Self {
-        // Only a year beyond 9999 cannot be written.
-        let text = |time: SystemTime| OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default();
+        let text = |time| stamp::write(time).unwrap_or_default();
         Self {
             until: hold.until.map(text),
             since: text(hold.since),
@@ -203,12 +201,11 @@ impl From<&Hold> for Record {
 
 fn decode(value: &[u8]) -> Option<Hold> {
     let record: Record = serde_json::from_slice(value).ok()?;
-    let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from);
     let until = match &record.until {
-        Some(text) => Some(time(text)?),
+        Some(text) => Some(stamp::read(text)?),
         None => None,
     };
-    Some(Hold { until, since: time(&record.since)?, reason: record.reason, who: record.who })
+    Some(Hold { until, since: stamp::read(&record.since)?, reason: record.reason, who: record.who })
 }
 
 #[cfg(test)]
