@@ -212,6 +212,11 @@ impl RemoteSession {
         }
     }
 
+    /// Without a word; the peer sees the end of the connection.
+    pub(crate) async fn hang_up(&mut self) {
+        let _ = self.stream.shutdown().await; // it may be gone already
+    }
+
     pub(crate) async fn quit(mut self) {
         self.session.quit(Instant::now());
         self.until_lost().await;

@@ -193,7 +193,7 @@ impl Session {
                 }
                 Delivered::Ended(outcomes) => {
                     let too_much = outcomes.iter().any(classify::is_too_much);
-                    let recorded = settle::attempted(&self.context, lease, outcomes).await;
+                    let recorded = self.settled(remote, lease, outcomes).await;
                     Attempted::Settled { recorded, too_much }
                 }
                 // Somebody else may own this entry by now: nothing is written about it.
@@ -211,6 +211,23 @@ impl Session {
         }
         .instrument(span)
         .await
+    }
+
+    /// The end of an attempt is written for as long as it takes; the connection is not kept for
+    /// that once another worker may count sessions too.
+    async fn settled(
+        &self,
+        remote: &mut RemoteSession,
+        lease: Lease,
+        outcomes: Vec<RecipientOutcome>,
+    ) -> bool {
+        let settling = settle::attempted(&self.context, lease, outcomes);
+        tokio::pin!(settling);
+        tokio::select! {
+            recorded = &mut settling => return recorded,
+            () = self.context.fence.shut() => remote.hang_up().await,
+        }
+        settling.await
     }
 
     async fn transfer(&self, remote: &mut RemoteSession, lease: &Lease, recipients: usize) -> Delivered {

@@ -37,11 +37,19 @@ fn network(client: IpAddr) -> String {
     }
 }
 
-/// Mailing lists put the recipient and a number into the local part (VERP, BATV): what follows
-/// `+` or `=` and every longer number are left out, so one list is one source.
+/// Mailing programs put the recipient and a number into the local part (VERP:
+/// `bounce-123456-b=example.org`), and some servers a tag (BATV: `prvs=0123abcd=name`). What they
+/// vary is left out, so one list is one source.
 fn stem(mailbox: &Mailbox) -> String {
     let local = mailbox.local_part();
-    let local = local.split(['+', '=']).next().unwrap_or(local);
+    let local = match (local.strip_prefix("prvs="), local.split_once('=')) {
+        (Some(tagged), _) => tagged.split_once('=').map_or(tagged, |(_, name)| name),
+        // Before `=` stands the recipient's own local part.
+        (None, Some((before, _))) => {
+            before.rsplit_once(['-', '_', '.', '+']).map_or(before, |(list, _)| list)
+        }
+        (None, None) => local.split('+').next().unwrap_or(local),
+    };
     let mut stem = String::with_capacity(local.len());
     let mut digits = String::new();
     for c in local.chars() {
@@ -80,6 +88,7 @@ mod tests {
         let first = source("192.0.2.1", "bounce-123456-b=example.org@list.example");
         assert_eq!(first, source("192.0.2.1", "bounce-654321-c=example.net@LIST.example"));
         assert_eq!(source("192.0.2.1", "a+1@x.example"), source("192.0.2.1", "A@x.example"));
+        assert_eq!(source("192.0.2.1", "prvs=0123abcd=a@x.example"), source("192.0.2.1", "a@x.example"));
     }
 
     #[test]
