@@ -14,6 +14,7 @@ use hikyaku_proto::{
 };
 use hikyaku_queue::{
     browse::{BrowseError, Browser, Found, Selector, Waits},
+    check::Checker,
     custody::audit::Auditor,
 };
 use hikyaku_runtime::error_chain::chain;
@@ -37,6 +38,7 @@ pub async fn serve(
     listener: TcpListener,
     browser: Browser,
     auditor: Auditor,
+    checker: Checker,
     shutdown: CancellationToken,
 ) -> Result<(), AdminError> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -46,7 +48,7 @@ pub async fn serve(
     Server::builder()
         .add_service(reflection)
         .add_service(QueueAdminServiceServer::new(QueueAdmin { browser }))
-        .add_service(CustodyAdminServiceServer::new(custody::CustodyAdmin::new(auditor)))
+        .add_service(CustodyAdminServiceServer::new(custody::CustodyAdmin::new(auditor, checker)))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
         .await
         .map_err(AdminError::Serve)

@@ -79,6 +79,7 @@ impl App {
             tasks: TaskTracker::new(),
             config,
             nats,
+            shards,
             publisher,
             policy,
             resolver,

@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::AtomicUsize};
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{Nats, body_store::BodyStore, publish::Publisher, reschedule::Rescheduler};
 use hikyaku_route::resolver::Resolver;
+use hikyaku_types::shard::ShardCount;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
     pub(crate) nats: Nats,
+    pub(crate) shards: ShardCount,
     pub(crate) fence: Fence,
     pub(crate) local_addresses: LocalAddresses,
     pub(crate) publisher: Publisher,

@@ -12,6 +12,7 @@ use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
     browse::Browser,
+    check::Checker,
     custody::audit::Auditor,
     publish::Publisher,
     roster::Roster,
@@ -120,7 +121,10 @@ pub(crate) async fn admin(
     let listener = bind("admin", config.admin_listen).await?;
     let browser = Browser::new(nats.clone(), config.topology.shards);
     let auditor = Auditor::new(nats.clone(), config.topology.shards);
-    Ok(async move { Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, shutdown).await?) })
+    let checker = Checker::new(nats.clone(), config.topology.shards);
+    Ok(
+        async move { Ok(hikyaku_delivery::admin::serve(listener, browser, auditor, checker, shutdown).await?) },
+    )
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

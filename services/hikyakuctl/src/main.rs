@@ -7,6 +7,7 @@ mod args; // the command line
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
 mod audit; // hikyakuctl queue audit
+mod check; // hikyakuctl queue check
 mod directory; // hikyakuctl directory ...
 mod output; // tables and JSON
 

@@ -3,12 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use hikyaku_proto::admin::v1::{self as wire, custody_admin_service_server::CustodyAdminService};
-use hikyaku_queue::custody::{
-    End,
-    audit::{Auditor, Missing, Window},
+use hikyaku_queue::{
+    check::{Checker, Named},
+    custody::{
+        End,
+        audit::{Auditor, Missing, Window},
+    },
+    orphans::MARGIN,
 };
 use hikyaku_runtime::error_chain::chain;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tonic::{Request, Response, Status};
 
 use super::timestamp;
@@ -18,13 +22,23 @@ const OLDER_THAN: Duration = Duration::from_secs(5 * 60);
 const LIMIT: u32 = 1_000;
 
 pub(crate) struct CustodyAdmin {
-    /// One audit at a time: each takes some 200 MB for a million messages.
-    auditor: Mutex<Auditor>,
+    /// One at a time: each takes up to 200 MB for a million messages.
+    tools: Mutex<Tools>,
+}
+
+struct Tools {
+    auditor: Auditor,
+    checker: Checker,
 }
 
 impl CustodyAdmin {
-    pub(crate) fn new(auditor: Auditor) -> Self {
-        Self { auditor: Mutex::new(auditor) }
+    pub(crate) fn new(auditor: Auditor, checker: Checker) -> Self {
+        Self { tools: Mutex::new(Tools { auditor, checker }) }
+    }
+
+    fn tools(&self) -> Result<MutexGuard<'_, Tools>, Status> {
+        let busy = "an audit or a check runs already; try again when it has ended";
+        self.tools.try_lock().map_err(|_| Status::resource_exhausted(busy))
     }
 }
 
@@ -42,14 +56,7 @@ impl CustodyAdminService for CustodyAdmin {
         );
         let limit = if limit == 0 { LIMIT } else { limit };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let Ok(auditor) = self.auditor.try_lock() else {
-            return Err(Status::resource_exhausted("an audit runs already; try again when it has ended"));
-        };
-        let audit = auditor.audit(window, limit).await.map_err(|error| {
-            let text = chain(&error);
-            tracing::warn!(error = text, "audit failed");
-            Status::unavailable(text)
-        })?;
+        let audit = self.tools()?.auditor.audit(window, limit).await.map_err(|error| failed(&error))?;
         let tally = audit.tally;
         Ok(Response::new(wire::AuditQueueResponse {
             accepted: tally.accepted,
@@ -68,6 +75,46 @@ impl CustodyAdminService for CustodyAdmin {
             missing_recipients: audit.missing.into_iter().map(missing).collect(),
         }))
     }
+
+    async fn check_queue(
+        &self,
+        request: Request<wire::CheckQueueRequest>,
+    ) -> Result<Response<wire::CheckQueueResponse>, Status> {
+        let older_than = duration(request.into_inner().older_than, MARGIN, "older_than")?;
+        let until = SystemTime::now().checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
+        let found = self.tools()?.checker.check(until).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(wire::CheckQueueResponse {
+            entries: found.entries,
+            dead_letters: found.dead_letters,
+            stored: found.stored,
+            stored_bytes: found.stored_bytes,
+            missing: found.missing.count,
+            missing_owners: list(found.missing, |owner| owner.to_string()),
+            orphans: found.orphans.count,
+            orphaned_contents: list(found.orphans, |orphan| wire::OrphanedContent {
+                owner: orphan.owner.to_string(),
+                shard: u32::from(orphan.shard.get()),
+                size: orphan.bytes,
+            }),
+            undecodable: found.undecodable.count,
+            undecodable_entries: list(found.undecodable, |entry| wire::UndecodableEntry {
+                stream: entry.stream,
+                sequence: entry.sequence,
+                subject: entry.subject,
+            }),
+        }))
+    }
+}
+
+/// The only way from an error of theirs to a gRPC status.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Status {
+    let text = chain(error);
+    tracing::warn!(error = text, "audit or check failed");
+    Status::unavailable(text)
+}
+
+fn list<T, U>(named: Named<T>, to_wire: impl FnMut(T) -> U) -> Vec<U> {
+    named.first.into_iter().map(to_wire).collect()
 }
 
 fn duration(

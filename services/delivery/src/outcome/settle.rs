@@ -70,8 +70,8 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
     record(lease.envelope(), &plan, &written, now);
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = lease.done().await;
-    // A dead letter keeps its content, and so does what may come again.
-    if recorded && has_end && !written.is_dead_letter {
+    // What may come again keeps its content; a dead letter has its own.
+    if recorded && has_end {
         context.bodies.free(&body).await;
     }
     recorded
