@@ -85,6 +85,7 @@ impl App {
             tasks: TaskTracker::new(),
             config,
             nats,
+            shards,
             publisher,
             policy,
             resolver,

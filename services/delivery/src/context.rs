@@ -7,6 +7,7 @@ use hikyaku_queue::{
     Nats, body_store::BodyStore, holds::HoldStore, publish::Publisher, reschedule::Rescheduler,
 };
 use hikyaku_route::resolver::Resolver;
+use hikyaku_types::shard::ShardCount;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) struct Context {
     pub(crate) config: DeliveryConfig,
     pub(crate) nats: Nats,
+    pub(crate) shards: ShardCount,
     pub(crate) fence: Fence,
     pub(crate) clock: QueueClock,
     pub(crate) local_addresses: LocalAddresses,

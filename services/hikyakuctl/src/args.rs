@@ -159,6 +159,9 @@ Examples:
   hikyakuctl queue audit
   hikyakuctl queue audit --since 7d --older-than 1h")]
     Audit(crate::audit::AuditArgs),
+    /// Prove that all content is there which an entry or a dead letter refers to, and list content
+    /// that is left over and entries that cannot be read. Exit status 1 when content is missing.
+    Check(crate::check::CheckArgs),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -139,7 +139,7 @@ fn row(missing: &ShownMissing) -> [String; 3] {
 }
 
 /// A number and s, m, h or d.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds_of = |unit| match unit {
         's' => Some(1),
         'm' => Some(60),

@@ -12,6 +12,8 @@ use crate::lab::{CONTENT, Lab, SOON};
 /// Everything that was accepted up to now.
 const AUDIT: [&str; 5] = ["--json", "queue", "audit", "--older-than", "0s"];
 
+const CHECK: [&str; 5] = ["--json", "queue", "check", "--older-than", "0s"];
+
 fn route(domain: &str, mx: &ScriptedMx) -> String {
     format!("{domain},{},{}\n", mx.address().ip(), mx.address().port())
 }
@@ -57,8 +59,11 @@ async fn each_end_is_counted_and_none_is_missing() -> anyhow::Result<()> {
 
     let smtp = relay.smtp();
     send_one(smtp, "a@home.test", &["1@good.test", "2@good.test", "3@bad.test"], CONTENT).await?;
-    send_one(smtp, "", &["4@bad.test"], CONTENT).await?;
-    send_one(smtp, "a@home.test", &["5@dying.test"], CONTENT).await?;
+    // Larger than what travels inside an envelope, at first or through retries.
+    let large = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(8_000));
+    let middle = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(1_000));
+    send_one(smtp, "", &["4@bad.test"], &large).await?;
+    send_one(smtp, "a@home.test", &["5@dying.test"], &middle).await?;
     let deleted = send_one(smtp, "a@home.test", &["6@deleted.test"], CONTENT).await?;
     let moved = send_one(smtp, "a@home.test", &["7@moves.test"], CONTENT).await?;
     relay.wait_for_mail_log("deferred", &moved, SOON).await;
@@ -89,6 +94,10 @@ async fn each_end_is_counted_and_none_is_missing() -> anyhow::Result<()> {
         if wrong { Err(text) } else { Ok(()) }
     })
     .await;
+    let check = relay.ctl(&CHECK).await?;
+    for expected in ["\"entries\": 0", "\"dead_letters\": 1", "\"stored\": 1", "\"orphans\": 0"] {
+        assert!(check.contains(expected), "{expected}: {check}");
+    }
     Ok(())
 }
 
@@ -120,5 +129,31 @@ async fn a_message_that_vanished_is_named() -> anyhow::Result<()> {
     let error = relay.ctl(&AUDIT).await.unwrap_err().to_string();
     assert!(error.contains("gone@own.test") && error.contains("\"missing\": 1"), "{error}");
     assert!(!error.contains(&kept), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn missing_content_and_content_left_over_are_named() -> anyhow::Result<()> {
+    let (mut lab, nats) = (Lab::new().await?, NatsServer::start()?);
+    let later = ScriptedMx::start(Script::RefuseRcpt("451 4.7.1 later")).await?;
+    lab.own_domain("own.test", &later);
+    lab.configure(&nats.configuration()?)?;
+    let relay = lab.up().await?;
+    let content = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(1_000));
+    let id = send_one(relay.smtp(), "a@client.test", &["b@own.test"], &content).await?;
+    eventually(SOON, async || {
+        let check = relay.ctl(&CHECK).await.map_err(|error| error.to_string())?;
+        if check.contains("\"stored\": 1") { Ok(()) } else { Err(check) }
+    })
+    .await;
+    nats.ask("hikyaku.body.v1.3.00000000000000000000000001-0", "nobody's")?;
+    let check = relay.ctl(&CHECK).await?;
+    assert!(check.contains("\"owner\": \"00000000000000000000000001-0\""), "{check}");
+    for shard in 0..16 {
+        let filter = format!("{{\"filter\":\"hikyaku.body.v1.{shard}.{id}-0\"}}");
+        nats.ask(&format!("$JS.API.STREAM.PURGE.HIKYAKU_BODY_{shard}"), &filter)?;
+    }
+    let error = relay.ctl(&CHECK).await.unwrap_err().to_string();
+    assert!(error.contains("\"missing\": 1") && error.contains(&format!("{id}-0")), "{error}");
     Ok(())
 }

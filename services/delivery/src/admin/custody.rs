@@ -3,11 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use hikyaku_proto::admin::v1::{self as proto, custody_admin_service_server::CustodyAdminService};
-use hikyaku_queue::custody::{
-    End,
-    audit::{Missing, Window},
+use hikyaku_queue::{
+    check::{Checker, Named},
+    custody::{
+        End,
+        audit::{Auditor, Missing, Window},
+    },
+    orphans::MARGIN,
 };
 use hikyaku_runtime::error_chain::chain;
+use tokio::sync::MutexGuard;
 use tonic::{Request, Response, Status};
 
 use super::{Admin, wire::timestamp};
@@ -15,6 +20,20 @@ use super::{Admin, wire::timestamp};
 const SINCE: Duration = Duration::from_secs(24 * 3600);
 const OLDER_THAN: Duration = Duration::from_secs(5 * 60);
 const LIMIT: u32 = 1_000;
+
+/// What reads everything; each takes up to 200 MB for a million messages.
+pub(super) struct Tools {
+    pub(super) auditor: Auditor,
+    pub(super) checker: Checker,
+}
+
+impl Admin {
+    /// One at a time.
+    fn tools(&self) -> Result<MutexGuard<'_, Tools>, Status> {
+        let busy = "an audit or a check runs already; try again when it has ended";
+        self.tools.try_lock().map_err(|_| Status::resource_exhausted(busy))
+    }
+}
 
 #[tonic::async_trait]
 impl CustodyAdminService for Admin {
@@ -30,14 +49,7 @@ impl CustodyAdminService for Admin {
         );
         let limit = if limit == 0 { LIMIT } else { limit };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let Ok(auditor) = self.auditor.try_lock() else {
-            return Err(Status::resource_exhausted("an audit runs already; try again when it has ended"));
-        };
-        let audit = auditor.audit(window, limit).await.map_err(|error| {
-            let text = chain(&error);
-            tracing::warn!(error = text, "audit failed");
-            Status::unavailable(text)
-        })?;
+        let audit = self.tools()?.auditor.audit(window, limit).await.map_err(|error| failed(&error))?;
         let tally = audit.tally;
         Ok(Response::new(proto::AuditQueueResponse {
             accepted: tally.accepted,
@@ -56,6 +68,46 @@ impl CustodyAdminService for Admin {
             missing_recipients: audit.missing.into_iter().map(missing).collect(),
         }))
     }
+
+    async fn check_queue(
+        &self,
+        request: Request<proto::CheckQueueRequest>,
+    ) -> Result<Response<proto::CheckQueueResponse>, Status> {
+        let older_than = duration(request.into_inner().older_than, MARGIN, "older_than")?;
+        let until = SystemTime::now().checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
+        let found = self.tools()?.checker.check(until).await.map_err(|error| failed(&error))?;
+        Ok(Response::new(proto::CheckQueueResponse {
+            entries: found.entries,
+            dead_letters: found.dead_letters,
+            stored: found.stored,
+            stored_bytes: found.stored_bytes,
+            missing: found.missing.count,
+            missing_owners: list(found.missing, |owner| owner.to_string()),
+            orphans: found.orphans.count,
+            orphaned_contents: list(found.orphans, |orphan| proto::OrphanedContent {
+                owner: orphan.owner.to_string(),
+                shard: u32::from(orphan.shard.get()),
+                size: orphan.bytes,
+            }),
+            undecodable: found.undecodable.count,
+            undecodable_entries: list(found.undecodable, |entry| proto::UndecodableEntry {
+                stream: entry.stream,
+                sequence: entry.sequence,
+                subject: entry.subject,
+            }),
+        }))
+    }
+}
+
+/// The only way from an error of theirs to a gRPC status.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Status {
+    let text = chain(error);
+    tracing::warn!(error = text, "audit or check failed");
+    Status::unavailable(text)
+}
+
+fn list<T, U>(named: Named<T>, to_wire: impl FnMut(T) -> U) -> Vec<U> {
+    named.first.into_iter().map(to_wire).collect()
 }
 
 fn duration(

@@ -22,7 +22,9 @@ use hikyaku_proto::{
         queue_admin_service_server::QueueAdminServiceServer,
     },
 };
-use hikyaku_queue::{browse::Browser, custody::audit::Auditor, dead::DeadLetters, roster::Roster};
+use hikyaku_queue::{
+    browse::Browser, check::Checker, custody::audit::Auditor, dead::DeadLetters, roster::Roster,
+};
 use hikyaku_types::shard::ShardCount;
 use tokio::{net::TcpListener, sync::Mutex};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::context::Context;
+use custody::Tools;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -45,8 +48,7 @@ pub struct Admin {
     context: Arc<Context>,
     browser: Browser,
     dead: DeadLetters,
-    /// One audit at a time: each takes some 200 MB for a million messages.
-    auditor: Arc<Mutex<Auditor>>,
+    tools: Arc<Mutex<Tools>>,
     roster: Roster,
     shards: ShardCount,
 }
@@ -55,8 +57,10 @@ impl Admin {
     pub(crate) fn new(context: Arc<Context>, roster: Roster, shards: ShardCount) -> Self {
         let browser = Browser::new(context.nats.clone(), shards);
         let dead = DeadLetters::new(context.nats.clone());
-        let auditor = Arc::new(Mutex::new(Auditor::new(context.nats.clone(), shards)));
-        Self { context, browser, dead, auditor, roster, shards }
+        let auditor = Auditor::new(context.nats.clone(), shards);
+        let checker = Checker::new(context.nats.clone(), shards);
+        let tools = Arc::new(Mutex::new(Tools { auditor, checker }));
+        Self { context, browser, dead, tools, roster, shards }
     }
 
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AdminError> {

@@ -71,7 +71,7 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
     record(lease.envelope(), &plan, &written, now);
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = lease.done().await;
-    // What may come again keeps its content; a dead letter has content of its own.
+    // What may come again keeps its content; a dead letter has its own.
     if recorded && has_end {
         context.bodies.free(&body).await;
     }

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     destination::{DestinationActor, DestinationArguments, DestinationMessage},
     metrics::{DESTINATIONS, RESTARTS},
-    shard::{depth, puller},
+    shard::{depth, orphans, puller},
     sites,
 };
 
@@ -47,7 +47,7 @@ pub(crate) struct State {
     destinations: HashMap<Destination, Child>,
     /// Dropping it stops the pullers, also when this actor fails.
     pulling: Option<DropGuard>,
-    /// Dropping it ends the answers about sites and the looks at the shard.
+    /// Dropping it ends the answers about sites and everything else that goes on beside the work.
     _answering: DropGuard,
     settling: bool,
 }
@@ -78,6 +78,8 @@ impl Actor for ShardActor {
         });
         let (stopped, watching) = (stop_answering.clone(), depth::watch(Arc::clone(&self.0), shard));
         self.0.tasks.spawn(async move { stopped.run_until_cancelled(watching).await });
+        let (stopped, collecting) = (stop_answering.clone(), orphans::collect(Arc::clone(&self.0), shard));
+        self.0.tasks.spawn(async move { stopped.run_until_cancelled(collecting).await });
         for lane in Lane::ALL {
             let context = Arc::clone(&self.0);
             self.0.tasks.spawn(puller::run(

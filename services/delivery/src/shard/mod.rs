@@ -2,6 +2,7 @@
 
 pub(crate) mod assignment; // which worker owns which shard; pure
 mod puller; // lane -> leases -> shard actor
+mod orphans; // content that nobody refers to goes
 mod depth; // how much waits, for metrics
 mod actor; // shard -> destination actors
 

@@ -35,6 +35,7 @@ pub(crate) async fn run(
     let mut client = Client::new(connect(server).await?).max_decoding_message_size(usize::MAX);
     match command {
         QueueCommand::Audit(arguments) => return crate::audit::run(arguments, server, output).await,
+        QueueCommand::Check(arguments) => return crate::check::run(arguments, server, output).await,
         QueueCommand::List(args) => list(&mut client, args, output).await?,
         QueueCommand::Count { destination } => count(&mut client, destination, output).await?,
         QueueCommand::Show { id } => show(&mut client, id, output).await?,

@@ -29,6 +29,7 @@ const END_OF_BATCH: u16 = 204;
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) sequence: u64,
+    pub(crate) subject: String,
     pub(crate) payload: Bytes,
 }
 
@@ -127,13 +128,33 @@ impl Reading<'_> {
 
 fn stored(message: async_nats::Message) -> Result<Stored, async_nats::Error> {
     let headers = message.headers.unwrap_or_default();
-    let sequence = headers.get(header::NATS_SEQUENCE).ok_or("a message without its sequence")?;
-    Ok(Stored { sequence: sequence.as_str().parse()?, payload: message.payload })
+    let text = |name| headers.get(name).map(|value| value.as_str()).ok_or("no sequence or subject");
+    let (sequence, subject) = (text(header::NATS_SEQUENCE)?.parse()?, text(header::NATS_SUBJECT)?.to_owned());
+    Ok(Stored { sequence, subject, payload: message.payload })
 }
 
 /// What the stream's leader knows of it.
 pub(crate) async fn extent(nats: &Nats, stream: &str) -> Result<Extent, async_nats::Error> {
     Ok(info(nats, stream, &serde_json::json!({})).await?.state.extent)
+}
+
+/// Whether any subject of the stream matches.
+pub(crate) async fn has_subject(nats: &Nats, stream: &str, filter: &str) -> Result<bool, async_nats::Error> {
+    Ok(info(nats, stream, &serde_json::json!({ "subjects_filter": filter })).await?.total > 0)
+}
+
+/// One page of the subjects that match, and the offset of the next one; they overlap.
+pub(crate) async fn subjects_from(
+    nats: &Nats,
+    stream: &str,
+    filter: &str,
+    offset: usize,
+) -> Result<(Vec<String>, Option<usize>), async_nats::Error> {
+    let request = serde_json::json!({ "subjects_filter": filter, "offset": offset });
+    let info = info(nats, stream, &request).await?;
+    let subjects = info.state.subjects.unwrap_or_default();
+    let is_last = offset + subjects.len() >= info.total;
+    Ok((subjects.into_keys().collect(), (!is_last).then_some(offset + PAGE_STEP)))
 }
 
 /// Calls `page` with all subjects of a stream that match, some of them twice.
@@ -143,18 +164,13 @@ pub(crate) async fn subjects(
     filter: &str,
     mut page: impl FnMut(Vec<String>),
 ) -> Result<(), async_nats::Error> {
-    let mut offset = 0;
-    loop {
-        let request = serde_json::json!({ "subjects_filter": filter, "offset": offset });
-        let info = info(nats, stream, &request).await?;
-        let subjects = info.state.subjects.unwrap_or_default();
-        let is_last = offset + subjects.len() >= info.total;
-        page(subjects.into_keys().collect());
-        if is_last {
-            return Ok(());
-        }
-        offset += PAGE_STEP;
+    let mut next = Some(0);
+    while let Some(offset) = next {
+        let subjects;
+        (subjects, next) = subjects_from(nats, stream, filter, offset).await?;
+        page(subjects);
     }
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -21,6 +21,8 @@ pub mod reschedule; // retry = a scheduled message
 mod direct; // many messages with one request, subjects without messages
 pub mod custody; // each recipient has one end, and this proves it
 pub mod holds; // mail that waits until it is told to go
+pub mod orphans; // content that nobody refers to
+pub mod check; // is all content there?
 pub mod depth; // how much waits, and how long
 pub mod browse; // what an operator sees and does
 pub mod dead; // failed mail without a sender
@@ -29,3 +31,4 @@ pub mod metrics; // names, labels, descriptions
 
 pub use connect::{Nats, NatsConfig};
 pub use lease::Lease;
+pub use subject::Owner;

@@ -9,7 +9,11 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
-use hikyaku_types::{body::Body, envelope::Envelope, shard::ShardCount};
+use hikyaku_types::{
+    body::Body,
+    envelope::Envelope,
+    shard::{ShardCount, fnv1a},
+};
 
 use crate::{
     Nats,
@@ -18,8 +22,8 @@ use crate::{
     custody::{Event, Origin},
     durability::NotDurable,
     metrics::{OPERATION_DURATION, REPEATED, operation},
-    subject::{Place, Subject},
-    topology::queue_stream,
+    subject::{self, Owner, Place, Subject},
+    topology::{DEAD_STREAM, queue_stream},
     trace,
 };
 
@@ -95,13 +99,56 @@ impl Publisher {
         self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
     }
 
+    /// Keeps a message that has no sender to report to (SEED-191).
+    pub async fn bury(&self, envelope: &Envelope) -> Result<(), PublishError> {
+        let entry = envelope.entry;
+        let recipients: Vec<String> =
+            envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+        let message_id = format!("{entry}/{}/{:x}", envelope.attempt, fnv1a(&recipients.join(",")));
+        let envelope = &Envelope { body: self.dead_body(envelope).await?, ..envelope.clone() };
+        let message = || {
+            PublishMessage::build()
+                .message_id(&message_id)
+                .expected_stream(DEAD_STREAM)
+                .payload(codec::encode(envelope))
+        };
+        send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await?;
+        Ok(())
+    }
+
+    /// Content of its own for a dead letter, because the entry may go on with other recipients and
+    /// frees its content at its end.
+    async fn dead_body(&self, envelope: &Envelope) -> Result<Body, BodyError> {
+        if matches!(&envelope.body, Body::Inline(content) if content.len() <= INLINE_LIMIT) {
+            return Ok(envelope.body.clone());
+        }
+        let content = match self.bodies.load(&envelope.body).await {
+            Ok(pieces) => pieces.concat(),
+            // Better a dead letter without its content than none.
+            Err(error @ (BodyError::Gone { .. } | BodyError::Size { .. })) => {
+                tracing::error!(entry = %envelope.entry, %error, "content of a dead letter is gone");
+                return Ok(envelope.body.clone());
+            }
+            Err(error) => return Err(error),
+        };
+        let owner = Owner::DeadLetter(envelope.entry);
+        let shard = self.shards.shard_of(&envelope.destination);
+        Ok(Body::Stored(self.bodies.store(shard, owner, content.into()).await?))
+    }
+
     /// Content of an entry in the form in which it travels.
     pub(crate) async fn own_body(&self, envelope: &Envelope, content: Bytes) -> Result<Body, BodyError> {
         if content.len() <= INLINE_LIMIT {
             return Ok(Body::Inline(content));
         }
+        self.kept_body(envelope, content).await
+    }
+
+    /// Content of an entry that is kept apart from it.
+    pub(crate) async fn kept_body(&self, envelope: &Envelope, content: Bytes) -> Result<Body, BodyError> {
         let shard = self.shards.shard_of(&envelope.destination);
-        Ok(Body::Stored(self.bodies.store(shard, envelope.entry, content).await?))
+        let owner = Owner::Entry(envelope.entry);
+        Ok(Body::Stored(self.bodies.store(shard, owner, content).await?))
     }
 
     pub(crate) async fn put(

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::{HeaderMap, header, jetstream::stream::DirectGetErrorKind};
 use hikyaku_types::{
+    body::Body,
     destination::Destination,
     envelope::{Envelope, Lane, Recipient},
     ids::EntryId,
@@ -14,7 +15,7 @@ use hikyaku_types::{
 
 use crate::{
     Lease, Nats,
-    body_store::BodyStore,
+    body_store::{BodyStore, DEFERRED_INLINE_LIMIT},
     custody::Event,
     holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
@@ -46,8 +47,21 @@ impl Rescheduler {
 
     /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`. The
     /// lease is to be settled when that has succeeded.
+    ///
+    /// Content that the broker would write and read again with every retry is kept apart from now
+    /// on. A crash behind that repeats the attempt with the content that the original has, and the
+    /// copy goes with the entry's end.
     pub async fn retry_at(&self, lease: &Lease, next: &Envelope, at: SystemTime) -> Result<(), PublishError> {
-        self.schedule(lease, next, Lane::Due, at, HeaderMap::new()).await
+        match &next.body {
+            Body::Inline(content) if content.len() > DEFERRED_INLINE_LIMIT => {
+                let body = self.publisher.kept_body(next, content.clone()).await?;
+                let next = Envelope { body, ..next.clone() };
+                self.schedule(lease, &next, Lane::Due, at, HeaderMap::new()).await
+            }
+            Body::Inline(_) | Body::Stored(_) => {
+                self.schedule(lease, next, Lane::Due, at, HeaderMap::new()).await
+            }
+        }
     }
 
     /// Sets an entry aside unattempted; it returns to its lane at `at`.

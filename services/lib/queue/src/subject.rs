@@ -40,6 +40,11 @@ impl Place {
 #[error("not a queue subject: {0:?}")]
 pub(crate) struct NotASubject(String);
 
+/// One entry, wherever it is in a shard.
+pub(crate) fn entry_filter(shard: ShardId, entry: EntryId) -> String {
+    Wanted { entry: Some(entry), ..Wanted::default() }.in_shard(shard)
+}
+
 /// All subjects of a shard's queue stream.
 pub(crate) fn all_of_shard(shard: ShardId) -> String {
     format!("{ROOT}.{shard}.>")
@@ -71,8 +76,45 @@ pub(crate) fn all_bodies(shard: ShardId) -> String {
     format!("hikyaku.body.v1.{shard}.*")
 }
 
-pub(crate) fn body(shard: ShardId, entry: EntryId) -> String {
-    format!("hikyaku.body.v1.{shard}.{entry}")
+/// Content of this owner.
+pub(crate) fn body(shard: ShardId, owner: Owner) -> String {
+    format!("hikyaku.body.v1.{shard}.{owner}")
+}
+
+/// The owner of the content that has this subject.
+pub(crate) fn body_owner(subject: &str) -> Option<Owner> {
+    let token = subject.strip_prefix("hikyaku.body.v1.")?.split_once('.')?.1;
+    match token.strip_prefix(DEAD_OWNER) {
+        Some(entry) => Some(Owner::DeadLetter(entry.parse().ok()?)),
+        None => Some(Owner::Entry(token.parse().ok()?)),
+    }
+}
+
+const DEAD_OWNER: &str = "dead-";
+
+/// Whose content it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    Entry(EntryId),
+    /// What became of an entry that has no sender to report to.
+    DeadLetter(EntryId),
+}
+
+impl Owner {
+    pub fn entry(self) -> EntryId {
+        match self {
+            Self::Entry(entry) | Self::DeadLetter(entry) => entry,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(entry) => entry.fmt(f),
+            Self::DeadLetter(entry) => write!(f, "{DEAD_OWNER}{entry}"),
+        }
+    }
 }
 
 /// Questions to the owner of a shard about the sites that it keeps.
@@ -84,23 +126,15 @@ pub(crate) fn sites(shard: ShardId) -> String {
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
 pub(crate) const ALL_CUSTODY: &str = "hikyaku.custody.v1.*";
 
-/// The entry whose content this is.
-pub(crate) fn entry_of_body(subject: &str) -> Option<EntryId> {
-    let rest = subject.strip_prefix("hikyaku.body.v1.")?;
-    rest.split_once('.')?.1.parse().ok()
-}
-
-/// Dead letters, and below each the content that is too large for it.
-pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.>";
-pub(crate) const DEAD_LETTERS: &str = "hikyaku.dead.v1.*";
+pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
 
 pub(crate) fn dead(entry: EntryId) -> String {
     format!("hikyaku.dead.v1.{entry}")
 }
 
-/// `letter` tells the letters of an entry apart.
-pub(crate) fn dead_content(entry: EntryId, letter: u64) -> String {
-    format!("hikyaku.dead.v1.{entry}.{letter:016x}")
+/// The entry that became the dead letter with this subject.
+pub(crate) fn dead_entry(subject: &str) -> Option<EntryId> {
+    subject.strip_prefix("hikyaku.dead.v1.")?.parse().ok()
 }
 
 /// A destination as one token, reversibly: `.` becomes `_`, and what is not a letter, a digit or
@@ -201,6 +235,20 @@ mod tests {
         );
     }
 
+    /// Frozen as well.
+    #[test]
+    fn content_names_its_owner() {
+        let entry = QueueId::new(0, 1).entry(2);
+        for (owner, token) in [(Owner::Entry(entry), ""), (Owner::DeadLetter(entry), "dead-")] {
+            let subject = body(ShardId::new(3), owner);
+            assert_eq!(subject, format!("hikyaku.body.v1.3.{token}00000000000000000000000001-2"));
+            assert_eq!(body_owner(&subject), Some(owner));
+        }
+        for text in ["hikyaku.body.v1.3.x", "hikyaku.body.v1.3", "hikyaku.v1.3.fresh.a_b.x-0"] {
+            assert_eq!(body_owner(text), None);
+        }
+    }
+
     #[test]
     fn what_is_looked_for() {
         let destination = "example.org".parse().unwrap();
@@ -210,7 +258,6 @@ mod tests {
         let all = Wanted { place: Some(Place::Retry), destination: Some(&destination), entry: Some(entry) };
         let subject = Subject { shard, place: Place::Retry, destination: destination.clone(), entry };
         assert_eq!(all.in_shard(shard), subject.to_string());
-        assert_eq!(entry_of_body(&body(shard, entry)), Some(entry));
     }
 
     #[test]

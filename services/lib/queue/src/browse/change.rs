@@ -18,7 +18,7 @@ use super::{
 use crate::{
     custody::Event,
     holds::{self, HeldBy, HeldMark, Hold, Holds},
-    subject::{self, Place, Subject},
+    subject::{self, Owner, Place, Subject},
     topology::{body_stream, queue_stream},
 };
 
@@ -262,7 +262,8 @@ impl Browser {
             let stream = body_stream(shard);
             let mut bodies = Vec::new();
             direct::subjects(&self.nats, &stream, &subject::all_bodies(shard), |name| {
-                if subject::entry_of_body(name).is_some_and(|entry| removed.contains(&entry)) {
+                let owner = subject::body_owner(name);
+                if matches!(owner, Some(Owner::Entry(entry)) if removed.contains(&entry)) {
                     bodies.push(name.to_owned());
                 }
             })
