@@ -24,7 +24,7 @@ pub(crate) struct CheckArgs {
     /// Content without an owner is left over when it is so old: 90s, 5m, 1h. It is written before
     /// its entry.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    older_than: Duration,
+    pub(crate) older_than: Duration,
 }
 
 pub(crate) async fn run(

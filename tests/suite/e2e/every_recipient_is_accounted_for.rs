@@ -61,7 +61,7 @@ async fn each_end_is_counted_and_none_is_missing() -> anyhow::Result<()> {
     send_one(smtp, "a@home.test", &["1@good.test", "2@good.test", "3@bad.test"], CONTENT).await?;
     // Larger than what travels inside an envelope, at first or through retries.
     let large = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(8_000));
-    let middle = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(1_000));
+    let middle = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(2_000));
     send_one(smtp, "", &["4@bad.test"], &large).await?;
     send_one(smtp, "a@home.test", &["5@dying.test"], &middle).await?;
     let deleted = send_one(smtp, "a@home.test", &["6@deleted.test"], CONTENT).await?;
@@ -139,7 +139,7 @@ async fn missing_content_and_content_left_over_are_named() -> anyhow::Result<()>
     lab.own_domain("own.test", &later);
     lab.configure(&nats.configuration()?)?;
     let relay = lab.up().await?;
-    let content = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(1_000));
+    let content = format!("{CONTENT}{}", "0123456789abcdef\r\n".repeat(2_000));
     let id = send_one(relay.smtp(), "a@client.test", &["b@own.test"], &content).await?;
     eventually(SOON, async || {
         let check = relay.ctl(&CHECK).await.map_err(|error| error.to_string())?;

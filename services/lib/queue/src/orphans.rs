@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hikyaku_types::{
-    ids::EntryId,
-    shard::{ShardCount, ShardId},
-};
+use hikyaku_types::shard::{ShardCount, ShardId};
 
 use crate::{
     Nats, direct,
@@ -150,18 +147,13 @@ impl Homes {
             return Ok(true);
         }
         let Owner::Entry(entry) = owner else { return Ok(false) };
-        Ok(self.queued(entry).await?.is_some())
-    }
-
-    /// The shard in which an entry is.
-    pub(crate) async fn queued(&self, entry: EntryId) -> Result<Option<ShardId>, OrphanError> {
         for shard in self.shards.shards() {
             let filter = subject::entry_filter(shard, entry);
             if direct::has_subject(&self.nats, &queue_stream(shard), &filter).await.map_err(failed)? {
-                return Ok(Some(shard));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 }
 

@@ -132,3 +132,33 @@ fn expiry_reports_the_remote_reply_not_the_last_silence() {
     assert!(plan.bounced[0].expired);
     assert_eq!((&plan.bounced[0].failure, plan.bounced[0].last_attempt), (&said, late));
 }
+
+#[test]
+fn custody_is_told_of_each_end_and_of_no_deferral() {
+    let mut envelope = envelope(&["a@example.org", "b@example.org", "c@example.org", "d@example.org"], 3);
+    envelope.recipients[2].granted_until = Some(UNIX_EPOCH);
+    let late = UNIX_EPOCH + RetrySchedule::INTERNET.give_up_temp;
+    let outcomes = || {
+        vec![
+            RecipientOutcome::Delivered { reply: reply(250, "ok"), hop_reports: false },
+            failed(refusal(550, "no", late)),
+            failed(refusal(451, "later", late)),
+            failed(silence(late)),
+        ]
+    };
+    let ends = |envelope: &Envelope| {
+        let plan = plan(envelope, outcomes(), &terms(&RetrySchedule::INTERNET, late));
+        let ends = plan.ends(envelope, late).into_iter().map(|event| match event {
+            Event::Ended { recipient, end, attempt: 4, .. } => (recipient, end),
+            other => panic!("{other:?}"),
+        });
+        ends.collect::<Vec<_>>()
+    };
+    let named = |end_of_failed, end_of_expired| {
+        [("a", End::Delivered), ("b", end_of_failed), ("c", end_of_expired)]
+            .map(|(name, end)| (format!("{name}@example.org"), end))
+    };
+    assert_eq!(ends(&envelope), named(End::Failed, End::Expired));
+    envelope.reverse_path = ReversePath::Null;
+    assert_eq!(ends(&envelope), named(End::DeadLettered, End::DeadLettered));
+}
