@@ -5,10 +5,17 @@ use hikyaku_types::{
     destination::Destination,
     envelope::Envelope,
     schedule::RetrySchedule,
+    source::Source,
     traffic::{EgressAddress, Rate, Site},
 };
 
-use crate::{context::Context, destination::Limits, egress, sites::Place};
+use crate::{
+    context::Context,
+    destination::Limits,
+    egress,
+    fair::{Class, USUAL_SHARE},
+    sites::Place,
+};
 
 impl Context {
     pub(crate) fn limits(&self, destination: &Destination) -> Limits {
@@ -25,6 +32,17 @@ impl Context {
     pub(crate) fn schedule(&self, destination: &Destination) -> RetrySchedule {
         let rules = self.policy.traffic().destination(destination);
         rules.retry.apply(self.config.retry.schedule(destination))
+    }
+
+    /// What an entry counts as.
+    pub(crate) fn class(&self, lease: &Lease) -> Class {
+        let envelope = lease.envelope();
+        let said = self.policy.traffic().source(envelope.client, &envelope.reverse_path);
+        Class {
+            lane: lease.lane(),
+            source: Source::new(envelope.client, &envelope.reverse_path),
+            share: said.share.unwrap_or(USUAL_SHARE),
+        }
     }
 
     /// What one session may carry.

@@ -22,7 +22,7 @@ use crate::{
         transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
-    destination::{DestinationMessage, SessionId, class},
+    destination::{DestinationMessage, SessionId},
     fair::Class,
     mail_log,
     metrics::{CONNECTIONS, FENCED},
@@ -95,9 +95,10 @@ pub(crate) async fn run(mut session: Session) {
             () = context.fence.shut() => None,
         };
         let Some(lease) = lease else { break };
-        slot.now_for(class(&lease));
+        let class = context.class(&lease);
+        slot.now_for(class);
         if let Some(place) = &mut place {
-            place.now_for(class(&lease));
+            place.now_for(class);
             context.paced(place, &lease).await;
         }
         let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {

@@ -12,16 +12,13 @@ use hikyaku_queue::{
     lease::{RENEW_EVERY, Renewal},
     topology::LANE_CAPACITY,
 };
-use hikyaku_types::{
-    destination::Destination, ids::EntryId, outcome::Failure, source::Source, traffic::EgressAddress,
-};
+use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure, traffic::EgressAddress};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::{
     connection::{ConnectionActor, ConnectionArguments, ConnectionMessage},
     context::Context,
     destination::brain::{Brain, Effect, EgressId, Event, JobId, Limits, SessionId},
-    fair::Class,
     outcome::settle,
     shard::ShardMessage,
 };
@@ -266,7 +263,7 @@ impl State {
             return None;
         }
         let egress = self.egress_id(context.egress(lease.envelope()));
-        let (job, class) = (JobId(self.next_job), class(&lease));
+        let (job, class) = (JobId(self.next_job), context.class(&lease));
         self.next_job += 1;
         self.jobs.insert(job, lease);
         Some(Event::Arrived { job, class, egress, room })
@@ -293,10 +290,4 @@ impl State {
             }
         });
     }
-}
-
-/// What an entry counts as.
-pub(crate) fn class(lease: &Lease) -> Class {
-    let envelope = lease.envelope();
-    Class { lane: lease.lane(), source: Source::new(envelope.client, &envelope.reverse_path) }
 }

@@ -13,7 +13,7 @@ use crate::{
         pace::{Pace, Throughput},
         sessions::{Session, Sessions},
     },
-    fair::{Class, FairQueue, share_of_one_client},
+    fair::{Class, FairQueue, share},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -279,7 +279,7 @@ impl Brain {
                 return;
             }
         }
-        let share = share_of_one_client(self.limits.sessions);
+        let total = self.limits.sessions;
         for (session, egress) in self.sessions.all_ready() {
             if self.pace.is_spent(now) {
                 return;
@@ -290,7 +290,8 @@ impl Brain {
             }
             let sessions = &self.sessions;
             let Some(queue) = self.waiting.get_mut(&egress) else { continue };
-            let Some((class, job)) = queue.pop(|_, client| sessions.busy_for(client) < share) else {
+            let Some((class, job)) = queue.pop(|of| sessions.busy_for(of.client) < share(of.share, total))
+            else {
                 continue;
             };
             self.pace.spend(now);
@@ -298,7 +299,7 @@ impl Brain {
             effects.push(Effect::Assign(session, job));
         }
         if !self.pace.is_spent(now) {
-            self.open(share, effects);
+            self.open(effects);
         }
     }
 
@@ -311,7 +312,7 @@ impl Brain {
     }
 
     /// Opens sessions for entries that nobody serves yet, in the order of turns.
-    fn open(&mut self, share: usize, effects: &mut Vec<Effect>) {
+    fn open(&mut self, effects: &mut Vec<Effect>) {
         for (egress, queue) in &self.waiting {
             let mut unserved: HashMap<_, _> = queue.clients();
             for client in self.sessions.opening_for(*egress) {
@@ -323,9 +324,10 @@ impl Brain {
             let mut wanted = unserved.values().sum::<usize>();
             while wanted > 0 && self.sessions.len() < self.allowed {
                 let sessions = &self.sessions;
-                let candidate = queue.peek(|lane, client| {
-                    unserved.get(&(lane, client)).is_some_and(|count| *count > 0)
-                        && sessions.charged_to(client) < share
+                let total = self.limits.sessions;
+                let candidate = queue.peek(|of| {
+                    unserved.get(&(of.lane, of.client)).is_some_and(|count| *count > 0)
+                        && sessions.charged_to(of.client) < share(of.share, total)
                 });
                 let Some(class) = candidate else { break };
                 if let Some(count) = unserved.get_mut(&(class.lane, class.source.client)) {

@@ -40,7 +40,7 @@ impl World {
 }
 
 fn class(lane: Lane, client: u64) -> Class {
-    Class { lane, source: Source { client, sender: 0 } }
+    Class { lane, source: Source { client, sender: 0 }, share: 70 }
 }
 
 fn opens(session: u64, client: u64) -> Effect {

@@ -5,6 +5,6 @@ mod pace; // how fast it is, and may be; pure
 mod brain; // who is attempted when; pure
 mod actor; // carries messages between brain, sessions and queue
 
-pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage, class};
+pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage};
 pub(crate) use brain::{Limits, SessionId};
 pub(crate) use pace::Pace;

@@ -10,6 +10,16 @@ use hikyaku_types::{envelope::Lane, source::Source};
 pub(crate) struct Class {
     pub(crate) lane: Lane,
     pub(crate) source: Source,
+    /// Per cent of the sessions that its client may have.
+    pub(crate) share: u32,
+}
+
+/// Who may be next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) lane: Lane,
+    pub(crate) client: u64,
+    pub(crate) share: u32,
 }
 
 /// First attempts of ordinary senders get two turns of four, retries and bulk one each.
@@ -22,7 +32,7 @@ const TURNS: [[Lane; 3]; 4] = [
 
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
-    lanes: [Rotation<Rotation<VecDeque<T>>>; Lane::ALL.len()],
+    lanes: [Rotation<Client<T>>; Lane::ALL.len()],
     turn: usize,
 }
 
@@ -37,13 +47,13 @@ impl<T> FairQueue<T> {
         let lane = self.lane_mut(class.lane);
         lane.len += 1;
         let client = lane.member(class.source.client);
-        client.len += 1;
-        let sender = client.member(class.source.sender);
-        sender.push_back(item);
+        client.share = class.share;
+        client.senders.len += 1;
+        client.senders.member(class.source.sender).push_back(item);
     }
 
     /// The next item of a class that `may` go; the others keep their places.
-    pub(crate) fn pop(&mut self, may: impl Fn(Lane, u64) -> bool) -> Option<(Class, T)> {
+    pub(crate) fn pop(&mut self, may: impl Fn(Candidate) -> bool) -> Option<(Class, T)> {
         let order = TURNS.get(self.turn % TURNS.len())?;
         let found = order.iter().find_map(|lane| self.pop_of_lane(*lane, &may))?;
         self.turn = self.turn.wrapping_add(1);
@@ -51,21 +61,23 @@ impl<T> FairQueue<T> {
     }
 
     /// The class that would be next of those that `may` go.
-    pub(crate) fn peek(&self, may: impl Fn(Lane, u64) -> bool) -> Option<Class> {
+    pub(crate) fn peek(&self, may: impl Fn(Candidate) -> bool) -> Option<Class> {
         let order = TURNS.get(self.turn % TURNS.len())?;
         order.iter().find_map(|lane| {
             let clients = self.lane(*lane);
-            let client = *clients.order.iter().find(|client| may(*lane, **client))?;
-            let sender = *clients.members.get(&client)?.order.front()?;
-            Some(Class { lane: *lane, source: Source { client, sender } })
+            let client = *clients.order.iter().find(|client| clients.lets(*lane, **client, &may))?;
+            let Client { share, senders } = clients.members.get(&client)?;
+            let sender = *senders.order.front()?;
+            Some(Class { lane: *lane, source: Source { client, sender }, share: *share })
         })
     }
 
-    fn pop_of_lane(&mut self, lane: Lane, may: impl Fn(Lane, u64) -> bool) -> Option<(Class, T)> {
+    fn pop_of_lane(&mut self, lane: Lane, may: impl Fn(Candidate) -> bool) -> Option<(Class, T)> {
         let clients = self.lane_mut(lane);
-        let client = clients.order.iter().position(|client| may(lane, *client))?;
+        let client = clients.order.iter().position(|client| clients.lets(lane, *client, &may))?;
         let client = clients.order.remove(client)?;
-        let senders = clients.members.get_mut(&client)?;
+        let Client { share, senders } = clients.members.get_mut(&client)?;
+        let share = *share;
         let sender = senders.order.pop_front()?;
         let items = senders.members.get_mut(&sender)?;
         let item = items.pop_front()?;
@@ -81,23 +93,23 @@ impl<T> FairQueue<T> {
             clients.order.push_back(client);
         }
         clients.len -= 1;
-        Some((Class { lane, source: Source { client, sender } }, item))
+        Some((Class { lane, source: Source { client, sender }, share }, item))
     }
 
     /// Takes the last item of the sender that has the most in the lane, if that is more than
     /// `source` has.
     pub(crate) fn pop_last_of_largest(&mut self, class: Class) -> Option<T> {
-        let Class { lane, source } = class;
+        let Class { lane, source, .. } = class;
         let clients = self.lane_mut(lane);
-        let of = |clients: &Rotation<Rotation<VecDeque<T>>>, Source { client, sender }| {
-            let senders = clients.members.get(&client)?;
-            senders.members.get(&sender).map(VecDeque::len)
+        let of = |clients: &Rotation<Client<T>>, Source { client, sender }| {
+            let client = clients.members.get(&client)?;
+            client.senders.members.get(&sender).map(VecDeque::len)
         };
         let own = of(clients, source).unwrap_or(0);
         let (count, largest) = clients
             .members
             .iter()
-            .flat_map(|(client, senders)| {
+            .flat_map(|(client, Client { senders, .. })| {
                 let source = |sender: &u64| Source { client: *client, sender: *sender };
                 senders.members.iter().map(move |(sender, items)| (items.len(), source(sender)))
             })
@@ -105,7 +117,7 @@ impl<T> FairQueue<T> {
         if count <= own + 1 {
             return None;
         }
-        let senders = clients.members.get_mut(&largest.client)?;
+        let senders = &mut clients.members.get_mut(&largest.client)?.senders;
         let item = senders.members.get_mut(&largest.sender)?.pop_back()?;
         senders.len -= 1;
         clients.len -= 1;
@@ -117,7 +129,7 @@ impl<T> FairQueue<T> {
         let lanes = Lane::ALL.into_iter().zip(&self.lanes);
         lanes
             .flat_map(|(lane, clients)| {
-                clients.members.iter().map(move |(client, senders)| ((lane, *client), senders.len))
+                clients.members.iter().map(move |(client, of)| ((lane, *client), of.senders.len))
             })
             .collect()
     }
@@ -132,13 +144,13 @@ impl<T> FairQueue<T> {
 
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         let mut items = Vec::with_capacity(self.len());
-        while let Some((_, item)) = self.pop(|_, _| true) {
+        while let Some((_, item)) = self.pop(|_| true) {
             items.push(item);
         }
         items
     }
 
-    fn lane(&self, lane: Lane) -> &Rotation<Rotation<VecDeque<T>>> {
+    fn lane(&self, lane: Lane) -> &Rotation<Client<T>> {
         let [fresh, bulk, due] = &self.lanes;
         match lane {
             Lane::Fresh => fresh,
@@ -147,13 +159,33 @@ impl<T> FairQueue<T> {
         }
     }
 
-    fn lane_mut(&mut self, lane: Lane) -> &mut Rotation<Rotation<VecDeque<T>>> {
+    fn lane_mut(&mut self, lane: Lane) -> &mut Rotation<Client<T>> {
         let [fresh, bulk, due] = &mut self.lanes;
         match lane {
             Lane::Fresh => fresh,
             Lane::Bulk => bulk,
             Lane::Due => due,
         }
+    }
+}
+
+/// What one client has waiting.
+#[derive(Debug)]
+struct Client<T> {
+    /// As it was said last.
+    share: u32,
+    senders: Rotation<VecDeque<T>>,
+}
+
+impl<T> Default for Client<T> {
+    fn default() -> Self {
+        Self { share: super::USUAL_SHARE, senders: Rotation::default() }
+    }
+}
+
+impl<T> Rotation<Client<T>> {
+    fn lets(&self, lane: Lane, client: u64, may: &impl Fn(Candidate) -> bool) -> bool {
+        self.members.get(&client).is_some_and(|of| may(Candidate { lane, client, share: of.share }))
     }
 }
 
@@ -186,11 +218,11 @@ mod tests {
     use super::*;
 
     fn class(lane: Lane, client: u64, sender: u64) -> Class {
-        Class { lane, source: Source { client, sender } }
+        Class { lane, source: Source { client, sender }, share: 70 }
     }
 
     fn all(queue: &mut FairQueue<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| queue.pop(|_, _| true).map(|(_, item)| item)).collect()
+        std::iter::from_fn(|| queue.pop(|_| true).map(|(_, item)| item)).collect()
     }
 
     #[test]
@@ -222,9 +254,9 @@ mod tests {
         let mut queue = FairQueue::default();
         queue.push(class(Lane::Fresh, 1, 1), "first");
         queue.push(class(Lane::Fresh, 2, 1), "second");
-        assert_eq!(queue.pop(|_, client| client != 1).map(|(_, item)| item), Some("second"));
-        assert_eq!(queue.pop(|_, client| client != 1), None);
-        assert_eq!(queue.pop(|_, _| true).map(|(_, item)| item), Some("first"));
+        assert_eq!(queue.pop(|candidate| candidate.client != 1).map(|(_, item)| item), Some("second"));
+        assert_eq!(queue.pop(|candidate| candidate.client != 1), None);
+        assert_eq!(queue.pop(|_| true).map(|(_, item)| item), Some("first"));
     }
 
     #[test]

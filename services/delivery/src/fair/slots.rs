@@ -13,7 +13,7 @@ use std::{
 use hikyaku_types::envelope::Lane;
 use tokio::sync::{Notify, oneshot};
 
-use crate::fair::{Class, FairQueue, share_of_one_client};
+use crate::fair::{Candidate, Class, FairQueue, USUAL_SHARE, share};
 
 /// The next message of a session is usually on its way: before, it is not idle.
 const IDLE_GRACE: Duration = Duration::from_millis(50);
@@ -67,7 +67,8 @@ impl Slots {
     pub(crate) async fn acquire(&self, class: Class) -> Slot {
         let receiver = {
             let mut inner = self.lock();
-            if inner.may_go(class.lane, class.source.client) {
+            let Class { lane, source, share } = class;
+            if inner.may_go(Candidate { lane, client: source.client, share }) {
                 inner.count(class);
                 return Slot { slots: self.clone(), class: Some(class) };
             }
@@ -122,7 +123,7 @@ impl Slots {
             let (slot, waiter) = {
                 let mut inner = self.lock();
                 let Inner { total, busy, lanes, clients, waiting } = &mut *inner;
-                let may = |lane, client| may_go(*total, *busy, lanes, clients, lane, client);
+                let may = |candidate| may_go(*total, *busy, lanes, clients, candidate);
                 let Some((class, waiter)) = waiting.pop(may) else { return };
                 inner.count(class);
                 (Slot { slots: self.clone(), class: Some(class) }, waiter)
@@ -141,8 +142,8 @@ impl Slots {
 }
 
 impl Inner {
-    fn may_go(&self, lane: Lane, client: u64) -> bool {
-        may_go(self.total, self.busy, &self.lanes, &self.clients, lane, client)
+    fn may_go(&self, candidate: Candidate) -> bool {
+        may_go(self.total, self.busy, &self.lanes, &self.clients, candidate)
     }
 
     fn count(&mut self, class: Class) {
@@ -170,19 +171,19 @@ fn may_go(
     busy: usize,
     lanes: &HashMap<Lane, usize>,
     clients: &HashMap<u64, usize>,
-    lane: Lane,
-    client: u64,
+    candidate: Candidate,
 ) -> bool {
+    let Candidate { lane, client, share: percent } = candidate;
     let of_lane = lanes.get(&lane).copied().unwrap_or(0);
     let of_client = clients.get(&client).copied().unwrap_or(0);
-    busy < total && of_lane < share_of_lane(lane, total) && of_client < share_of_one_client(total)
+    busy < total && of_lane < share_of_lane(lane, total) && of_client < share(percent, total)
 }
 
 /// SEED-180: retries never have more than half of the slots.
 fn share_of_lane(lane: Lane, total: usize) -> usize {
     match lane {
         Lane::Fresh => total,
-        Lane::Bulk => share_of_one_client(total),
+        Lane::Bulk => share(USUAL_SHARE, total),
         Lane::Due => total.div_ceil(2),
     }
 }
@@ -235,7 +236,7 @@ mod tests {
     use hikyaku_types::source::Source;
 
     fn class(lane: Lane, client: u64) -> Class {
-        Class { lane, source: Source { client, sender: 0 } }
+        Class { lane, source: Source { client, sender: 0 }, share: 70 }
     }
 
     /// Those of `classes` that get a slot without waiting.

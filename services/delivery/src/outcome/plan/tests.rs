@@ -148,9 +148,9 @@ fn custody_is_told_of_each_end_and_of_no_deferral() {
     };
     let ends = |envelope: &Envelope| {
         let plan = plan(envelope, outcomes(), &terms(&RetrySchedule::INTERNET, late));
-        let ends = plan.ends(envelope, late).into_iter().map(|event| match event {
-            Event::Ended { recipient, end, attempt: 4, .. } => (recipient, end),
-            other => panic!("{other:?}"),
+        let ends = plan.ends(envelope, late).into_iter().map(|event| {
+            let Event::Ended { recipient, end, attempt: 4, .. } = event else { panic!("{event:?}") };
+            (recipient, end)
         });
         ends.collect::<Vec<_>>()
     };
