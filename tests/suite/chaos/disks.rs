@@ -53,8 +53,10 @@ async fn a_cut_loses_what_was_not_synced() -> anyhow::Result<()> {
 }
 
 /// One broker's disk is full for a while, then every broker's: clients are put off, and nothing that
-/// was acknowledged is lost.
+/// was acknowledged is lost. Its waits are those of elections after full disks, too long for a busy
+/// machine: `cargo test -p hikyaku-suite disks_are_full -- --ignored`.
 #[tokio::test]
+#[ignore = "needs a machine that does nothing else"]
 async fn disks_are_full() -> anyhow::Result<()> {
     let Some(disks) = disks(NODES, MEBIBYTES) else { return Ok(()) };
     let cluster = NatsCluster::start_with_stores(tempfile::tempdir()?, &paths(&disks), "always").await?;
