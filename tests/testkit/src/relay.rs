@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::eventually::eventually;
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(180);
 
 pub struct Relay {
     child: Child,
