@@ -115,7 +115,7 @@ impl Brain {
             price: 1,
             paid: 0,
             draining: false,
-            throughput: Throughput::new(now),
+            throughput: Throughput::default(),
             pace: Pace::new(limits.rate, now),
             parked_until: None,
         }
@@ -137,6 +137,7 @@ impl Brain {
             Event::Drain => self.drain(&mut effects),
         }
         self.dispatch(now, &mut effects);
+        self.throughput.waits(self.waiting_len() > 0, now);
         if self.sessions.is_empty() && self.waiting_len() == 0 {
             effects.push(Effect::Idle);
         }
@@ -246,7 +247,6 @@ impl Brain {
     }
 
     fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.throughput.forget(now);
         let idle = self.sessions.idle_since(now, self.limits.idle);
         self.close(idle, effects);
     }

@@ -5,34 +5,42 @@ use std::time::{Duration, Instant};
 /// Over how long the rate of finished messages is measured.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// Messages finished lately.
-#[derive(Debug)]
+/// Messages finished lately, and the time in which others waited for that. Time without anybody
+/// waiting says nothing about what a destination bears.
+#[derive(Debug, Default)]
 pub(crate) struct Throughput {
-    since: Instant,
+    busy: Duration,
+    /// Entries wait since then; `busy` does not hold that time yet.
+    since: Option<Instant>,
     finished: u32,
 }
 
 impl Throughput {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, finished: 0 }
+    /// Tells whether entries wait. The past counts half once the window is full.
+    pub(crate) fn waits(&mut self, anybody: bool, now: Instant) {
+        self.busy = self.busy(now);
+        self.since = anybody.then_some(now);
+        if self.busy >= WINDOW {
+            self.busy /= 2;
+            self.finished /= 2;
+        }
     }
 
     pub(crate) fn finished(&mut self, count: usize) {
-        self.finished = self.finished.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        if self.since.is_some() {
+            self.finished = self.finished.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        }
     }
 
     /// Time for one message at the measured rate: nothing at first, and ever more while nothing
     /// is finished.
     pub(crate) fn interval(&self, now: Instant) -> Duration {
-        now.duration_since(self.since) / self.finished.saturating_add(1)
+        self.busy(now) / self.finished.saturating_add(1)
     }
 
-    /// The past counts half once the window is full.
-    pub(crate) fn forget(&mut self, now: Instant) {
-        if now.duration_since(self.since) >= WINDOW {
-            self.since += now.duration_since(self.since) / 2;
-            self.finished /= 2;
-        }
+    fn busy(&self, now: Instant) -> Duration {
+        let since = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.busy + since
     }
 }
 
@@ -76,6 +84,22 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_time_with_a_backlog_counts() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut throughput = Throughput::default();
+        throughput.waits(true, at(0));
+        throughput.finished(9);
+        throughput.waits(false, at(1));
+        throughput.finished(1);
+        assert_eq!(throughput.interval(at(1_000)), Duration::from_millis(100));
+        throughput.waits(true, at(1_000));
+        assert_eq!(throughput.interval(at(1_009)), Duration::from_secs(1), "nothing is finished");
+        throughput.waits(true, at(1_039));
+        assert_eq!(throughput.interval(at(1_039)), Duration::from_secs(4), "20 s for 4 and this one");
+    }
 
     #[test]
     fn a_rate_is_kept_over_any_time() {
