@@ -6,8 +6,16 @@ relay_port=2625 peer_port=2626 sink_port=2526 policy_port=2627 admin_port=2628 n
 work=$(mktemp -d /var/tmp/hikyaku-load.XXXXXX)
 processes=()
 
+# Ends the processes, the youngest first, as one would: a role that drains needs its broker.
+stop_all() {
+  for ((n = ${#processes[@]} - 1; n >= 0; n--)); do
+    kill "${processes[n]}" 2>/dev/null && wait "${processes[n]}" 2>/dev/null || true
+  done
+  processes=()
+}
+
 stop() {
-  for process in "${processes[@]}"; do kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
+  stop_all
   [ -d "$work/postfix/config" ] && postfix -c "$work/postfix/config" stop >/dev/null 2>&1 || true
   rm -rf "$work"
 }
@@ -78,8 +86,7 @@ accounts {
 }
 system_account: SYSTEM
 CONFIG
-  nats-server --config "$work/nats/nats.conf" >"$work/nats/log" 2>&1 &
-  processes+=($!)
+  start_broker
   cluster_toml="${2:-}"
   start_role policy 0 "policy_listen = \"127.0.0.1:$policy_port\""
   printf '127.0.0.0/8\n' >"$work/relay-networks"
@@ -88,6 +95,13 @@ CONFIG
   done
   start_role ingress 0 "smtp = [\"127.0.0.1:$relay_port\"]"
   for n in $(seq "$1"); do start_worker "$n"; done
+}
+
+start_broker() {
+  nats-server --config "$work/nats/nats.conf" >"$work/nats/log" 2>&1 &
+  broker=$!
+  processes+=("$broker")
+  wait_for "$work/nats/log" 'Server is ready'
 }
 
 start_worker() { start_role delivery "$1" "admin_listen = \"127.0.0.1:$((admin_port + 10 + $1))\""; }

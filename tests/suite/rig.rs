@@ -94,6 +94,13 @@ impl Rig {
         role(&self.folder, name, &format!("{name}{}", self.roles), &lines.join("\n"), environment)
     }
 
+    /// Another text of a document of the directory.
+    pub async fn document(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text)?;
+        set(self.policy.address("policy")?, name, &path).await
+    }
+
     pub fn cluster(&mut self) -> anyhow::Result<&mut NatsCluster> {
         match &mut self.brokers {
             Brokers::Three(cluster) => Ok(cluster),

@@ -32,12 +32,13 @@ pub struct Load<To> {
     pub ids: Range<usize>,
     pub size: usize,
     pub connections: usize,
+    /// Domains of the recipients of a message.
     pub to: To,
 }
 
 pub async fn run<To>(load: &Load<To>, relay: SocketAddr, ledger: &Ledger) -> anyhow::Result<()>
 where
-    To: Fn(usize) -> String,
+    To: Fn(usize) -> Vec<String>,
 {
     let next = AtomicUsize::new(load.ids.start);
     let filler = filler(load.size);
@@ -70,7 +71,7 @@ pub async fn steadily<To>(
     stop: impl Fn() -> bool,
 ) -> anyhow::Result<usize>
 where
-    To: Fn(usize) -> String,
+    To: Fn(usize) -> Vec<String>,
 {
     let filler = Arc::new(filler(load.size));
     let idle: Arc<Mutex<Vec<Client>>> = Arc::default();
@@ -135,15 +136,17 @@ impl Client {
         Ok(client)
     }
 
-    async fn send(&mut self, id: usize, sender: usize, domain: &str, filler: &str) -> anyhow::Result<()> {
+    async fn send(&mut self, id: usize, sender: usize, to: &[String], filler: &str) -> anyhow::Result<()> {
         let from = format!("{}@source.test", sender_name(sender));
-        let commands = format!("MAIL FROM:<{from}>\r\nRCPT TO:<user{id}@{domain}>\r\nDATA\r\n");
+        let recipients: String = to.iter().map(|domain| format!("RCPT TO:<user{id}@{domain}>\r\n")).collect();
+        let commands = format!("MAIL FROM:<{from}>\r\n{recipients}DATA\r\n");
         self.stream.get_mut().write_all(commands.as_bytes()).await?;
-        for wanted in ["2", "2", "3"] {
-            self.expect(wanted).await?;
+        for _ in 0..=to.len() {
+            self.expect("2").await?;
         }
+        self.expect("3").await?;
         let content = format!(
-            "X-Load-Id: {id}\r\nFrom: {from}\r\nTo: user{id}@{domain}\r\nSubject: load {id}\r\n\r\n{filler}.\r\n"
+            "X-Load-Id: {id}\r\nFrom: {from}\r\nTo: undisclosed-recipients:;\r\nSubject: load {id}\r\n\r\n{filler}.\r\n"
         );
         self.stream.get_mut().write_all(content.as_bytes()).await?;
         self.expect("2").await

@@ -160,14 +160,14 @@ async fn run_against(options: &Options, name: &str, relay: SocketAddr, limit: u3
     Ok(())
 }
 
-fn ordinary(ids: Range<usize>) -> Load<fn(usize) -> String> {
+fn ordinary(ids: Range<usize>) -> Load<fn(usize) -> Vec<String>> {
     Load {
         from: Some(ORDINARY_CLIENT),
         senders: ORDINARY_SENDERS,
         ids,
         size: 4_096,
         connections: 1,
-        to: |id| world::healthy(id % 50),
+        to: |id| vec![world::healthy(id % 50)],
     }
 }
 
@@ -179,11 +179,13 @@ async fn inject(options: &Options, ids: &Ids, relay: SocketAddr, ledger: &Ledger
         ids: ids.to_one.start..ids.silent.end,
         size: 4_096,
         connections: BULK_CONNECTIONS,
-        to: |id: usize| match id {
-            id if ids.to_one.contains(&id) => world::grey_one(),
-            id if ids.spread.contains(&id) => world::grey(id % over),
-            id if ids.tarpitted.contains(&id) => world::tarpit(id % TARPITS),
-            id => world::silent(id % SILENT),
+        to: |id: usize| {
+            vec![match id {
+                id if ids.to_one.contains(&id) => world::grey_one(),
+                id if ids.spread.contains(&id) => world::grey(id % over),
+                id if ids.tarpitted.contains(&id) => world::tarpit(id % TARPITS),
+                id => world::silent(id % SILENT),
+            }]
         },
     };
     generator::run(&bulk, relay, ledger).await

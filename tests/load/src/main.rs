@@ -15,6 +15,8 @@ mod machine; // CPU and memory
 mod report; // ledger -> figures
 mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
+mod bulk; // ordinary mail beside very much of another source
+mod fill; // mail that stays in the queue
 
 #[derive(Debug, Parser)]
 #[command(name = "hikyaku-load")]
@@ -29,6 +31,10 @@ enum What {
     Throughput(throughput::Options),
     /// Ordinary mail while greylisted, tarpitted and undeliverable mail is queued.
     Isolation(isolation::Options),
+    /// Ordinary mail while another source sends as much as it can.
+    Bulk(bulk::Options),
+    /// Fills the queue with mail for hosts that refuse connections.
+    Fill(fill::Options),
     /// The routes that the relay under test needs.
     Routes {
         /// Port of the sink.
@@ -48,12 +54,15 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Throughput(options) => runtime.block_on(throughput::run(&options)),
         What::Isolation(options) => runtime.block_on(isolation::run(&options)),
+        What::Bulk(options) => runtime.block_on(bulk::run(&options)),
+        What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Routes { sink_port } => {
-            world::all().for_each(|(domain, address)| println!("{domain},{address},{sink_port}"));
+            world::all(sink_port).for_each(|(domain, address, port)| println!("{domain},{address},{port}"));
             Ok(())
         }
         What::Transport { sink_port } => {
-            world::all().for_each(|(domain, address)| println!("{domain} smtp:[{address}]:{sink_port}"));
+            let lines = world::all(sink_port);
+            lines.for_each(|(domain, address, port)| println!("{domain} smtp:[{address}]:{port}"));
             Ok(())
         }
     }

@@ -74,7 +74,7 @@ async fn run_against(
         ids: 0..options.messages,
         size: options.size,
         connections: options.connections,
-        to: |id| healthy(id % options.domains),
+        to: |id| vec![healthy(id % options.domains)],
     };
     generator::run(&load, relay, &ledger).await?;
     let patience = Duration::from_secs(options.patience_seconds);

@@ -7,6 +7,10 @@ pub const HEALTHY: usize = 250;
 pub const GREY: usize = 2_000;
 pub const TARPITS: usize = 100;
 pub const SILENT: usize = 50;
+pub const DEAD: usize = 20_000;
+
+/// Nobody listens there.
+const CLOSED_PORT: u16 = 9;
 
 const PER_NET: usize = 250;
 
@@ -41,8 +45,18 @@ pub fn silent(n: usize) -> String {
     format!("s{n}.load.test")
 }
 
-/// Every domain with the address of its server.
-pub fn all() -> impl Iterator<Item = (String, Ipv4Addr)> {
+/// Nobody is at its address.
+pub fn dead(n: usize) -> String {
+    format!("x{n}.load.test")
+}
+
+/// Every domain with the address and port of its server.
+pub fn all(sink_port: u16) -> impl Iterator<Item = (String, Ipv4Addr, u16)> {
+    let dead = (0..DEAD).map(|n| (dead(n), address(40, n), CLOSED_PORT));
+    served().map(move |(domain, address)| (domain, address, sink_port)).chain(dead)
+}
+
+fn served() -> impl Iterator<Item = (String, Ipv4Addr)> {
     let healthy = (0..HEALTHY).map(|n| (healthy(n), address(1, n)));
     let one = std::iter::once((grey_one(), address(2, 0)));
     let grey = (0..GREY).map(|n| (grey(n), address(3, n)));

@@ -115,7 +115,7 @@ async fn a_message_that_vanished_is_named() -> anyhow::Result<()> {
     // An attempt that runs at this moment writes its retry: then once more.
     eventually(SOON, async || {
         for shard in 0..16 {
-            let filter = format!("{{\"filter\":\"hikyaku.v1.*.*.*.{id}-0\"}}");
+            let filter = format!("{{\"filter\":\"hikyaku.v1.*.*.*.{id}.0\"}}");
             let purge = format!("$JS.API.STREAM.PURGE.HIKYAKU_QUEUE_{shard}");
             nats.ask(&purge, &filter).map_err(|error| error.to_string())?;
         }

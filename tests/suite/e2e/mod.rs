@@ -2,6 +2,7 @@ mod accepted_mail_reaches_the_mx;
 mod greylisted_mail_arrives_at_the_third_attempt;
 mod refused_mail_comes_back_as_a_report;
 mod reports_follow_notify;
+mod senders_keep_their_address;
 mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
 mod limits_are_said_in_the_reply;

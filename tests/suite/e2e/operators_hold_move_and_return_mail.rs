@@ -95,6 +95,31 @@ async fn a_destination_says_what_is_known_of_it() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The time in which nothing was attempted does not count (SEED-186).
+#[tokio::test]
+async fn a_hold_stops_the_clock_after_which_mail_is_returned() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let home = ScriptedMx::start(Script::Accept).await?;
+    let away = ScriptedMx::start(Script::RefuseRcpt("451 4.3.2 closed for repair")).await?;
+    lab.own_domain("home.test", &home);
+    lab.own_domain("away.test", &away);
+    // Ten seconds.
+    lab.configure("[delivery]\nretry_clock_rate = 1080\nrouted_give_up_seconds = 10800\n")?;
+    let relay = lab.up().await?;
+    let name = destination(&away);
+    relay.ctl(&["queue", "hold", "--destination", &name]).await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@away.test"], CONTENT).await?;
+    let held = relay.wait_for_mail_log("held", &id, SOON).await;
+    assert!(held["until"].is_null(), "{held}");
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(away.attempts().len(), 0);
+    relay.ctl(&["queue", "release", "--destination", &name]).await?;
+    relay.wait_for_mail_log("deferred", &id, SOON).await;
+    relay.wait_for_mail_log("bounced", &id, SOON).await;
+    assert!(away.attempts().len() > 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn returned_mail_says_why_and_what_the_server_said() -> anyhow::Result<()> {
     let (_lab, relay, home, away, ids) = deferred().await?;

@@ -54,6 +54,8 @@ pub struct Received {
     /// MAIL and RCPT as they were said.
     pub commands: Vec<String>,
     pub content: Vec<u8>,
+    /// Where it came from.
+    pub peer: IpAddr,
     pub at: Instant,
 }
 
@@ -120,6 +122,11 @@ impl ScriptedMx {
 
     pub fn attempts(&self) -> Vec<(Instant, String, u16)> {
         self.memory.attempts.lock().unwrap().clone()
+    }
+
+    /// Each client, sender and recipient that a greylist knows.
+    pub fn contacts(&self) -> Vec<(IpAddr, String, String)> {
+        self.memory.first_contact.lock().unwrap().keys().cloned().collect()
     }
 
     pub fn most_sessions(&self) -> usize {
@@ -225,6 +232,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                             recipients: std::mem::take(&mut recipients),
                             commands: std::mem::take(&mut commands),
                             content,
+                            peer,
                             at: Instant::now(),
                         };
                         memory.received.lock().unwrap().push(received);

@@ -3,14 +3,19 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use tempfile::TempDir;
+
+use crate::eventually::eventually;
+
+const LISTENS: Duration = Duration::from_secs(10);
 
 /// A server that accepts mail for everybody and writes it into one file.
 pub struct Peer {
@@ -22,6 +27,43 @@ pub struct Peer {
 enum Process {
     Child(Child),
     Postfix,
+}
+
+/// A SOCKS5 proxy (microsocks) that connects from an address of its own.
+pub struct Socks {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Socks {
+    pub async fn from(own: IpAddr) -> anyhow::Result<Result<Self, Skipped>> {
+        let program = Path::new("/usr/bin/microsocks");
+        if !program.exists() {
+            return Ok(Err(format!("no {}; tests/get-peers installs it", program.display())));
+        }
+        let address = free_address()?;
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        let mut command = Command::new(program);
+        command.args(["-i", &ip, "-p", &port, "-b", &own.to_string()]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let proxy = Self { child, address };
+        eventually(LISTENS, async || {
+            tokio::net::TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        Ok(Ok(proxy))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Socks {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
 }
 
 /// Why a peer cannot be had here; the test says it and passes.

@@ -11,7 +11,7 @@ use hikyaku_queue::{
 use hikyaku_types::{
     address::{MailHost, Mailbox},
     body::Body,
-    destination::{Destination, HostName, SMTP_PORT},
+    destination::Destination,
     envelope::{Envelope, Lane, Recipient},
     ids::QueueId,
 };
@@ -166,9 +166,7 @@ impl Admin {
     async fn destination_of(&self, host: &MailHost) -> Result<Destination, CallError> {
         match host {
             MailHost::Domain(domain) => Ok(self.context.policy.resolve_route(domain).await?),
-            MailHost::Literal(address) => {
-                Ok(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT })
-            }
+            MailHost::Literal(address) => Ok(Destination::literal(*address)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! never waits for a network.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,6 +10,7 @@ use std::{
 use hikyaku_queue::{
     Lease,
     lease::{RENEW_EVERY, Renewal},
+    reschedule::Aside,
     topology::LANE_CAPACITY,
 };
 use hikyaku_types::{destination::Destination, ids::EntryId, outcome::Failure, traffic::EgressAddress};
@@ -24,6 +25,8 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_secs(1);
+/// Entries set aside that a destination remembers.
+const MAX_ASIDE: usize = 20_000;
 
 #[derive(Debug)]
 pub(crate) enum DestinationMessage {
@@ -42,6 +45,9 @@ pub(crate) enum DestinationMessage {
         too_much: bool,
     },
     Closed(SessionId),
+    /// This one can be recalled.
+    SetAside(Aside),
+    Recalled,
     Tick,
     Drain,
 }
@@ -64,6 +70,8 @@ pub(crate) struct State {
     /// Entries that wait; those in transfer are with their session.
     jobs: HashMap<JobId, Lease>,
     next_job: u64,
+    /// Entries that were set aside, the oldest first.
+    aside: VecDeque<Aside>,
     /// Entries taken from the shard since the start, so that it can tell whether more are on the way.
     taken: u64,
     sessions: HashMap<SessionId, ActorRef<ConnectionMessage>>,
@@ -93,6 +101,7 @@ impl Actor for DestinationActor {
             egress: Vec::new(),
             jobs: HashMap::new(),
             next_job: 0,
+            aside: VecDeque::new(),
             taken: 0,
             sessions: HashMap::new(),
             transfers: HashMap::new(),
@@ -135,6 +144,15 @@ impl Actor for DestinationActor {
                 state.sessions.remove(&session);
                 (Event::Closed(session), None)
             }
+            DestinationMessage::SetAside(aside) => {
+                // The rest comes at its own time.
+                if state.aside.len() >= MAX_ASIDE {
+                    return Ok(());
+                }
+                state.aside.push_back(aside);
+                (Event::SetAside, None)
+            }
+            DestinationMessage::Recalled => (Event::Recalled, None),
             DestinationMessage::Tick => {
                 state.renew(&self.0);
                 (self.tick(state), None)
@@ -224,8 +242,21 @@ impl DestinationActor {
             }
             Effect::Park(job, after) => {
                 if let Some(lease) = state.jobs.remove(&job) {
-                    settle::park(&self.0, lease, after);
+                    let myself = myself.clone();
+                    let known = move |aside| {
+                        let _ = myself.cast(DestinationMessage::SetAside(aside)); // gone: it comes at its time
+                    };
+                    settle::park(&self.0, lease, after, known);
                 }
+            }
+            Effect::Recall(count) => {
+                let aside = state.aside.drain(..count.min(state.aside.len())).collect();
+                let (context, destination) = (Arc::clone(&self.0), Arc::clone(&state.destination));
+                let myself = myself.clone();
+                self.0.tasks.spawn(async move {
+                    settle::recall(&context, &destination, aside).await;
+                    let _ = myself.cast(DestinationMessage::Recalled); // gone meanwhile: the next one has them
+                });
             }
             Effect::Defer(jobs) => {
                 let Some(failure) = failure else { return Ok(()) };

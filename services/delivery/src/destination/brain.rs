@@ -49,6 +49,10 @@ pub(crate) enum Event {
     },
     /// The session is gone.
     Closed(SessionId),
+    /// An entry is written as set aside, and it is known here which.
+    SetAside,
+    /// Those that were recalled are in their lanes.
+    Recalled,
     /// An operator holds the destination.
     Held,
     /// The limits have changed.
@@ -62,8 +66,10 @@ pub(crate) enum Effect {
     Open(SessionId, EgressId, Class),
     Assign(SessionId, JobId),
     Close(SessionId),
-    /// Back into the queue, to return after the time.
+    /// Back into the queue, to return after the time, or when they are recalled.
     Park(JobId, Duration),
+    /// So many of those that were set aside come back now.
+    Recall(usize),
     /// The destination cannot be reached: this ends the attempt of each.
     Defer(Vec<JobId>),
     /// For the shard's next owner.
@@ -85,7 +91,9 @@ pub(crate) struct Limits {
 /// together never fill it.
 const SHARE_OF_ROOM: usize = 4;
 const PARK_MIN: Duration = Duration::from_secs(5);
-const PARK_MAX: Duration = Duration::from_secs(600);
+const PARK_MAX: Duration = Duration::from_secs(3_600);
+/// A part of what is held comes back at once, when no more than that waits.
+const RECALL_SHARE: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Brain {
@@ -100,8 +108,16 @@ pub(crate) struct Brain {
     draining: bool,
     throughput: Throughput,
     pace: Pace,
-    /// When the last entry set aside will have returned.
+    /// When the last entry set aside will have returned by itself.
     parked_until: Option<Instant>,
+    /// Entries set aside that can be recalled.
+    aside: usize,
+    recalling: bool,
+    /// Entries that were found to have room here.
+    bears: usize,
+    /// The last attempt to open a session was greeted.
+    answers: bool,
+    held: bool,
 }
 
 impl Brain {
@@ -118,6 +134,11 @@ impl Brain {
             throughput: Throughput::default(),
             pace: Pace::new(limits.rate, now),
             parked_until: None,
+            aside: 0,
+            recalling: false,
+            bears: limits.hold,
+            answers: false,
+            held: false,
         }
     }
 
@@ -131,14 +152,23 @@ impl Brain {
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
             Event::Finished { session, usable, too_much } => self.finished(session, usable, too_much, now),
             Event::Closed(session) => self.sessions.remove(session),
+            Event::SetAside => self.aside += 1,
+            Event::Recalled => self.recalling = false,
             Event::Held => self.hold(now, &mut effects),
-            Event::Limits(limits) => self.limit(limits, now),
-            Event::Tick => self.tick(now, &mut effects),
+            Event::Limits(limits) => {
+                self.held = false;
+                self.limit(limits, now);
+            }
+            Event::Tick => {
+                self.held = false;
+                self.tick(now, &mut effects);
+            }
             Event::Drain => self.drain(&mut effects),
         }
         self.dispatch(now, &mut effects);
         self.throughput.waits(self.waiting_len() > 0, now);
-        if self.sessions.is_empty() && self.waiting_len() == 0 {
+        self.recall(&mut effects);
+        if self.sessions.is_empty() && self.waiting_len() == 0 && !self.recalling {
             effects.push(Effect::Idle);
         }
         effects
@@ -158,6 +188,7 @@ impl Brain {
             return;
         }
         let hold = self.limits.hold.min(room / SHARE_OF_ROOM);
+        self.bears = hold;
         let in_lane: usize = self.waiting.values().map(|queue| queue.lane_len(class.lane)).sum();
         let queue = self.waiting.entry(egress).or_default();
         if self.sessions.any_ready(egress) || in_lane < hold {
@@ -186,7 +217,22 @@ impl Brain {
         at - now
     }
 
+    /// What was set aside returns when there is room for it: what was measured may have been a bad
+    /// time, and its own time only sees to it that it comes when nobody remembers it.
+    fn recall(&mut self, effects: &mut Vec<Effect>) {
+        let part = (self.bears / RECALL_SHARE).max(1);
+        let is_wanted = self.answers && !self.held && !self.draining && self.waiting_len() < part;
+        if self.aside == 0 || self.recalling || !is_wanted {
+            return;
+        }
+        let count = part.min(self.aside);
+        self.aside -= count;
+        self.recalling = true;
+        effects.push(Effect::Recall(count));
+    }
+
     fn opened(&mut self, session: SessionId, now: Instant) {
+        self.answers = true;
         self.allowed = self.allowed.max(2.min(self.limits.sessions));
         self.sessions.ready(session, now);
     }
@@ -201,6 +247,7 @@ impl Brain {
             return;
         }
         // One probe at a time until it answers again.
+        self.answers = false;
         self.allowed = 1;
         if !self.sessions.is_empty() {
             // Another one may still be answered.
@@ -234,6 +281,7 @@ impl Brain {
 
     /// What waits goes back into the queue; what is in transfer ends as it ends.
     fn hold(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.held = true;
         effects.extend(self.take_all().into_iter().map(|job| Effect::Park(job, PARK_MIN)));
         self.tick(now, effects);
     }

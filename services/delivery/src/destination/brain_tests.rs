@@ -166,9 +166,34 @@ fn what_is_too_much_is_set_aside_spread_over_the_time_it_needs() {
     }
     let times: Vec<Duration> = (0..10).map(|_| park(&mut world)).collect();
     assert!(times[0] > PARK_MIN && times.windows(2).all(|pair| pair[1] > pair[0]), "{times:?}");
-    // And none for an hour.
-    world.now += Duration::from_secs(3_600);
+    // And none for ten hours.
+    world.now += Duration::from_secs(36_000);
     assert_eq!(park(&mut world), PARK_MAX);
+}
+
+#[test]
+fn what_was_set_aside_is_recalled_when_there_is_room() {
+    let mut world = World::new();
+    let mut set_aside = 0;
+    for _ in 0..20 {
+        let parked = world.arrive(Lane::Fresh).iter().filter(|it| matches!(it, Effect::Park(..))).count();
+        for _ in 0..parked {
+            assert_eq!(world.on(Event::SetAside), [], "nothing has answered yet");
+        }
+        set_aside += parked;
+    }
+    assert!(set_aside > 10);
+    let mut effects = world.on(Event::Opened(session(0)));
+    let mut recalled = Vec::new();
+    for _ in 0..10 {
+        recalled.extend(effects.iter().filter(|it| matches!(it, Effect::Recall(_))).cloned());
+        effects = world.on(finished(0, true));
+    }
+    assert_eq!(recalled, [Effect::Recall(1)], "one part, and no other until that has come");
+    assert_eq!(world.on(Event::Recalled), [Effect::Recall(1)]);
+    world.on(Event::Held);
+    assert!(!world.on(Event::Recalled).contains(&Effect::Recall(1)));
+    assert!(world.on(Event::Tick).contains(&Effect::Recall(1)));
 }
 
 #[test]

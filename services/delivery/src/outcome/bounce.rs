@@ -9,7 +9,7 @@ use hikyaku_queue::{body_store::BodyError, publish::PublishError};
 use hikyaku_types::{
     address::{MailHost, Mailbox, ReversePath},
     body::Body,
-    destination::{Destination, HostName, SMTP_PORT},
+    destination::Destination,
     envelope::{Envelope, Lane, Recipient, Transfer},
     ids::QueueId,
     reporting::{Notify, Reporting},
@@ -124,9 +124,7 @@ async fn destination(context: &Context, sender: &Mailbox) -> Destination {
         MailHost::Domain(domain) => {
             context.policy.resolve_route(domain).await.unwrap_or_else(|_| Destination::Mx(domain.clone()))
         }
-        MailHost::Literal(address) => {
-            Destination::Host { host: HostName::Address(*address), port: SMTP_PORT }
-        }
+        MailHost::Literal(address) => Destination::literal(*address),
     }
 }
 

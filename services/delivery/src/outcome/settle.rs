@@ -7,9 +7,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, custody::Event, lease::RENEW_EVERY, publish::PublishError};
+use futures::StreamExt as _;
+use hikyaku_queue::{Lease, custody::Event, lease::RENEW_EVERY, publish::PublishError, reschedule::Aside};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
+    destination::Destination,
     envelope::Envelope,
     outcome::{Failure, RecipientOutcome},
 };
@@ -27,6 +29,8 @@ use crate::{
 
 /// Between two tries to write the end of an attempt; twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Writes of one destination that wait for their acknowledgement.
+const RECALLED_AT_ONCE: usize = 32;
 
 /// Settles one attempt, and says whether the broker has recorded it. What a remote server said
 /// is not asked again because of a fault of ours: the writing is repeated, under a renewed lease,
@@ -87,18 +91,37 @@ pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure
     });
 }
 
-/// Sets an entry aside, unattempted.
-pub(crate) fn park(context: &Arc<Context>, lease: Lease, after: Duration) {
+/// Sets an entry aside, unattempted. `known` hears which, when that is written.
+pub(crate) fn park(
+    context: &Arc<Context>,
+    lease: Lease,
+    after: Duration,
+    known: impl FnOnce(Aside) + Send + 'static,
+) {
     let task_context = Arc::clone(context);
     lease.tenure().tasks().clone().spawn(async move {
         let at = task_context.clock.now() + after;
         metrics::counter!(PARKED).increment(1);
         mail_log::parked(lease.envelope(), at);
         let entry = lease.envelope().entry;
-        if let Err(error) = task_context.rescheduler.park(lease, at).await {
-            tracing::error!(%entry, error = chain(&error), "entry was not set aside; it comes again");
+        match task_context.rescheduler.park(lease, at).await {
+            Ok(aside) => known(aside),
+            Err(error) => {
+                tracing::error!(%entry, error = chain(&error), "entry was not set aside; it comes again");
+            }
         }
     });
+}
+
+/// Brings back what was set aside; the lanes hand it out. What cannot be brought back comes at its
+/// own time.
+pub(crate) async fn recall(context: &Context, destination: &Destination, aside: Vec<Aside>) {
+    let recall = |aside| async move {
+        if let Err(error) = context.rescheduler.recall(destination, aside).await {
+            tracing::warn!(%destination, error = chain(&error), "an entry comes back later");
+        }
+    };
+    futures::stream::iter(aside).for_each_concurrent(RECALLED_AT_ONCE, recall).await;
 }
 
 /// First the report, then the ends, then the retry. Report and retry are recognised when they are

@@ -12,7 +12,7 @@ use hikyaku_queue::{Lease, pull::LanePuller, tenure::Tenure};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     address::MailHost,
-    destination::{Destination, HostName, SMTP_PORT},
+    destination::Destination,
     envelope::{Envelope, Lane, Recipient},
 };
 use ractor::ActorRef;
@@ -143,9 +143,7 @@ impl Routes<'_> {
     async fn ask(&mut self, host: &MailHost) -> Option<Destination> {
         let domain = match host {
             MailHost::Domain(domain) => domain,
-            MailHost::Literal(address) => {
-                return Some(Destination::Host { host: HostName::Address(*address), port: SMTP_PORT });
-            }
+            MailHost::Literal(address) => return Some(Destination::literal(*address)),
         };
         if Instant::now() < self.silent_until {
             return None;

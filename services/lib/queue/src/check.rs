@@ -24,8 +24,8 @@ use hikyaku_types::{
 
 use crate::{
     Nats, codec,
-    direct::{self, From, Reading},
     orphans::Homes,
+    stream::{self, From, Reading},
     subject::{self, Owner},
     topology::{DEAD_STREAM, body_stream, queue_stream},
 };
@@ -33,7 +33,6 @@ use crate::{
 /// Entries of which one pass knows everything: 150 MB when each has content of its own.
 const PASS_ENTRIES: u64 = 1_000_000;
 const BATCH: usize = 500;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// What is looked at a second time; of more only the number is told.
 const MAX_SECOND_LOOKS: usize = 1_000;
 /// A broker that says nothing for so long has nothing more.
@@ -119,7 +118,7 @@ impl Checker {
         let streams = self.shards().map(queue_stream).chain([DEAD_STREAM.to_owned()]);
         let mut entries = 0;
         for stream in streams {
-            entries += direct::extent(&self.homes.nats, &stream).await.map_err(failed)?.messages;
+            entries += stream::extent(&self.homes.nats, &stream).await.map_err(failed)?.messages;
         }
         Ok(entries / PASS_ENTRIES + 1)
     }
@@ -132,13 +131,13 @@ impl Checker {
         known: &mut Known,
         findings: &mut Findings,
     ) -> Result<(), CheckError> {
-        let reading = Reading { stream, filter, messages: BATCH, bytes: BATCH_BYTES };
+        let reading = Reading { stream, filter, messages: BATCH };
         let mut next = 1;
         loop {
             let batch = reading.next(&self.homes.nats, From::Sequence(next)).await.map_err(failed)?;
-            let Some(last) = batch.last() else { return Ok(()) };
+            let Some(last) = batch.messages.last() else { return Ok(()) };
             next = last.sequence + 1;
-            for message in batch {
+            for message in batch.messages {
                 match codec::decode(message.payload) {
                     Ok(envelope) => known.add(&envelope, stream == DEAD_STREAM, findings),
                     Err(error) if known.pass == 0 => {
@@ -162,7 +161,7 @@ impl Checker {
         strangers: &mut HashMap<(ShardId, Owner), u64>,
     ) -> Result<(), CheckError> {
         let stream = body_stream(shard);
-        let extent = direct::extent(&self.homes.nats, &stream).await.map_err(failed)?;
+        let extent = stream::extent(&self.homes.nats, &stream).await.map_err(failed)?;
         if extent.messages == 0 {
             return Ok(());
         }

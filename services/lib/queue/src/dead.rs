@@ -15,11 +15,10 @@ use hikyaku_types::{
 use crate::{
     Nats,
     body_store::{BodyError, BodyStore},
-    browse::{
-        BrowseError,
-        direct::{self, Message},
-    },
-    codec, stamp, subject,
+    browse::BrowseError,
+    codec, stamp,
+    stream::{self, From, Message, Reading},
+    subject,
     topology::{DEAD_LETTER_AGE, DEAD_STREAM},
 };
 
@@ -82,8 +81,9 @@ impl DeadLetters {
         };
         let mut letters = Vec::new();
         let mut sequence = from.map_or(1, |DeadToken(sequence)| sequence);
+        let reading = Reading { stream: DEAD_STREAM, filter: &filter, messages: BATCH };
         loop {
-            let batch = direct::batch(&self.nats, DEAD_STREAM, &filter, sequence, BATCH).await?;
+            let batch = reading.next(&self.nats, From::Sequence(sequence)).await?;
             for message in &batch.messages {
                 if letters.len() >= limit {
                     return Ok((letters, Some(DeadToken(message.sequence))));
@@ -104,7 +104,7 @@ impl DeadLetters {
 
     /// Removes a letter with its content. False: it was gone already.
     pub async fn delete(&self, letter: &DeadLetter) -> Result<bool, BrowseError> {
-        let deleted = direct::delete(&self.nats, DEAD_STREAM, letter.sequence).await?;
+        let deleted = stream::delete(&self.nats, DEAD_STREAM, letter.sequence).await?;
         BodyStore::new(self.nats.clone()).free(&letter.envelope.body).await;
         Ok(deleted)
     }

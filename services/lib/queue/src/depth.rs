@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use hikyaku_types::{envelope::Lane, shard::ShardId};
 
-use crate::{Nats, direct, subject, topology::queue_stream};
+use crate::{Nats, stream, subject, topology::queue_stream};
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to look at {stream}")]
@@ -37,8 +37,8 @@ pub async fn depth(nats: &Nats, shard: ShardId) -> Result<Depth, DepthError> {
     look(nats, shard, &stream).await.map_err(|source| DepthError { stream, source })
 }
 
-async fn look(nats: &Nats, shard: ShardId, stream: &str) -> Result<Depth, async_nats::Error> {
-    let handle = nats.jetstream.get_stream_no_info(stream).await?;
+async fn look(nats: &Nats, shard: ShardId, name: &str) -> Result<Depth, async_nats::Error> {
+    let handle = nats.jetstream.get_stream_no_info(name).await?;
     let mut depth = Depth::default();
     for (lane, found) in Lane::ALL.into_iter().zip(&mut depth.lanes) {
         let info = handle.consumer_info(lane.name()).await?;
@@ -54,7 +54,7 @@ async fn look(nats: &Nats, shard: ShardId, stream: &str) -> Result<Depth, async_
             Err(error) => return Err(error.into()),
         }
     }
-    let messages = direct::extent(nats, stream).await?.messages;
+    let messages = stream::extent(nats, name).await?.messages;
     depth.scheduled = messages.saturating_sub(depth.lanes.iter().map(|lane| lane.entries).sum());
     Ok(depth)
 }

@@ -18,7 +18,8 @@ pub mod ask; // questions between workers
 pub mod lease; // an entry that a worker holds; settles once
 pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message
-mod direct; // many messages with one request, subjects without messages
+mod forward; // schedule -> lane, before its time
+mod stream; // many messages by one question, subjects without messages
 pub mod custody; // each recipient has one end, and this proves it
 pub mod holds; // mail that waits until it is told to go
 pub mod orphans; // content that nobody refers to

@@ -13,7 +13,7 @@ use std::{
 use hikyaku_types::shard::{ShardCount, ShardId};
 
 use crate::{
-    Nats, direct,
+    Nats, stream,
     subject::{self, Owner, Subject},
     topology::{DEAD_STREAM, body_stream, queue_stream},
 };
@@ -71,11 +71,10 @@ impl Collector {
     async fn homeless(&mut self) -> Result<HashSet<Owner>, OrphanError> {
         let (nats, stream) = (&self.homes.nats, body_stream(self.shard));
         let filter = subject::all_bodies(self.shard);
-        let (subjects, next) =
-            direct::subjects_from(nats, &stream, &filter, self.offset).await.map_err(failed)?;
+        let mut owners: HashSet<Owner> = HashSet::new();
+        let found = |name: &str| owners.extend(subject::body_owner(name));
+        let next = stream::subjects_from(nats, &stream, &filter, self.offset, found).await.map_err(failed)?;
         self.offset = next.unwrap_or(0);
-        let mut owners: HashSet<Owner> =
-            subjects.iter().filter_map(|text| subject::body_owner(text)).collect();
         // Content stays where it is when its entry is sent elsewhere, so its own shard is only
         // the most likely place.
         let own_first = std::iter::once(self.shard);
@@ -111,24 +110,24 @@ pub(crate) struct Homes {
 
 impl Homes {
     async fn remove_queued(&self, shard: ShardId, owners: &mut HashSet<Owner>) -> Result<(), OrphanError> {
-        let found = |subjects: Vec<String>| {
-            for entry in subjects.iter().filter_map(|text| text.parse::<Subject>().ok()) {
-                owners.remove(&Owner::Entry(entry.entry));
+        let found = |name: &str| {
+            if let Ok(subject) = name.parse::<Subject>() {
+                owners.remove(&Owner::Entry(subject.entry));
             }
         };
         let (stream, filter) = (queue_stream(shard), subject::all_of_shard(shard));
-        direct::subjects(&self.nats, &stream, &filter, found).await.map_err(failed)
+        stream::subjects(&self.nats, &stream, &filter, found).await.map_err(failed)
     }
 
     /// Dead letters of earlier versions use the content of their entry.
     async fn remove_dead(&self, owners: &mut HashSet<Owner>) -> Result<(), OrphanError> {
-        let found = |subjects: Vec<String>| {
-            for entry in subjects.iter().filter_map(|text| subject::dead_entry(text)) {
+        let found = |name: &str| {
+            if let Some(entry) = subject::dead_entry(name) {
                 owners.remove(&Owner::Entry(entry));
                 owners.remove(&Owner::DeadLetter(entry));
             }
         };
-        direct::subjects(&self.nats, DEAD_STREAM, subject::ALL_DEAD, found).await.map_err(failed)
+        stream::subjects(&self.nats, DEAD_STREAM, subject::ALL_DEAD, found).await.map_err(failed)
     }
 
     /// Looks for one owner everywhere, twice.
@@ -143,13 +142,13 @@ impl Homes {
 
     async fn have_now(&self, owner: Owner) -> Result<bool, OrphanError> {
         let dead = subject::dead(owner.entry());
-        if direct::has_subject(&self.nats, DEAD_STREAM, &dead).await.map_err(failed)? {
+        if stream::has_subject(&self.nats, DEAD_STREAM, &dead).await.map_err(failed)? {
             return Ok(true);
         }
         let Owner::Entry(entry) = owner else { return Ok(false) };
         for shard in self.shards.shards() {
             let filter = subject::entry_filter(shard, entry);
-            if direct::has_subject(&self.nats, &queue_stream(shard), &filter).await.map_err(failed)? {
+            if stream::has_subject(&self.nats, &queue_stream(shard), &filter).await.map_err(failed)? {
                 return Ok(true);
             }
         }

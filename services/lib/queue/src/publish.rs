@@ -96,7 +96,8 @@ impl Publisher {
         }
         let lane = envelope.lane;
         let message_id = envelope.entry.to_string();
-        self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await
+        self.put(&envelope, Place::Lane(lane), &message_id, HeaderMap::new(), operation::ACCEPT).await?;
+        Ok(())
     }
 
     /// Keeps a message that has no sender to report to (SEED-191).
@@ -151,6 +152,7 @@ impl Publisher {
         Ok(Body::Stored(self.bodies.store(shard, owner, content).await?))
     }
 
+    /// Returns the stream sequence.
     pub(crate) async fn put(
         &self,
         envelope: &Envelope,
@@ -158,7 +160,7 @@ impl Publisher {
         message_id: &str,
         mut headers: HeaderMap,
         operation: &'static str,
-    ) -> Result<(), PublishError> {
+    ) -> Result<u64, PublishError> {
         let shard = self.shards.shard_of(&envelope.destination);
         let destination = envelope.destination.clone();
         let subject = Subject { shard, place, destination, entry: envelope.entry };
@@ -174,8 +176,7 @@ impl Publisher {
                 .expected_stream(&stream)
                 .payload(payload.clone())
         };
-        send(&self.nats, &stream, subject.to_string(), message, operation).await?;
-        Ok(())
+        send(&self.nats, &stream, subject.to_string(), message, operation).await
     }
 
     pub(crate) fn shards(&self) -> ShardCount {

@@ -4,7 +4,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::{HeaderMap, header, jetstream::stream::DirectGetErrorKind};
+use async_nats::{
+    HeaderMap, header,
+    jetstream::{context::PublishErrorKind, stream::DirectGetErrorKind},
+};
 use hikyaku_types::{
     body::Body,
     destination::Destination,
@@ -17,10 +20,11 @@ use crate::{
     Lease, Nats,
     body_store::{BodyStore, DEFERRED_INLINE_LIMIT},
     custody::Event,
+    forward::forwarded,
     holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
     publish::{PublishError, Publisher},
-    stamp,
+    stamp, stream,
     subject::{Place, Subject},
     topology::queue_stream,
 };
@@ -32,6 +36,17 @@ const HOLD_STEP: Duration = Duration::from_secs(3_600);
 #[derive(Debug, thiserror::Error)]
 #[error("failed to look for a retry in the queue")]
 pub struct ReadError(#[source] async_nats::Error);
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to bring an entry back that was set aside")]
+pub struct RecallError(#[from] async_nats::Error);
+
+/// An entry that was set aside, with the sequence of its schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aside {
+    entry: EntryId,
+    sequence: u64,
+}
 
 /// Moves entries between a lane and the waiting room.
 #[derive(Clone, Debug)]
@@ -56,19 +71,40 @@ impl Rescheduler {
             Body::Inline(content) if content.len() > DEFERRED_INLINE_LIMIT => {
                 let body = self.publisher.kept_body(next, content.clone()).await?;
                 let next = Envelope { body, ..next.clone() };
-                self.schedule(lease, &next, Lane::Due, at, HeaderMap::new()).await
+                self.schedule(lease, &next, Lane::Due, at, HeaderMap::new()).await?;
             }
             Body::Inline(_) | Body::Stored(_) => {
-                self.schedule(lease, next, Lane::Due, at, HeaderMap::new()).await
+                self.schedule(lease, next, Lane::Due, at, HeaderMap::new()).await?;
             }
         }
+        Ok(())
     }
 
-    /// Sets an entry aside unattempted; it returns to its lane at `at`.
-    pub async fn park(&self, lease: Lease, at: SystemTime) -> Result<(), PublishError> {
-        self.schedule(&lease, lease.envelope(), lease.lane(), at, HeaderMap::new()).await?;
+    /// Sets an entry aside unattempted; it returns to its lane at `at`, or when it is recalled.
+    pub async fn park(&self, lease: Lease, at: SystemTime) -> Result<Aside, PublishError> {
+        let entry = lease.envelope().entry;
+        let sequence = self.schedule(&lease, lease.envelope(), lease.lane(), at, HeaderMap::new()).await?;
         lease.done().await;
-        Ok(())
+        Ok(Aside { entry, sequence })
+    }
+
+    /// Brings an entry of this destination back into its lane. False: it came by itself, or somebody
+    /// has done something else with it.
+    pub async fn recall(&self, destination: &Destination, aside: Aside) -> Result<bool, RecallError> {
+        let shard = self.publisher.shards().shard_of(destination);
+        let (destination, entry) = (destination.clone(), aside.entry);
+        let subject = Subject { shard, place: Place::Retry, destination, entry };
+        let message = stream::last(&self.nats, &queue_stream(shard), &subject.to_string()).await?;
+        let Some(message) = message.filter(|message| message.sequence == aside.sequence) else {
+            return Ok(false);
+        };
+        let (target, headers) = forwarded(&message, SystemTime::now())?;
+        let sent = self.nats.jetstream.publish_with_headers(target, headers, message.payload).await;
+        match sent.map_err(async_nats::Error::from)?.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Err(error) => Err(async_nats::Error::from(error).into()),
+        }
     }
 
     /// Sets an entry of a held destination aside until the hold ends or is released, in steps of an
@@ -145,7 +181,7 @@ impl Rescheduler {
         lane: Lane,
         at: SystemTime,
         mut headers: HeaderMap,
-    ) -> Result<(), PublishError> {
+    ) -> Result<u64, PublishError> {
         let shard = self.publisher.shards().shard_of(&next.destination);
         let (destination, entry) = (next.destination.clone(), next.entry);
         let target = Subject { shard, place: Place::Lane(lane), destination, entry };

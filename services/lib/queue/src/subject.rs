@@ -1,13 +1,18 @@
 //! The only place where a subject is spelled.
 //!
-//! `hikyaku.v1.<shard>.<lane>.<destination>.<entry>` is an entry that may be attempted,
-//! `hikyaku.v1.<shard>.retry.<destination>.<entry>` one that waits for its time.
-//! The entry id stands in the subject so that there is one schedule for each entry
-//! and so that one entry, or all of a destination, can be found without reading others.
+//! `hikyaku.v1.<shard>.<lane>.<destination>.<queue id>.<hop>` is an entry that may be attempted,
+//! `hikyaku.v1.<shard>.retry.<destination>.<queue id>.<hop>` one that waits for its time.
+//! The entry's id stands in the subject so that there is one schedule for each entry, and so that
+//! one entry, or all of a transaction or a destination, can be found without reading others.
 
 use std::{fmt, str::FromStr};
 
-use hikyaku_types::{destination::Destination, envelope::Lane, ids::EntryId, shard::ShardId};
+use hikyaku_types::{
+    destination::Destination,
+    envelope::Lane,
+    ids::{EntryId, QueueId},
+    shard::ShardId,
+};
 
 const ROOT: &str = "hikyaku.v1";
 const RETRY: &str = "retry";
@@ -42,7 +47,7 @@ pub(crate) struct NotASubject(String);
 
 /// One entry, wherever it is in a shard.
 pub(crate) fn entry_filter(shard: ShardId, entry: EntryId) -> String {
-    Wanted { entry: Some(entry), ..Wanted::default() }.in_shard(shard)
+    Wanted::default().entry(entry).in_shard(shard)
 }
 
 /// All subjects of a shard's queue stream.
@@ -60,15 +65,21 @@ pub(crate) fn lane_filter(shard: ShardId, lane: Lane) -> String {
 pub(crate) struct Wanted<'a> {
     pub(crate) place: Option<Place>,
     pub(crate) destination: Option<&'a Destination>,
-    pub(crate) entry: Option<EntryId>,
+    pub(crate) queue_id: Option<QueueId>,
+    pub(crate) hop: Option<u16>,
 }
 
 impl Wanted<'_> {
+    pub(crate) fn entry(self, entry: EntryId) -> Self {
+        Self { queue_id: Some(entry.queue_id), hop: Some(entry.hop), ..self }
+    }
+
     pub(crate) fn in_shard(self, shard: ShardId) -> String {
         let place = self.place.map_or("*", Place::name);
         let destination = self.destination.map_or_else(|| "*".to_owned(), token);
-        let entry = self.entry.map_or_else(|| "*".to_owned(), |entry| entry.to_string());
-        format!("{ROOT}.{shard}.{place}.{destination}.{entry}")
+        let queue_id = self.queue_id.map_or_else(|| "*".to_owned(), |id| id.to_string());
+        let hop = self.hop.map_or_else(|| "*".to_owned(), |hop| hop.to_string());
+        format!("{ROOT}.{shard}.{place}.{destination}.{queue_id}.{hop}")
     }
 }
 
@@ -173,8 +184,8 @@ pub(crate) fn destination(token: &str) -> Option<Destination> {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shard, place, destination, entry } = self;
-        write!(f, "{ROOT}.{shard}.{}.{}.{entry}", place.name(), token(destination))
+        let Self { shard, place, destination, entry: EntryId { queue_id, hop } } = self;
+        write!(f, "{ROOT}.{shard}.{}.{}.{queue_id}.{hop}", place.name(), token(destination))
     }
 }
 
@@ -192,7 +203,8 @@ impl FromStr for Subject {
                 None => return None,
             };
             let destination = destination(tokens.next()?)?;
-            let entry = tokens.next()?.parse().ok()?;
+            let queue_id: QueueId = tokens.next()?.parse().ok()?;
+            let entry = queue_id.entry(tokens.next()?.parse().ok()?);
             tokens.next().is_none().then_some(Self { shard, place, destination, entry })
         };
         parse().ok_or_else(|| NotASubject(text.to_owned()))
@@ -202,7 +214,6 @@ impl FromStr for Subject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hikyaku_types::ids::QueueId;
 
     #[test]
     fn round_trip() {
@@ -231,7 +242,7 @@ mod tests {
         };
         assert_eq!(
             subject.to_string(),
-            "hikyaku.v1.3.retry.=5Bmx_a-b_example=5D=3A25.00000000000000000000000001-2"
+            "hikyaku.v1.3.retry.=5Bmx_a-b_example=5D=3A25.00000000000000000000000001.2"
         );
     }
 
@@ -244,7 +255,7 @@ mod tests {
             assert_eq!(subject, format!("hikyaku.body.v1.3.{token}00000000000000000000000001-2"));
             assert_eq!(body_owner(&subject), Some(owner));
         }
-        for text in ["hikyaku.body.v1.3.x", "hikyaku.body.v1.3", "hikyaku.v1.3.fresh.a_b.x-0"] {
+        for text in ["hikyaku.body.v1.3.x", "hikyaku.body.v1.3", "hikyaku.v1.3.fresh.a_b.x.0"] {
             assert_eq!(body_owner(text), None);
         }
     }
@@ -254,15 +265,15 @@ mod tests {
         let destination = "example.org".parse().unwrap();
         let entry = QueueId::new(0, 1).entry(2);
         let shard = ShardId::new(3);
-        assert_eq!(Wanted::default().in_shard(shard), "hikyaku.v1.3.*.*.*");
-        let all = Wanted { place: Some(Place::Retry), destination: Some(&destination), entry: Some(entry) };
+        assert_eq!(Wanted::default().in_shard(shard), "hikyaku.v1.3.*.*.*.*");
+        let all = Wanted { place: Some(Place::Retry), destination: Some(&destination), ..Wanted::default() };
         let subject = Subject { shard, place: Place::Retry, destination: destination.clone(), entry };
-        assert_eq!(all.in_shard(shard), subject.to_string());
+        assert_eq!(all.entry(entry).in_shard(shard), subject.to_string());
     }
 
     #[test]
     fn wildcards_and_strangers_are_not_entries() {
-        for text in ["hikyaku.v1.3.fresh.>", "hikyaku.v1.3.other.a_b.x-0", "x.y", "hikyaku.v1.3.fresh.a=5"] {
+        for text in ["hikyaku.v1.3.fresh.>", "hikyaku.v1.3.other.a_b.x.0", "x.y", "hikyaku.v1.3.fresh.a=5"] {
             assert_eq!(text.parse::<Subject>(), Err(NotASubject(text.to_owned())));
         }
     }

@@ -21,6 +21,13 @@ pub enum HostName {
     Address(IpAddr),
 }
 
+impl Destination {
+    /// Of mail to an address literal (RFC 5321 4.1.3).
+    pub fn literal(address: IpAddr) -> Self {
+        Self::Host { host: HostName::Address(address.to_canonical()), port: SMTP_PORT }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
     #[error("destination is neither a domain nor [host]:port")]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use hikyaku_types::{
     address::{ForwardPath, MailHost, Mailbox, ReversePath},
-    destination::{Destination, HostName, SMTP_PORT},
+    destination::{Destination, HostName},
     domain::Domain,
     reply::Reply,
     traffic::TrafficRules,
@@ -183,9 +183,7 @@ impl Rules {
     fn send_on(&self, client: IpAddr, admitted: Admitted) -> Result<(Admitted, Destination), Refused> {
         let destination = match admitted.deliver_to.host() {
             MailHost::Domain(domain) => self.resolve_route(domain).destination,
-            MailHost::Literal(address) => {
-                Destination::Host { host: HostName::Address(address.to_canonical()), port: SMTP_PORT }
-            }
+            MailHost::Literal(address) => Destination::literal(*address),
         };
         if self.is_at(&destination, client.to_canonical()) {
             let reply = replies::next_hop_is_client();

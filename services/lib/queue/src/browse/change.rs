@@ -1,5 +1,4 @@
-//! Retry now, hold, release and delete. A schedule goes into its lane by one write that also removes
-//! the schedule, under the condition that it has not fired: nothing comes twice, give-up clocks go on.
+//! Retry now, hold, release and delete. Give-up clocks go on.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -8,16 +7,16 @@ use std::{
     time::SystemTime,
 };
 
-use async_nats::{HeaderMap, header, jetstream::context::PublishErrorKind};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use async_nats::{HeaderMap, jetstream::context::PublishErrorKind};
+use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{ids::EntryId, shard::ShardId};
 
-use super::{
-    BrowseError, Browser, Progress, Selector, Tally, direct, failed, hold_of, take::SetAside, target::ours,
-};
+use super::{BrowseError, Browser, Progress, Selector, Tally, failed, hold_of, take::SetAside};
 use crate::{
     custody::Event,
+    forward::forwarded,
     holds::{self, HeldBy, HeldMark, Hold, Holds},
+    stream,
     subject::{self, Owner, Place, Subject},
     topology::{body_stream, queue_stream},
 };
@@ -33,9 +32,6 @@ pub(super) const PARALLEL_ENTRIES: usize = 32;
 
 /// Events that are recorded at once.
 const EVENTS: usize = 1_000;
-
-/// Removes the schedule with the write that takes its place.
-const PURGE_SCHEDULE: &str = "purge";
 
 /// Which schedules go into their lanes.
 #[derive(Debug, Clone)]
@@ -98,12 +94,12 @@ impl Browser {
         which: &Forward,
         progress: &Progress,
     ) -> Result<(), BrowseError> {
-        stream::iter(self.filters(selector, Some(Place::Retry)))
+        futures::stream::iter(self.filters(selector, Some(Place::Retry)))
             .map(|(shard, filter)| async move {
-                let mut targets = self.targets(selector, Some(Place::Retry), shard, filter).await?;
+                let mut targets = self.targets(shard, filter).await?;
                 progress.send_modify(|tally| tally.before += targets.subjects.len() as u64);
                 self.forward_in(std::mem::take(&mut targets.subjects), which, progress).await?;
-                let left = self.left(selector, &targets).await?;
+                let left = self.left(&targets).await?;
                 progress.send_modify(|tally| tally.after += left);
                 Ok(())
             })
@@ -120,7 +116,7 @@ impl Browser {
         progress: &Progress,
     ) -> Result<(), BrowseError> {
         let now = SystemTime::now();
-        let reads = stream::iter(subjects)
+        let reads = futures::stream::iter(subjects)
             .map(|subject| async move {
                 let message = self.read(&subject).await;
                 (subject, message)
@@ -164,11 +160,11 @@ impl Browser {
         progress: &Progress,
     ) -> Result<(), BrowseError> {
         let mark = HeldMark { until: hold.until, since: hold.since, by: HeldBy::Entry };
-        stream::iter(self.filters(selector, None))
+        futures::stream::iter(self.filters(selector, None))
             .map(|(shard, filter)| async move {
-                let targets = self.targets(selector, None, shard, filter).await?;
+                let targets = self.targets(shard, filter).await?;
                 progress.send_modify(|tally| tally.before += targets.subjects.len() as u64);
-                stream::iter(&targets.subjects)
+                futures::stream::iter(&targets.subjects)
                     .for_each_concurrent(PARALLEL_ENTRIES, |subject| async move {
                         let held =
                             self.set_aside(subject, |_| hold.ends_at(), |headers| hold_on(headers, mark));
@@ -183,7 +179,7 @@ impl Browser {
                         });
                     })
                     .await;
-                let left = self.left(selector, &targets).await?;
+                let left = self.left(&targets).await?;
                 progress.send_modify(|tally| tally.after += left);
                 Ok(())
             })
@@ -195,7 +191,7 @@ impl Browser {
     /// Removes entries without a report. What a worker has goes too, and is counted as busy: an
     /// attempt that is running ends as it ends, and a 4yz brings the entry back.
     pub async fn delete(&self, selector: &Selector, progress: &Progress) -> Result<(), BrowseError> {
-        let removed: Vec<HashSet<EntryId>> = stream::iter(self.filters(selector, None))
+        let removed: Vec<HashSet<EntryId>> = futures::stream::iter(self.filters(selector, None))
             .map(|(shard, filter)| self.delete_in(selector, shard, filter, progress))
             .buffer_unordered(PARALLEL_SHARDS)
             .try_collect()
@@ -213,8 +209,8 @@ impl Browser {
     ) -> Result<HashSet<EntryId>, BrowseError> {
         let stream = queue_stream(shard);
         // What is written from now on is not meant.
-        let end = direct::last_sequence(&self.nats, &stream).await? + 1;
-        let targets = self.targets(selector, None, shard, filter).await?;
+        let end = stream::extent(&self.nats, &stream).await?.last + 1;
+        let targets = self.targets(shard, filter).await?;
         let before = targets.subjects.len() as u64;
         if before == 0 {
             return Ok(HashSet::new());
@@ -231,16 +227,10 @@ impl Browser {
         for events in removed.chunks(EVENTS) {
             self.nats.custody().record(events).await;
         }
-        let filters: Vec<String> = match selector {
-            Selector::QueueId(_) => targets.subjects.iter().map(Subject::to_string).collect(),
-            Selector::All | Selector::Destination(_) | Selector::Entry(_) => vec![targets.filter.clone()],
-        };
-        for filter in filters {
-            let purged = direct::purge(&self.nats, &stream, &filter, Some(end)).await?;
-            progress.send_modify(|tally| tally.done += purged);
-        }
+        let purged = stream::purge(&self.nats, &stream, &targets.filter, Some(end)).await?;
+        progress.send_modify(|tally| tally.done += purged);
         // A schedule that fired meanwhile is still there, behind the end.
-        let left = self.targets(selector, None, shard, targets.filter).await?;
+        let left = self.targets(shard, targets.filter).await?;
         progress.send_modify(|tally| tally.after += left.subjects.len() as u64);
         let left: HashSet<EntryId> = left.subjects.iter().map(|subject| subject.entry).collect();
         let mut removed = HashSet::new();
@@ -261,7 +251,7 @@ impl Browser {
         for shard in self.shards.shards() {
             let stream = body_stream(shard);
             let mut bodies = Vec::new();
-            direct::subjects(&self.nats, &stream, &subject::all_bodies(shard), |name| {
+            stream::subjects(&self.nats, &stream, &subject::all_bodies(shard), |name| {
                 let owner = subject::body_owner(name);
                 if matches!(owner, Some(Owner::Entry(entry)) if removed.contains(&entry)) {
                     bodies.push(name.to_owned());
@@ -269,25 +259,11 @@ impl Browser {
             })
             .await?;
             for body in bodies {
-                direct::purge(&self.nats, &stream, &body, None).await?;
+                stream::purge(&self.nats, &stream, &body, None).await?;
             }
         }
         Ok(())
     }
-}
-
-/// What a schedule becomes in its lane.
-fn forwarded(message: &direct::Message, now: SystemTime) -> Result<(String, HeaderMap), BrowseError> {
-    let Some(target) = message.headers.get(header::NATS_SCHEDULE_TARGET) else {
-        return Err(failed(format!("{} is a schedule without a target", message.subject)));
-    };
-    let mut headers = ours(&message.headers);
-    holds::fold(&mut headers, now);
-    headers.insert(header::NATS_SCHEDULER, message.subject.as_str());
-    headers.insert(header::NATS_SCHEDULE_NEXT, PURGE_SCHEDULE);
-    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, message.sequence.to_string());
-    headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", message.subject.as_str());
-    Ok((target.to_string(), headers))
 }
 
 /// A hold that goes on goes on since it began.

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{destination::Destination, envelope::Lane, outcome::Failure, shard::ShardId};
 
-use super::{BrowseError, Browser, Delivered, Found, Selector, Waits, direct, found, is_selected, place_of};
+use super::{BrowseError, Browser, Delivered, Found, Selector, Waits, found, place_of};
 use crate::{
+    stream::{self, From, Message, Reading},
     subject::{Place, Wanted},
     topology::queue_stream,
 };
@@ -72,7 +73,7 @@ fn places() -> impl Iterator<Item = Place> {
 impl Browser {
     /// Entries that are selected, by what they wait for.
     pub async fn count(&self, selector: &Selector) -> Result<Counts, BrowseError> {
-        let of_each: Vec<Counts> = stream::iter(self.shards_of(selector))
+        let of_each: Vec<Counts> = futures::stream::iter(self.shards_of(selector))
             .map(|shard| self.count_in(shard, selector))
             .buffer_unordered(PARALLEL)
             .try_collect()
@@ -88,26 +89,15 @@ impl Browser {
         let delivered = self.delivered(shard).await?;
         let stream = queue_stream(shard);
         let mut counts = Counts::default();
-        if let Selector::QueueId(_) = selector {
-            for (_, filter) in self.filters(selector, None).into_iter().filter(|(it, _)| *it == shard) {
-                direct::subjects(&self.nats, &stream, &filter, |name| {
-                    if let Some(it) = place_of(name).filter(|it| is_selected(selector, it.entry)) {
-                        *counts.of(it.place) += 1;
-                    }
-                })
-                .await?;
-            }
-            return Ok(counts);
-        }
         for place in places() {
             for (_, filter) in self.filters(selector, Some(place)).into_iter().filter(|(it, _)| *it == shard)
             {
-                let all = direct::count(&self.nats, &stream, &filter, 1).await?;
+                let all = stream::count(&self.nats, &stream, &filter, 1).await?;
                 *counts.of(place) += all;
                 if let Place::Lane(lane) = place
                     && all > 0
                 {
-                    let ready = direct::count(&self.nats, &stream, &filter, delivered.of(lane) + 1).await?;
+                    let ready = stream::count(&self.nats, &stream, &filter, delivered.of(lane) + 1).await?;
                     counts.busy += all.saturating_sub(ready);
                 }
             }
@@ -117,7 +107,7 @@ impl Browser {
 
     /// All destinations that have entries. Reads the names of all entries, not the entries.
     pub async fn destinations(&self) -> Result<BTreeMap<Destination, Counts>, BrowseError> {
-        let of_each: Vec<BTreeMap<Destination, Counts>> = stream::iter(self.shards.shards())
+        let of_each: Vec<BTreeMap<Destination, Counts>> = futures::stream::iter(self.shards.shards())
             .map(|shard| self.destinations_of(shard))
             .buffer_unordered(PARALLEL)
             .try_collect()
@@ -129,7 +119,7 @@ impl Browser {
     async fn destinations_of(&self, shard: ShardId) -> Result<BTreeMap<Destination, Counts>, BrowseError> {
         let mut destinations: BTreeMap<Destination, Counts> = BTreeMap::new();
         let filter = Wanted::default().in_shard(shard);
-        direct::subjects(&self.nats, &queue_stream(shard), &filter, |name| {
+        stream::subjects(&self.nats, &queue_stream(shard), &filter, |name| {
             if let Some(subject) = place_of(name) {
                 *destinations.entry(subject.destination).or_default().of(subject.place) += 1;
             }
@@ -142,16 +132,21 @@ impl Browser {
         let counts = self.count(&Selector::Destination(destination.clone())).await?;
         let shard = self.shards.shard_of(destination);
         let stream = queue_stream(shard);
-        let wanted = |place| Wanted { place, destination: Some(destination), entry: None }.in_shard(shard);
+        let wanted =
+            |place| Wanted { place, destination: Some(destination), ..Wanted::default() }.in_shard(shard);
+        let read_from_start = async |place, messages| {
+            let reading = Reading { stream: &stream, filter: &wanted(place), messages };
+            reading.next(&self.nats, From::Sequence(1)).await
+        };
         let delivered = Delivered { fresh: 0, bulk: 0, due: 0 };
-        let read = |message: &direct::Message| found(&place_of(&message.subject)?, message, Some(&delivered));
-        let batch = direct::batch(&self.nats, &stream, &wanted(Some(Place::Retry)), 1, SAMPLE).await?;
+        let read = |message: &Message| found(&place_of(&message.subject)?, message, Some(&delivered));
+        let batch = read_from_start(Some(Place::Retry), SAMPLE).await?;
         let mut entries: Vec<Found> = batch.messages.iter().filter_map(read).collect();
         let is_sample = batch.pending > 0;
         // The newest write of all is the newest attempt, or nearly.
-        let last = direct::last(&self.nats, &stream, &wanted(Some(Place::Retry))).await?;
+        let last = stream::last(&self.nats, &stream, &wanted(Some(Place::Retry))).await?;
         entries.extend(last.as_ref().and_then(read));
-        let first = direct::batch(&self.nats, &stream, &wanted(None), 1, 1).await?;
+        let first = read_from_start(None, 1).await?;
         entries.extend(first.messages.iter().filter_map(read));
         Ok(state(counts, &entries, is_sample))
     }

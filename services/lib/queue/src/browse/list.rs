@@ -2,15 +2,19 @@
 
 use std::{fmt, str::FromStr, time::SystemTime};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{
     address::ReversePath,
     envelope::{Envelope, Lane},
     shard::ShardId,
 };
 
-use super::{BrowseError, Browser, Found, Selector, direct, found, is_selected, place_of};
-use crate::{subject::Place, topology::queue_stream};
+use super::{BrowseError, Browser, Found, Selector, found, place_of};
+use crate::{
+    stream::{From, Reading},
+    subject::Place,
+    topology::queue_stream,
+};
 
 /// Messages that one question asks for.
 const BATCH: usize = 1_000;
@@ -84,7 +88,8 @@ impl Browser {
                     return Ok(Page { entries, next });
                 }
                 let count = BATCH.min(limit - entries.len()).max(BATCH / 10);
-                let batch = direct::batch(&self.nats, &stream, &subjects, sequence, count).await?;
+                let reading = Reading { stream: &stream, filter: &subjects, messages: count };
+                let batch = reading.next(&self.nats, From::Sequence(sequence)).await?;
                 if delivered.is_none() && !batch.messages.is_empty() {
                     delivered = Some(self.delivered(shard).await?);
                 }
@@ -95,8 +100,8 @@ impl Browser {
                         let next = Some(PageToken { shard, sequence: message.sequence });
                         return Ok(Page { entries, next });
                     }
-                    let subject = place_of(&message.subject).filter(|it| is_selected(selector, it.entry));
-                    let entry = subject.and_then(|it| found(&it, message, delivered.as_ref()));
+                    let entry =
+                        place_of(&message.subject).and_then(|it| found(&it, message, delivered.as_ref()));
                     entries.extend(entry.filter(|entry| filter.takes(entry)));
                 }
                 scanned += batch.messages.len();
@@ -113,21 +118,16 @@ impl Browser {
 impl Browser {
     /// The entries of an id, wherever they are. Finds them by their names.
     pub async fn get(&self, selector: &Selector) -> Result<Vec<Found>, BrowseError> {
-        let of_each: Vec<Vec<Found>> = stream::iter(self.filters(selector, None))
-            .map(|(shard, subjects)| self.get_in(selector, shard, subjects))
+        let of_each: Vec<Vec<Found>> = futures::stream::iter(self.filters(selector, None))
+            .map(|(shard, subjects)| self.get_in(shard, subjects))
             .buffered(PARALLEL)
             .try_collect()
             .await?;
         Ok(of_each.into_iter().flatten().collect())
     }
 
-    async fn get_in(
-        &self,
-        selector: &Selector,
-        shard: ShardId,
-        filter: String,
-    ) -> Result<Vec<Found>, BrowseError> {
-        let targets = self.targets(selector, None, shard, filter).await?;
+    async fn get_in(&self, shard: ShardId, filter: String) -> Result<Vec<Found>, BrowseError> {
+        let targets = self.targets(shard, filter).await?;
         if targets.subjects.is_empty() {
             return Ok(Vec::new());
         }

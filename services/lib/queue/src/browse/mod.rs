@@ -2,7 +2,6 @@
 //! entry or one destination is found by its subject, and what is changed is written under the
 //! condition that nobody was faster.
 
-pub(crate) mod direct; // questions to a stream
 pub mod list; // entries, page by page
 pub mod count; // how many, and of which destinations
 mod target; // the entries that a change is about, in the order of their arrival
@@ -23,11 +22,11 @@ use tokio::sync::watch;
 use crate::{
     Nats, codec,
     holds::{HeldBy, HeldMark},
-    stamp,
+    stamp, stream,
+    stream::Message,
     subject::{Place, Subject, Wanted},
     topology::queue_stream,
 };
-use direct::Message;
 pub use list::{Filter, Page, PageToken, State};
 pub use take::{Content, Taken};
 
@@ -91,7 +90,7 @@ pub type Progress = watch::Sender<Tally>;
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read or change the queue")]
-pub struct BrowseError(#[source] async_nats::Error);
+pub struct BrowseError(#[from] async_nats::Error);
 
 pub(crate) fn failed(error: impl Into<async_nats::Error>) -> BrowseError {
     BrowseError(error.into())
@@ -112,8 +111,9 @@ impl Browser {
     fn filters(&self, selector: &Selector, place: Option<Place>) -> Vec<(ShardId, String)> {
         let wanted = Wanted { place, ..Wanted::default() };
         let (wanted, only) = match selector {
-            Selector::All | Selector::QueueId(_) => (wanted, None),
-            Selector::Entry(entry) => (Wanted { entry: Some(*entry), ..wanted }, None),
+            Selector::All => (wanted, None),
+            Selector::QueueId(queue_id) => (Wanted { queue_id: Some(*queue_id), ..wanted }, None),
+            Selector::Entry(entry) => (wanted.entry(*entry), None),
             Selector::Destination(destination) => {
                 (Wanted { destination: Some(destination), ..wanted }, Some(self.shards.shard_of(destination)))
             }
@@ -124,8 +124,8 @@ impl Browser {
 
     /// The newest sequences that the lanes of a shard have handed out.
     async fn delivered(&self, shard: ShardId) -> Result<Delivered, BrowseError> {
-        let stream = queue_stream(shard);
-        let of = |lane: Lane| direct::delivered(&self.nats, &stream, lane.name());
+        let name = queue_stream(shard);
+        let of = |lane: Lane| stream::delivered(&self.nats, &name, lane.name());
         let (fresh, bulk, due) = tokio::try_join!(of(Lane::Fresh), of(Lane::Bulk), of(Lane::Due))?;
         Ok(Delivered { fresh, bulk, due })
     }
@@ -153,13 +153,6 @@ impl Delivered {
             Place::Lane(lane) => sequence <= self.of(lane),
             Place::Retry => false,
         }
-    }
-}
-
-fn is_selected(selector: &Selector, entry: EntryId) -> bool {
-    match selector {
-        Selector::QueueId(queue_id) => entry.queue_id == *queue_id,
-        Selector::All | Selector::Destination(_) | Selector::Entry(_) => true,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use async_nats::{HeaderMap, header, jetstream::context::PublishErrorKind};
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Lane},
@@ -22,17 +22,17 @@ use hikyaku_types::{
 use super::{
     BrowseError, Browser, Progress, Selector,
     change::{PARALLEL_ENTRIES, PARALLEL_SHARDS},
-    direct, due, failed,
-    target::ours,
+    due, failed,
 };
 use crate::{
     body_store::BodyStore,
     codec,
     custody::Event,
-    holds,
+    forward, holds,
     metrics::operation,
     publish::{PublishError, Publisher},
     reschedule::schedule,
+    stream,
     subject::{Place, Subject},
     topology::queue_stream,
     trace,
@@ -94,14 +94,14 @@ impl Browser {
         E: fmt::Display,
     {
         let act = &act;
-        stream::iter(self.filters(selector, None))
+        futures::stream::iter(self.filters(selector, None))
             .map(|(shard, filter)| async move {
-                let targets = self.targets(selector, None, shard, filter).await?;
+                let targets = self.targets(shard, filter).await?;
                 progress.send_modify(|tally| tally.before += targets.subjects.len() as u64);
-                stream::iter(&targets.subjects)
+                futures::stream::iter(&targets.subjects)
                     .for_each_concurrent(PARALLEL_ENTRIES, |subject| self.take_one(subject, progress, act))
                     .await;
-                let left = self.left(selector, &targets).await?;
+                let left = self.left(&targets).await?;
                 progress.send_modify(|tally| tally.after += left);
                 Ok(())
             })
@@ -159,7 +159,8 @@ impl Browser {
     }
 
     async fn remove(&self, shard: ShardId, sequence: u64) -> Result<(), BrowseError> {
-        direct::delete(&self.nats, &queue_stream(shard), sequence).await.map(|_| ())
+        stream::delete(&self.nats, &queue_stream(shard), sequence).await?;
+        Ok(())
     }
 
     /// Makes an entry a schedule that comes at `at`, which is told the time that it has now.
@@ -170,7 +171,7 @@ impl Browser {
         change: impl Fn(&mut HeaderMap),
     ) -> Result<SetAside, BrowseError> {
         let Some(message) = self.read(subject).await? else { return Ok(SetAside::Busy) };
-        let mut headers = ours(&message.headers);
+        let mut headers = forward::own(&message.headers);
         change(&mut headers);
         let kept = headers.clone();
         let Place::Lane(lane) = subject.place else {
@@ -196,7 +197,7 @@ impl Browser {
         };
         let stream = queue_stream(subject.shard);
         let is_ours = !self.is_handed_out(subject.shard, lane, message.sequence).await?
-            && direct::delete(&self.nats, &stream, message.sequence).await?;
+            && stream::delete(&self.nats, &stream, message.sequence).await?;
         if is_ours {
             return Ok(SetAside::Done(Written { sequence, headers: kept, payload: message.payload }));
         }
@@ -205,7 +206,7 @@ impl Browser {
     }
 
     async fn is_handed_out(&self, shard: ShardId, lane: Lane, sequence: u64) -> Result<bool, BrowseError> {
-        Ok(direct::delivered(&self.nats, &queue_stream(shard), lane.name()).await? >= sequence)
+        Ok(stream::delivered(&self.nats, &queue_stream(shard), lane.name()).await? >= sequence)
     }
 
     /// `None`: somebody else was faster.

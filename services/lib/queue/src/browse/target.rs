@@ -1,12 +1,12 @@
 //! The entries that a change is about. Their names are read first and put into the order in which
 //! they arrived; content is read when its turn comes.
 
-use async_nats::HeaderMap;
 use hikyaku_types::shard::ShardId;
 
-use super::{BrowseError, Browser, Selector, direct, is_selected, place_of};
+use super::{BrowseError, Browser, place_of};
 use crate::{
-    subject::{Place, Subject},
+    stream::{self, Message},
+    subject::Subject,
     topology::queue_stream,
 };
 
@@ -19,50 +19,22 @@ pub(super) struct Targets {
 }
 
 impl Browser {
-    pub(super) async fn targets(
-        &self,
-        selector: &Selector,
-        place: Option<Place>,
-        shard: ShardId,
-        filter: String,
-    ) -> Result<Targets, BrowseError> {
+    pub(super) async fn targets(&self, shard: ShardId, filter: String) -> Result<Targets, BrowseError> {
         let mut subjects = Vec::new();
-        direct::subjects(&self.nats, &queue_stream(shard), &filter, |name| {
-            subjects.extend(place_of(name).filter(|subject| is_selected(selector, subject.entry)));
+        stream::subjects(&self.nats, &queue_stream(shard), &filter, |name| {
+            subjects.extend(place_of(name));
         })
         .await?;
-        subjects.retain(|subject| place.is_none_or(|place| place == subject.place));
         subjects.sort_unstable_by_key(|subject| subject.entry);
         Ok(Targets { shard, filter, subjects })
     }
 
     /// How many of them there still are.
-    pub(super) async fn left(&self, selector: &Selector, targets: &Targets) -> Result<u64, BrowseError> {
-        let stream = queue_stream(targets.shard);
-        if !matches!(selector, Selector::QueueId(_)) {
-            return direct::count_subjects(&self.nats, &stream, &targets.filter).await;
-        }
-        let mut left = 0;
-        direct::subjects(&self.nats, &stream, &targets.filter, |name| {
-            left += u64::from(place_of(name).is_some_and(|subject| is_selected(selector, subject.entry)));
-        })
-        .await?;
-        Ok(left)
+    pub(super) async fn left(&self, targets: &Targets) -> Result<u64, BrowseError> {
+        Ok(stream::count_subjects(&self.nats, &queue_stream(targets.shard), &targets.filter).await?)
     }
 
-    pub(super) async fn read(&self, subject: &Subject) -> Result<Option<direct::Message>, BrowseError> {
-        direct::last(&self.nats, &queue_stream(subject.shard), &subject.to_string()).await
+    pub(super) async fn read(&self, subject: &Subject) -> Result<Option<Message>, BrowseError> {
+        Ok(stream::last(&self.nats, &queue_stream(subject.shard), &subject.to_string()).await?)
     }
-}
-
-/// The headers that are not the broker's.
-pub(super) fn ours(headers: &HeaderMap) -> HeaderMap {
-    let mut own = HeaderMap::new();
-    for (name, values) in headers.iter() {
-        let text: &str = name.as_ref();
-        if !text.starts_with("Nats-") {
-            values.iter().for_each(|value| own.append(name.clone(), value.clone()));
-        }
-    }
-    own
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Nats,
-    direct::{self, From, Reading},
+    stream::{self, From, Reading},
     subject::{self, Subject},
     topology::{CUSTODY_STREAM, queue_stream},
 };
@@ -31,7 +31,7 @@ const PASS_ENTRIES: u64 = 2_000_000;
 const CLOCKS: Duration = Duration::from_secs(60);
 const LOOKS: u32 = 2;
 const EVENTS: Reading<'static> =
-    Reading { stream: CUSTODY_STREAM, filter: subject::ALL_CUSTODY, messages: 1_000, bytes: 8 * 1024 * 1024 };
+    Reading { stream: CUSTODY_STREAM, filter: subject::ALL_CUSTODY, messages: 1_000 };
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the queue or its custody")]
@@ -100,12 +100,12 @@ impl Auditor {
 
     /// Up to what the stream holds now. Returns where the next reading begins.
     async fn read_events(&self, ledger: &mut Ledger, from: From) -> Result<From, AuditError> {
-        let extent = direct::extent(&self.nats, CUSTODY_STREAM).await.map_err(failed)?;
+        let extent = stream::extent(&self.nats, CUSTODY_STREAM).await.map_err(failed)?;
         let mut from = from;
         while extent.reaches(from) {
             let batch = EVENTS.next_of(&self.nats, from, &extent).await.map_err(failed)?;
-            from = From::Sequence(batch.last().map_or(extent.last, |message| message.sequence) + 1);
-            for message in batch {
+            from = From::Sequence(batch.messages.last().map_or(extent.last, |it| it.sequence) + 1);
+            for message in batch.messages {
                 match codec::decode(message.payload) {
                     Ok(events) => events.for_each(|event| ledger.read(event.as_ref(), message.sequence)),
                     Err(error) => {
@@ -124,13 +124,13 @@ impl Auditor {
 
     async fn read_queue(&self, ledger: &mut Ledger) -> Result<(), AuditError> {
         for shard in self.shards.shards() {
-            let entries = |subjects: Vec<String>| {
-                for entry in subjects.iter().filter_map(|text| text.parse::<Subject>().ok()) {
-                    ledger.saw_in_queue(entry.entry);
+            let entries = |name: &str| {
+                if let Ok(subject) = name.parse::<Subject>() {
+                    ledger.saw_in_queue(subject.entry);
                 }
             };
             let (stream, filter) = (queue_stream(shard), subject::all_of_shard(shard));
-            direct::subjects(&self.nats, &stream, &filter, entries).await.map_err(failed)?;
+            stream::subjects(&self.nats, &stream, &filter, entries).await.map_err(failed)?;
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Auditor {
             let Some(place) = same_place.first().map(|suspect| suspect.place) else { continue };
             let one = Reading { messages: 1, ..EVENTS };
             let batch = one.next(&self.nats, From::Sequence(place)).await.map_err(failed)?;
-            let found = batch.into_iter().find(|message| message.sequence == place);
+            let found = batch.messages.into_iter().find(|message| message.sequence == place);
             let Some(Ok(events)) = found.map(|message| codec::decode(message.payload)) else { continue };
             for event in events.flatten() {
                 let Event::Accepted { entry, recipients, at, .. } = event else { continue };
@@ -159,16 +159,16 @@ impl Auditor {
 
     /// How often the stream is read, so that what is remembered has a limit.
     async fn passes(&self, window: Window) -> Result<u64, AuditError> {
-        let extent = direct::extent(&self.nats, CUSTODY_STREAM).await.map_err(failed)?;
+        let extent = stream::extent(&self.nats, CUSTODY_STREAM).await.map_err(failed)?;
         let one = Reading { messages: 1, ..EVENTS };
         let start = From::Time(window.since.checked_sub(CLOCKS).unwrap_or(window.since));
         let first = one.next_of(&self.nats, start, &extent).await.map_err(failed)?;
-        let first = first.first().map_or(extent.last, |message| message.sequence);
+        let first = first.messages.first().map_or(extent.last, |message| message.sequence);
         let messages = extent.last.saturating_sub(first) + 1;
         let bytes = extent.bytes / extent.messages.max(1) * messages;
         let mut entries = 0;
         for shard in self.shards.shards() {
-            entries += direct::extent(&self.nats, &queue_stream(shard)).await.map_err(failed)?.messages;
+            entries += stream::extent(&self.nats, &queue_stream(shard)).await.map_err(failed)?.messages;
         }
         Ok((bytes / PASS_BYTES).max(entries / PASS_ENTRIES) + 1)
     }

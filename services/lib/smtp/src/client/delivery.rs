@@ -73,8 +73,6 @@ pub enum Silence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFailure {
     pub phase: Phase,
-    /// The session had been ready: an idle connection was lost, which is nobody's failure.
-    pub was_ready: bool,
     pub kind: FailureKind,
 }
 

@@ -344,8 +344,7 @@ fn failure(state: State, cause: &Cause) -> SessionFailure {
             FailureKind::NoReply { silence, what }
         }
     };
-    let was_ready = matches!(state, State::Ready | State::Reset);
-    SessionFailure { phase: state.phase(), was_ready, kind }
+    SessionFailure { phase: state.phase(), kind }
 }
 
 #[cfg(test)]

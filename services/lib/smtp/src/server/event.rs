@@ -46,8 +46,6 @@ pub enum Stored {
     Durable(QueueId),
     /// It must not be accepted; the reply says why.
     Refused(Reply),
-    /// We could not store it.
-    Failed,
 }
 
 /// A complete message with its envelope.

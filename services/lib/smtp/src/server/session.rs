@@ -156,7 +156,6 @@ impl Session {
                 self.answered(Signal::Durable, Given { reply: None, queue_id: Some(queue_id) }, now);
             }
             Stored::Refused(reply) => self.refused(reply, now),
-            Stored::Failed => self.refused(replies::not_stored(), now),
         }
     }
 

@@ -296,7 +296,6 @@ fn a_client_that_is_turned_away_may_only_quit() {
 fn what_is_not_stored_is_not_promised() {
     let later = refuse(451, EnhancedCode(4, 3, 0));
     for (stored, code, outcome) in [
-        (Stored::Failed, "451 4.3.0", Outcome::Deferred),
         (Stored::Refused(refuse(554, EnhancedCode(5, 4, 6))), "554 5.4.6", Outcome::Rejected),
         (Stored::Refused(later), "451 4.3.0", Outcome::Deferred),
         // A driver that calls a 250 a refusal does not get it said.
