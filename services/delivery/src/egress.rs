@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -48,7 +49,9 @@ impl LocalAddresses {
         match known.get(&egress.address) {
             Some((at, local)) if now.duration_since(*at) < LOOK_AGAIN => *local,
             Some(_) | None => {
-                let local = std::net::TcpListener::bind(SocketAddr::new(egress.address, 0)).is_ok();
+                let bound = std::net::TcpListener::bind(SocketAddr::new(egress.address, 0));
+                // No port or no file left is another trouble: the sender keeps its address.
+                let local = bound.err().is_none_or(|error| error.kind() != ErrorKind::AddrNotAvailable);
                 known.insert(egress.address, (now, local));
                 local
             }

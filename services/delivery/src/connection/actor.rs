@@ -1,7 +1,13 @@
 //! Owns the task in which a session lives: the task ends with the actor and the actor with
 //! the task, so that neither outlives the other, whatever goes wrong.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use hikyaku_queue::Lease;
 use hikyaku_types::{destination::Destination, outcome::Phase, traffic::EgressAddress};
@@ -43,8 +49,9 @@ pub(crate) struct ConnectionActor(pub(crate) Arc<Context>);
 pub(crate) struct State {
     /// One place: the owner hands out the next entry when the last is finished.
     work: Option<mpsc::Sender<Lease>>,
+    session: SessionId,
     owner: ActorRef<DestinationMessage>,
-    has_begun: bool,
+    was_useless: Arc<AtomicBool>,
     _task: AbortOnDrop,
 }
 
@@ -67,7 +74,8 @@ impl Actor for ConnectionActor {
         arguments: ConnectionArguments,
     ) -> Result<State, ActorProcessingErr> {
         let (sender, receiver) = mpsc::channel(1);
-        let owner = arguments.owner.clone();
+        let (id, owner) = (arguments.session, arguments.owner.clone());
+        let was_useless = Arc::<AtomicBool>::default();
         let session = Session {
             context: Arc::clone(&self.0),
             id: arguments.session,
@@ -76,13 +84,15 @@ impl Actor for ConnectionActor {
             destination: arguments.destination,
             owner: arguments.owner,
             work: receiver,
+            was_useless: Arc::clone(&was_useless),
         };
         let ended = TellWhenDropped(myself);
         let task = self.0.tasks.spawn(async move {
             let _ended = ended;
             work::run(session).await;
         });
-        Ok(State { work: Some(sender), owner, has_begun: false, _task: AbortOnDrop(task.abort_handle()) })
+        let _task = AbortOnDrop(task.abort_handle());
+        Ok(State { work: Some(sender), session: id, owner, was_useless, _task })
     }
 
     async fn handle(
@@ -97,14 +107,17 @@ impl Actor for ConnectionActor {
                     Some(work) => work.try_send(*lease),
                     None => Err(TrySendError::Closed(*lease)),
                 };
-                match sent {
-                    Ok(()) => state.has_begun = true,
+                let Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) = sent else {
+                    return Ok(());
+                };
+                match state.was_useless.load(Ordering::SeqCst) {
                     // The session ended a moment ago: the entry is for another one.
-                    Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) if state.has_begun => {
-                        state.owner.cast(DestinationMessage::Returned(Box::new(lease)))?;
+                    false => {
+                        let (session, lease) = (state.session, Box::new(lease));
+                        state.owner.cast(DestinationMessage::Returned { session, lease })?;
                     }
-                    // It ended before its first message: that is this entry's attempt.
-                    Err(TrySendError::Closed(lease) | TrySendError::Full(lease)) => {
+                    // The peer ended it before its first message: that is this entry's attempt.
+                    true => {
                         let what = "connection closed by peer before MAIL".to_owned();
                         let failure = classify::no_reply(Phase::Greeting, what, SystemTime::now());
                         settle::unreachable(&self.0, lease, failure);

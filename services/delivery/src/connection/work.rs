@@ -2,7 +2,10 @@
 //! wants more of it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -38,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) destination: Arc<Destination>,
     pub(crate) owner: ActorRef<DestinationMessage>,
     pub(crate) work: mpsc::Receiver<Lease>,
+    /// The peer ended the session before its first message.
+    pub(crate) was_useless: Arc<AtomicBool>,
 }
 
 pub(crate) async fn run(mut session: Session) {
@@ -108,9 +113,8 @@ pub(crate) async fn run(mut session: Session) {
             }
             Attempted::NotBegun(lease) => {
                 // Another session will do it; this one had its time.
-                session.tell_finished(false, false);
-                session.tell(DestinationMessage::Returned(lease));
-                return;
+                session.give_back(lease);
+                break;
             }
             Attempted::Fenced => (false, false),
         };
@@ -119,13 +123,14 @@ pub(crate) async fn run(mut session: Session) {
             break;
         }
     }
-    session.tell(DestinationMessage::Closed(session.id));
     // An entry may have been handed over at this very moment.
     session.work.close();
     while let Ok(lease) = session.work.try_recv() {
-        session.tell(DestinationMessage::Returned(Box::new(lease)));
+        session.give_back(Box::new(lease));
     }
+    session.tell_finished(false, false);
     remote.quit().await;
+    session.tell(DestinationMessage::Closed(session.id));
 }
 
 async fn until_wanted(place: Option<&Place>) {
@@ -160,9 +165,14 @@ impl Session {
         self.tell(DestinationMessage::Finished { session: self.id, usable, too_much });
     }
 
+    fn give_back(&self, lease: Box<Lease>) {
+        self.tell(DestinationMessage::Returned { session: self.id, lease });
+    }
+
     /// A session that was good for nothing is no session: what was meant for it has had its
     /// attempt, or it would be tried with the next one at once, and for ever.
     fn lost_before_first(mut self, failure: Failure) {
+        self.was_useless.store(true, Ordering::SeqCst);
         self.work.close();
         while let Ok(lease) = self.work.try_recv() {
             settle::unreachable(&self.context, lease, failure.clone());

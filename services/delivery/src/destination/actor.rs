@@ -35,8 +35,11 @@ pub(crate) enum DestinationMessage {
         lease: Box<Lease>,
         room: usize,
     },
-    /// From a session that ended before it began with it.
-    Returned(Box<Lease>),
+    /// From a session that has ended, or is about to, before it began with it.
+    Returned {
+        session: SessionId,
+        lease: Box<Lease>,
+    },
     Opened(SessionId),
     OpenFailed(SessionId, Box<Failure>),
     Finished {
@@ -68,8 +71,7 @@ pub(crate) struct State {
     /// The addresses that entries leave from; their places are what the brain knows of them.
     egress: Vec<Option<EgressAddress>>,
     /// Entries that wait; those in transfer are with their session.
-    jobs: HashMap<JobId, Lease>,
-    next_job: u64,
+    jobs: Jobs,
     /// Entries that were set aside, the oldest first.
     aside: VecDeque<Aside>,
     /// Entries taken from the shard since the start, so that it can tell whether more are on the way.
@@ -78,6 +80,36 @@ pub(crate) struct State {
     /// What each session is busy with.
     transfers: HashMap<SessionId, EntryId>,
     renewed_at: Instant,
+}
+
+/// Entries that wait, by number and by name.
+#[derive(Default)]
+struct Jobs {
+    leases: HashMap<JobId, Lease>,
+    of_entries: HashMap<EntryId, JobId>,
+    next: u64,
+}
+
+impl Jobs {
+    /// `None`: the entry was here, and has a newer lease now.
+    fn insert(&mut self, lease: Lease) -> Option<JobId> {
+        let entry = lease.envelope().entry;
+        if let Some(held) = self.of_entries.get(&entry).and_then(|job| self.leases.get_mut(job)) {
+            std::mem::replace(held, lease).forget();
+            return None;
+        }
+        let job = JobId(self.next);
+        self.next += 1;
+        self.of_entries.insert(entry, job);
+        self.leases.insert(job, lease);
+        Some(job)
+    }
+
+    fn remove(&mut self, job: JobId) -> Option<Lease> {
+        let lease = self.leases.remove(&job)?;
+        self.of_entries.remove(&lease.envelope().entry);
+        Some(lease)
+    }
 }
 
 impl Actor for DestinationActor {
@@ -99,8 +131,7 @@ impl Actor for DestinationActor {
             brain: Brain::new(limits, now),
             limits,
             egress: Vec::new(),
-            jobs: HashMap::new(),
-            next_job: 0,
+            jobs: Jobs::default(),
             aside: VecDeque::new(),
             taken: 0,
             sessions: HashMap::new(),
@@ -123,7 +154,8 @@ impl Actor for DestinationActor {
                     None => return Ok(()),
                 }
             }
-            DestinationMessage::Returned(lease) => {
+            DestinationMessage::Returned { session, lease } => {
+                state.transfers.remove(&session);
                 match state.take(&self.0, *lease, usize::from(LANE_CAPACITY)) {
                     Some(event) => (event, None),
                     None => return Ok(()),
@@ -228,7 +260,7 @@ impl DestinationActor {
             }
             Effect::Assign(session, job) => {
                 if let (Some(lease), Some(connection)) =
-                    (state.jobs.remove(&job), state.sessions.get(&session))
+                    (state.jobs.remove(job), state.sessions.get(&session))
                 {
                     state.transfers.insert(session, lease.envelope().entry);
                     // When the session is gone the lease goes back by being dropped.
@@ -236,12 +268,17 @@ impl DestinationActor {
                 }
             }
             Effect::Close(session) => {
-                if let Some(connection) = state.sessions.remove(&session) {
+                if let Some(connection) = state.sessions.get(&session) {
                     let _ = connection.cast(ConnectionMessage::Close); // gone already: the same
                 }
             }
+            Effect::Abandon(session) => {
+                if let Some(connection) = state.sessions.remove(&session) {
+                    connection.stop(None);
+                }
+            }
             Effect::Park(job, after) => {
-                if let Some(lease) = state.jobs.remove(&job) {
+                if let Some(lease) = state.jobs.remove(job) {
                     let myself = myself.clone();
                     let known = move |aside| {
                         let _ = myself.cast(DestinationMessage::SetAside(aside)); // gone: it comes at its time
@@ -260,12 +297,12 @@ impl DestinationActor {
             }
             Effect::Defer(jobs) => {
                 let Some(failure) = failure else { return Ok(()) };
-                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(&job)) {
+                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(job)) {
                     settle::unreachable(&self.0, lease, failure.clone());
                 }
             }
             Effect::GiveBack(jobs) => {
-                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(&job)) {
+                for lease in jobs.into_iter().filter_map(|job| state.jobs.remove(job)) {
                     lease.forget(); // the shard's next owner gets all that is unsettled
                 }
             }
@@ -279,24 +316,17 @@ impl DestinationActor {
 }
 
 impl State {
-    /// An entry that is here already came again: the broker had not heard of it for too long.
-    /// One attempt at a time is enough; the newer lease takes the place of the older one.
+    /// An entry that is here already came again: the broker had not heard of it for too long, or hands
+    /// out anew. One attempt at a time is enough; the newer lease takes the place of the older one.
     fn take(&mut self, context: &Context, lease: Lease, room: usize) -> Option<Event> {
         let entry = lease.envelope().entry;
         if self.transfers.values().any(|in_transfer| *in_transfer == entry) {
             lease.forget();
             return None;
         }
-        if lease.is_redelivery()
-            && let Some(held) = self.jobs.values_mut().find(|held| held.envelope().entry == entry)
-        {
-            std::mem::replace(held, lease).forget();
-            return None;
-        }
         let egress = self.egress_id(context.egress(lease.envelope()));
-        let (job, class) = (JobId(self.next_job), context.class(&lease));
-        self.next_job += 1;
-        self.jobs.insert(job, lease);
+        let class = context.class(&lease);
+        let job = self.jobs.insert(lease)?;
         Some(Event::Arrived { job, class, egress, room })
     }
 
@@ -310,11 +340,11 @@ impl State {
 
     /// Entries that wait long must not be handed out to another worker.
     fn renew(&mut self, context: &Context) {
-        if self.renewed_at.elapsed() < RENEW_EVERY || self.jobs.is_empty() {
+        if self.renewed_at.elapsed() < RENEW_EVERY || self.jobs.leases.is_empty() {
             return;
         }
         self.renewed_at = Instant::now();
-        let renewals: Vec<Renewal> = self.jobs.values().map(Lease::renewal).collect();
+        let renewals: Vec<Renewal> = self.jobs.leases.values().map(Lease::renewal).collect();
         context.tasks.spawn(async move {
             for renewal in renewals {
                 renewal.renew().await;

@@ -65,7 +65,10 @@ pub(crate) enum Event {
 pub(crate) enum Effect {
     Open(SessionId, EgressId, Class),
     Assign(SessionId, JobId),
+    /// It says QUIT, and counts until it is gone.
     Close(SessionId),
+    /// It has had no greeting; it is gone at once.
+    Abandon(SessionId),
     /// Back into the queue, to return after the time, or when they are recalled.
     Park(JobId, Duration),
     /// So many of those that were set aside come back now.
@@ -106,6 +109,8 @@ pub(crate) struct Brain {
     price: u32,
     paid: u32,
     draining: bool,
+    /// Whose turn it was when a session was opened last.
+    opened_last: EgressId,
     throughput: Throughput,
     pace: Pace,
     /// When the last entry set aside will have returned by itself.
@@ -131,6 +136,7 @@ impl Brain {
             price: 1,
             paid: 0,
             draining: false,
+            opened_last: EgressId::default(),
             throughput: Throughput::default(),
             pace: Pace::new(limits.rate, now),
             parked_until: None,
@@ -151,7 +157,7 @@ impl Brain {
             Event::Opened(session) => self.opened(session, now),
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
             Event::Finished { session, usable, too_much } => self.finished(session, usable, too_much, now),
-            Event::Closed(session) => self.sessions.remove(session),
+            Event::Closed(session) => _ = self.sessions.remove(session),
             Event::SetAside => self.aside += 1,
             Event::Recalled => self.recalling = false,
             Event::Held => self.hold(now, &mut effects),
@@ -168,10 +174,18 @@ impl Brain {
         self.dispatch(now, &mut effects);
         self.throughput.waits(self.waiting_len() > 0, now);
         self.recall(&mut effects);
-        if self.sessions.is_empty() && self.waiting_len() == 0 && !self.recalling {
+        // At a tick: in between, an entry that was just given back may be on its way here.
+        let is_tick = matches!(event, Event::Tick | Event::Held | Event::Limits(_));
+        if (self.draining || is_tick) && self.has_nothing(now) {
             effects.push(Effect::Idle);
         }
         effects
+    }
+
+    fn has_nothing(&self, now: Instant) -> bool {
+        let is_empty = self.sessions.is_empty() && self.waiting_len() == 0;
+        // The next one would begin with a full bucket, and remember nothing.
+        is_empty && (self.draining || !self.recalling && self.pace.is_full(now))
     }
 
     fn arrived(
@@ -189,9 +203,13 @@ impl Brain {
         }
         let hold = self.limits.hold.min(room / SHARE_OF_ROOM);
         self.bears = hold;
+        let is_first = self.waiting_len() == 0;
         let in_lane: usize = self.waiting.values().map(|queue| queue.lane_len(class.lane)).sum();
         let queue = self.waiting.entry(egress).or_default();
-        if self.sessions.any_ready(egress) || in_lane < hold {
+        // A ready session takes one, if it may. Beside that a destination with nothing waiting always
+        // has a place, however many slow ones fill the lane.
+        let at_once = queue.len() == 0 && self.sessions.any_ready(egress) && !self.pace.is_spent(now);
+        if at_once || is_first || in_lane < hold {
             queue.push(class, job);
             return;
         }
@@ -234,26 +252,29 @@ impl Brain {
     fn opened(&mut self, session: SessionId, now: Instant) {
         self.answers = true;
         self.allowed = self.allowed.max(2.min(self.limits.sessions));
-        self.sessions.ready(session, now);
+        self.sessions.ready(session, false, now);
     }
 
     fn open_failed(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        self.sessions.remove(session);
+        let Some(egress) = self.sessions.remove(session) else { return };
         let alive = self.sessions.alive();
-        if alive > 0 {
+        if self.sessions.any_alive(egress) {
             // The peer bears those that are open and no more: a limit of its own, not an outage.
             self.allowed = alive;
             self.price = u32::try_from(alive).unwrap_or(u32::MAX);
             return;
         }
-        // One probe at a time until it answers again.
-        self.answers = false;
-        self.allowed = 1;
-        if !self.sessions.is_empty() {
+        if alive == 0 {
+            // One probe at a time until it answers again.
+            self.answers = false;
+            self.allowed = 1;
+        }
+        if self.sessions.opening_for(egress).next().is_some() {
             // Another one may still be answered.
             return;
         }
-        let jobs = self.take_all();
+        // What leaves from other addresses of ours has its own attempt.
+        let jobs = self.waiting.remove(&egress).map(|mut queue| queue.take_all()).unwrap_or_default();
         if !jobs.is_empty() {
             self.throughput.finished(jobs.len());
             effects.push(Effect::Defer(jobs));
@@ -273,9 +294,9 @@ impl Brain {
             }
         }
         if usable {
-            self.sessions.ready(session, now);
+            self.sessions.ready(session, true, now);
         } else {
-            self.sessions.remove(session);
+            self.sessions.closing(session);
         }
     }
 
@@ -305,36 +326,44 @@ impl Brain {
         if !jobs.is_empty() {
             effects.push(Effect::GiveBack(jobs));
         }
-        let unused = self.sessions.not_busy();
+        for session in self.sessions.all_opening() {
+            self.sessions.remove(session);
+            effects.push(Effect::Abandon(session));
+        }
+        let unused = self.sessions.all_ready().into_iter().map(|(session, _)| session).collect();
         self.close(unused, effects);
     }
 
     fn close(&mut self, sessions: Vec<SessionId>, effects: &mut Vec<Effect>) {
         for session in sessions {
-            self.sessions.remove(session);
+            self.sessions.closing(session);
             effects.push(Effect::Close(session));
         }
     }
 
     fn dispatch(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let ready = self.sessions.all_ready();
-        if self.draining || self.sessions.len() > self.allowed {
+        let surplus = self.sessions.staying().saturating_sub(self.allowed);
+        if self.draining || surplus > 0 {
             // A limit that was lowered is kept at once as far as nothing is cut.
-            let surplus = if self.draining { ready.len() } else { self.sessions.len() - self.allowed };
+            let surplus = if self.draining { ready.len() } else { surplus };
             let close: Vec<SessionId> = ready.iter().take(surplus).map(|(session, _)| *session).collect();
             self.close(close, effects);
             if self.draining {
                 return;
             }
         }
+        // One that was opened for its turn has it.
+        for (session, egress) in self.sessions.all_used() {
+            if self.must_make_room(egress) {
+                self.close(vec![session], effects);
+                break; // one place is enough for one that has none
+            }
+        }
         let total = self.limits.sessions;
         for (session, egress) in self.sessions.all_ready() {
             if self.pace.is_spent(now) {
                 return;
-            }
-            if self.must_make_room(egress) {
-                self.close(vec![session], effects);
-                continue;
             }
             let sessions = &self.sessions;
             let Some(queue) = self.waiting.get_mut(&egress) else { continue };
@@ -351,19 +380,25 @@ impl Brain {
         }
     }
 
-    /// Another of our addresses has entries and not one session, and there is no place for one.
+    /// Another of our addresses has entries and not one session, and there is no place for one, nor
+    /// will there be one.
     fn must_make_room(&self, egress: EgressId) -> bool {
         let is_left_out = |(of, queue): (&EgressId, &FairQueue<JobId>)| {
             *of != egress && queue.len() > 0 && !self.sessions.any(*of)
         };
-        self.sessions.len() >= self.allowed && self.waiting.iter().any(is_left_out)
+        let is_full = self.sessions.staying() >= self.allowed;
+        is_full && self.waiting.iter().any(is_left_out)
     }
 
     /// Opens sessions for entries that nobody serves yet, in the order of turns.
     fn open(&mut self, effects: &mut Vec<Effect>) {
-        for (egress, queue) in &self.waiting {
+        // First those that have no session, and in turns.
+        let mut order: Vec<EgressId> = self.waiting.keys().copied().collect();
+        order.sort_by_key(|egress| (self.sessions.any(*egress), *egress <= self.opened_last));
+        for egress in order {
+            let Some(queue) = self.waiting.get(&egress) else { continue };
             let mut unserved: HashMap<_, _> = queue.clients();
-            for client in self.sessions.opening_for(*egress) {
+            for client in self.sessions.opening_for(egress) {
                 let mut lanes = unserved.iter_mut().filter(|((_, of), count)| *of == client && **count > 0);
                 if let Some((_, count)) = lanes.next() {
                     *count -= 1;
@@ -382,8 +417,9 @@ impl Brain {
                     *count -= 1;
                 }
                 wanted -= 1;
-                let session = self.sessions.open(*egress, class.source.client);
-                effects.push(Effect::Open(session, *egress, class));
+                let session = self.sessions.open(egress, class.source.client);
+                self.opened_last = egress;
+                effects.push(Effect::Open(session, egress, class));
             }
         }
     }

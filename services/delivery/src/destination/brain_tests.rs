@@ -101,8 +101,10 @@ fn a_dead_destination_ends_the_attempt_of_all_that_wait() {
     assert_eq!(world.arrive(Lane::Fresh), [opens(0, 0)]);
     // One probe is enough to a destination that has not answered yet.
     assert_eq!(world.arrive(Lane::Fresh), []);
-    assert_eq!(world.on(Event::OpenFailed(session(0))), [Effect::Defer(vec![job(0), job(1)]), Effect::Idle]);
+    assert_eq!(world.on(Event::OpenFailed(session(0))), [Effect::Defer(vec![job(0), job(1)])]);
     assert_eq!(world.arrive(Lane::Fresh), [opens(1, 2)]);
+    assert_eq!(world.on(Event::OpenFailed(session(1))), [Effect::Defer(vec![job(2)])]);
+    assert_eq!(world.on(Event::Tick), [Effect::Idle]);
 }
 
 /// The peer's own limit is not an outage.
@@ -127,11 +129,11 @@ fn two_sessions_fail_before_the_destination_does() {
     world.on(Event::Opened(session(0)));
     world.on(finished(0, true));
     world.arrive(Lane::Fresh);
-    let lost = world.on(finished(0, false));
-    assert_eq!(lost, [opens(2, 2)]);
+    assert_eq!(world.on(finished(0, false)), [], "it is open until it says that it is gone");
+    assert_eq!(world.on(Event::Closed(session(0))), [opens(2, 2)]);
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
     let failed = world.on(Event::OpenFailed(session(2)));
-    assert!(matches!(failed[..], [Effect::Defer(_), Effect::Idle]), "{failed:?}");
+    assert!(matches!(failed[..], [Effect::Defer(_)]), "{failed:?}");
 }
 
 /// Many slow destinations share what is left of their lane; none takes the last of it.
@@ -204,7 +206,24 @@ fn an_idle_session_is_closed_and_the_destination_ends() {
     world.on(finished(0, true));
     assert_eq!(world.on(Event::Tick), []);
     world.now += LIMITS.idle;
-    assert_eq!(world.on(Event::Tick), [Effect::Close(session(0)), Effect::Idle]);
+    assert_eq!(world.on(Event::Tick), [Effect::Close(session(0))]);
+    assert_eq!(world.on(Event::Tick), [], "an entry that it gives back may be on its way");
+    world.on(Event::Closed(session(0)));
+    assert_eq!(world.on(Event::Tick), [Effect::Idle]);
+}
+
+/// The next one would begin with a full bucket.
+#[test]
+fn a_destination_with_a_rate_ends_when_that_is_not_spent() {
+    let mut world = World::new();
+    world.on(Event::Limits(Limits { rate: Some(0.1), ..LIMITS }));
+    world.arrive(Lane::Fresh);
+    world.on(Event::Opened(session(0)));
+    world.on(finished(0, false));
+    world.on(Event::Closed(session(0)));
+    assert_eq!(world.on(Event::Tick), []);
+    world.now += Duration::from_secs(10);
+    assert_eq!(world.on(Event::Tick), [Effect::Idle]);
 }
 
 #[test]
@@ -214,9 +233,10 @@ fn drain_gives_back_and_lets_the_running_finish() {
         world.arrive(Lane::Fresh);
     }
     world.on(Event::Opened(session(0)));
-    assert_eq!(world.on(Event::Drain), [Effect::GiveBack(vec![job(1), job(2)]), Effect::Close(session(1))]);
+    assert_eq!(world.on(Event::Drain), [Effect::GiveBack(vec![job(1), job(2)]), Effect::Abandon(session(1))]);
     assert_eq!(world.arrive(Lane::Due), [Effect::GiveBack(vec![job(3)])]);
-    assert_eq!(world.on(finished(0, true)), [Effect::Close(session(0)), Effect::Idle]);
+    assert_eq!(world.on(finished(0, true)), [Effect::Close(session(0))]);
+    assert_eq!(world.on(Event::Closed(session(0))), [Effect::Idle]);
 }
 
 /// A session that is lost is replaced while entries wait.
@@ -227,7 +247,7 @@ fn a_lost_session_is_replaced() {
     world.on(Event::Opened(session(0)));
     world.arrive(Lane::Fresh);
     assert_eq!(world.on(Event::OpenFailed(session(1))), []);
-    assert_eq!(world.on(finished(0, false)), [opens(2, 1)]);
+    assert_eq!(world.on(finished(0, false)), [opens(2, 1)], "it could carry one, so two are borne");
 }
 
 /// SEED-180: one client never has more than its share of a destination's sessions, and who comes
@@ -269,7 +289,7 @@ fn a_peer_that_gets_too_much_gets_less_and_slowly_more() {
     }
     assert_eq!(world.brain.allowed, 4);
     world.on(Event::Finished { session: session(0), usable: true, too_much: true });
-    assert_eq!((world.brain.allowed, world.brain.sessions.len()), (2, 3), "what is busy ends in peace");
+    assert_eq!((world.brain.allowed, world.brain.sessions.staying()), (2, 3), "what is busy ends in peace");
     world.on(finished(1, true));
     assert_eq!(world.brain.allowed, 2);
     world.on(finished(2, true));
@@ -310,8 +330,64 @@ fn entries_of_another_address_get_sessions_of_their_own() {
     world.arrive_with(class(Lane::Fresh, 0), HERE, 1_000);
     world.on(Event::Opened(session(0)));
     assert_eq!(world.arrive_with(class(Lane::Fresh, 1), there, 1_000), []);
-    assert_eq!(
-        world.on(finished(0, true)),
-        [Effect::Close(session(0)), Effect::Open(session(1), HERE, class(Lane::Fresh, 0))]
-    );
+    assert_eq!(world.on(finished(0, true)), [Effect::Close(session(0))]);
+    let opens_there = Effect::Open(session(1), there, class(Lane::Fresh, 1));
+    assert_eq!(world.on(Event::Closed(session(0))), [opens_there]);
+    assert_eq!(world.on(Event::Opened(session(1))), [Effect::Assign(session(1), job(2))], "it has its turn");
+}
+
+/// All of several addresses get through, however few sessions there may be.
+#[test]
+fn addresses_take_turns() {
+    for allowed in 1..4 {
+        let mut world = World::new();
+        world.on(Event::Limits(Limits { sessions: allowed, hold: 100, ..LIMITS }));
+        let mut effects = VecDeque::new();
+        for n in 0..30 {
+            effects.extend(world.arrive_with(class(Lane::Fresh, n), EgressId(n as usize % 3), 1_000));
+        }
+        let (mut carried, mut opened) = (0, 0);
+        while let Some(effect) = effects.pop_front() {
+            effects.extend(match effect {
+                Effect::Open(id, ..) => {
+                    opened += 1;
+                    world.on(Event::Opened(id))
+                }
+                Effect::Assign(id, _) => {
+                    carried += 1;
+                    world.on(finished(id.0, true))
+                }
+                Effect::Close(id) => world.on(Event::Closed(id)),
+                other => panic!("{other:?}"),
+            });
+            assert!(opened < 100, "{carried} carried");
+        }
+        assert_eq!(carried, 30, "{opened} sessions");
+    }
+}
+
+/// What one of our addresses cannot reach says nothing about the others.
+#[test]
+fn a_refused_address_ends_only_its_own_attempts() {
+    let mut world = World::new();
+    world.arrive_with(class(Lane::Fresh, 0), HERE, 1_000);
+    world.arrive_with(class(Lane::Fresh, 1), EgressId(1), 1_000);
+    let failed = world.on(Event::OpenFailed(session(0)));
+    let opens_there = Effect::Open(session(1), EgressId(1), class(Lane::Fresh, 1));
+    assert_eq!(failed, [Effect::Defer(vec![job(0)]), opens_there]);
+    assert_eq!(world.on(Event::Opened(session(1))), [Effect::Assign(session(1), job(1))]);
+}
+
+/// Ready to take one, and not allowed to: that makes no room for all that come.
+#[test]
+fn a_spent_rate_holds_no_more_than_its_part() {
+    let mut world = World::new();
+    world.on(Event::Limits(Limits { rate: Some(0.1), ..LIMITS }));
+    world.arrive(Lane::Fresh);
+    world.on(Event::Opened(session(0)));
+    world.on(finished(0, true));
+    for _ in 0..100 {
+        world.arrive(Lane::Fresh);
+    }
+    assert_eq!(world.brain.waiting_len(), LIMITS.hold);
 }

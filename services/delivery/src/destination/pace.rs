@@ -60,10 +60,19 @@ impl Pace {
 
     pub(crate) fn is_spent(&mut self, now: Instant) -> bool {
         let Some(rate) = self.rate else { return false };
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * rate;
-        self.tokens = (self.tokens + gained).min(rate.max(1.0));
+        self.tokens = self.tokens_at(now, rate);
         self.at = now;
         self.tokens < 1.0
+    }
+
+    /// A new one would allow no more: this one can be forgotten.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.rate.is_none_or(|rate| self.tokens_at(now, rate) >= rate.max(1.0))
+    }
+
+    fn tokens_at(&self, now: Instant, rate: f64) -> f64 {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * rate;
+        (self.tokens + gained).min(rate.max(1.0))
     }
 
     pub(crate) fn spend(&mut self, now: Instant) {
@@ -122,6 +131,9 @@ mod tests {
         let mut pace = Pace::new(Some(0.1), start);
         pace.spend(start);
         assert!(pace.is_spent(start + Duration::from_secs(9)));
+        assert!(
+            !pace.is_full(start + Duration::from_secs(9)) && pace.is_full(start + Duration::from_secs(11))
+        );
         assert!(!pace.is_spent(start + Duration::from_secs(11)));
     }
 }

@@ -11,11 +11,18 @@ use crate::destination::brain::{EgressId, SessionId};
 pub(crate) enum Session {
     /// For an entry of this client.
     Opening(u64),
-    Ready {
-        since: Instant,
-    },
+    /// `used`: it has carried a message.
+    Ready { since: Instant, used: bool },
     /// With an entry of this client.
     Busy(u64),
+    /// It takes nothing more and is not gone yet.
+    Closing,
+}
+
+impl Session {
+    fn is_alive(self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Busy(_))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,15 +43,24 @@ impl Sessions {
         self.all.insert(session, (egress, state));
     }
 
-    /// A session that was closed meanwhile stays closed.
-    pub(crate) fn ready(&mut self, session: SessionId, now: Instant) {
-        if let Some((_, state)) = self.all.get_mut(&session) {
-            *state = Session::Ready { since: now };
+    /// A session that was told to close stays so.
+    pub(crate) fn ready(&mut self, session: SessionId, used: bool, now: Instant) {
+        if let Some((_, state)) = self.all.get_mut(&session)
+            && *state != Session::Closing
+        {
+            *state = Session::Ready { since: now, used };
         }
     }
 
-    pub(crate) fn remove(&mut self, session: SessionId) {
-        self.all.remove(&session);
+    /// It counts until it is gone.
+    pub(crate) fn closing(&mut self, session: SessionId) {
+        if let Some((_, state)) = self.all.get_mut(&session) {
+            *state = Session::Closing;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, session: SessionId) -> Option<EgressId> {
+        self.all.remove(&session).map(|(egress, _)| egress)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -57,7 +73,11 @@ impl Sessions {
 
     /// Those that have had their greeting.
     pub(crate) fn alive(&self) -> usize {
-        self.all.values().filter(|(_, state)| !matches!(state, Session::Opening(_))).count()
+        self.all.values().filter(|(_, state)| state.is_alive()).count()
+    }
+
+    pub(crate) fn any_alive(&self, egress: EgressId) -> bool {
+        self.all.values().any(|(of, state)| *of == egress && state.is_alive())
     }
 
     pub(crate) fn busy(&self) -> usize {
@@ -78,12 +98,12 @@ impl Sessions {
     pub(crate) fn opening_for(&self, egress: EgressId) -> impl Iterator<Item = u64> {
         self.all.values().filter_map(move |(of, state)| match state {
             Session::Opening(client) if *of == egress => Some(*client),
-            Session::Opening(_) | Session::Ready { .. } | Session::Busy(_) => None,
+            Session::Opening(_) | Session::Ready { .. } | Session::Busy(_) | Session::Closing => None,
         })
     }
 
     pub(crate) fn any(&self, egress: EgressId) -> bool {
-        self.all.values().any(|(of, _)| *of == egress)
+        self.all.values().any(|(of, state)| *of == egress && *state != Session::Closing)
     }
 
     pub(crate) fn any_ready(&self, egress: EgressId) -> bool {
@@ -91,18 +111,35 @@ impl Sessions {
     }
 
     pub(crate) fn all_ready(&self) -> Vec<(SessionId, EgressId)> {
-        let ready = self.all.iter().filter(|(_, (_, state))| matches!(state, Session::Ready { .. }));
+        self.ready_where(|_| true)
+    }
+
+    /// Those of the ready ones that have carried a message.
+    pub(crate) fn all_used(&self) -> Vec<(SessionId, EgressId)> {
+        self.ready_where(|used| used)
+    }
+
+    fn ready_where(&self, wanted: impl Fn(bool) -> bool) -> Vec<(SessionId, EgressId)> {
+        let ready = self
+            .all
+            .iter()
+            .filter(|(_, (_, state))| matches!(state, Session::Ready { used, .. } if wanted(*used)));
         ready.map(|(session, (egress, _))| (*session, *egress)).collect()
     }
 
-    pub(crate) fn not_busy(&self) -> Vec<SessionId> {
-        self.those(|state| !matches!(state, Session::Busy(_)))
+    /// Those that were not told to close.
+    pub(crate) fn staying(&self) -> usize {
+        self.all.values().filter(|(_, state)| *state != Session::Closing).count()
+    }
+
+    pub(crate) fn all_opening(&self) -> Vec<SessionId> {
+        self.those(|state| matches!(state, Session::Opening(_)))
     }
 
     pub(crate) fn idle_since(&self, now: Instant, time: Duration) -> Vec<SessionId> {
         self.those(|state| match state {
-            Session::Ready { since } => now.duration_since(*since) >= time,
-            Session::Opening(_) | Session::Busy(_) => false,
+            Session::Ready { since, .. } => now.duration_since(*since) >= time,
+            Session::Opening(_) | Session::Busy(_) | Session::Closing => false,
         })
     }
 

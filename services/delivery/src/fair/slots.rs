@@ -67,9 +67,7 @@ impl Slots {
     pub(crate) async fn acquire(&self, class: Class) -> Slot {
         let receiver = {
             let mut inner = self.lock();
-            let Class { lane, source, share } = class;
-            if inner.may_go(Candidate { lane, client: source.client, share }) {
-                inner.count(class);
+            if inner.takes(class) {
                 return Slot { slots: self.clone(), class: Some(class) };
             }
             let (sender, receiver) = oneshot::channel();
@@ -83,6 +81,12 @@ impl Slots {
             // The other end lives as long as `self` does.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Without waiting.
+    pub(crate) fn try_acquire(&self, class: Class) -> Option<Slot> {
+        let has_place = self.lock().takes(class);
+        has_place.then(|| Slot { slots: self.clone(), class: Some(class) })
     }
 
     /// Returns when somebody waits for a slot, but not before a session counts as idle.
@@ -102,6 +106,10 @@ impl Slots {
         if grows {
             self.hand_out();
         }
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.lock().total
     }
 
     pub(crate) fn busy(&self) -> usize {
@@ -142,8 +150,14 @@ impl Slots {
 }
 
 impl Inner {
-    fn may_go(&self, candidate: Candidate) -> bool {
-        may_go(self.total, self.busy, &self.lanes, &self.clients, candidate)
+    fn takes(&mut self, class: Class) -> bool {
+        let Class { lane, source, share } = class;
+        let candidate = Candidate { lane, client: source.client, share };
+        let may = may_go(self.total, self.busy, &self.lanes, &self.clients, candidate);
+        if may {
+            self.count(class);
+        }
+        may
     }
 
     fn count(&mut self, class: Class) {
@@ -193,8 +207,12 @@ impl Slot {
     /// that come after.
     pub(crate) fn now_for(&mut self, class: Class) {
         if self.class != Some(class) {
-            self.give_back();
-            self.slots.lock().count(class);
+            {
+                let mut inner = self.slots.lock();
+                // In one step: in between somebody else would take the place.
+                self.class.into_iter().for_each(|old| inner.uncount(old));
+                inner.count(class);
+            }
             self.class = Some(class);
             self.slots.hand_out();
         }
@@ -209,8 +227,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.give_back();
-        self.slots.hand_out();
+        // One that found nobody was given back by who hands out, and who goes on with that.
+        if self.class.is_some() {
+            self.give_back();
+            self.slots.hand_out();
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 const SHARE_LIVES: Duration = Duration::from_secs(4);
 /// A new keeper learns first what others have.
 const LEARNING: Duration = Duration::from_secs(3);
+/// Where there are fewer sessions than workers, each has one for so long.
+const TURN: Duration = Duration::from_secs(30);
 
 /// What a worker says of one site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub(crate) struct Need {
     pub(crate) used: usize,
     /// Sessions that wait for a place.
     pub(crate) wanted: usize,
+    /// What it may have as far as it knows: it may begin as many before it hears the answer.
+    #[serde(default)]
+    pub(crate) has: usize,
 }
 
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub(crate) struct Book {
 
 #[derive(Debug)]
 struct Share {
+    /// The most that it may think it has.
     granted: usize,
     used: usize,
     wanted: usize,
@@ -54,7 +60,15 @@ impl Book {
         let held: usize = others().map(|share| share.granted.max(share.used)).sum();
         let needed: usize = others().map(|share| share.used + share.wanted).sum();
         let demanding = 1 + others().filter(|share| share.used + share.wanted > 0).count();
-        let fair = (need.limit / demanding).max(1);
+        let fair = match need.limit / demanding {
+            0 => usize::from(has_turn(
+                shares,
+                worker,
+                need.limit,
+                now.saturating_duration_since(self.gives_from),
+            )),
+            share => share,
+        };
         // More than the even share only of what nobody else needs.
         let entitled = fair.max(need.limit.saturating_sub(needed));
         // Who is alone need not ask for each session; what is left lets another one begin at once.
@@ -64,7 +78,7 @@ impl Book {
         if now < self.gives_from {
             granted = granted.min(need.used);
         }
-        let share = Share { granted, used: need.used, wanted: need.wanted, at: now };
+        let share = Share { granted: granted.max(need.has), used: need.used, wanted: need.wanted, at: now };
         shares.insert(worker.to_owned(), share);
         granted
     }
@@ -78,12 +92,22 @@ impl Book {
     }
 }
 
+/// Whether it is this worker's turn, of all that demand something.
+fn has_turn(shares: &HashMap<String, Share>, worker: &str, limit: usize, age: Duration) -> bool {
+    let demanding = |(of, share): &(&String, &Share)| *of != worker && share.used + share.wanted > 0;
+    let others = || shares.iter().filter(demanding).map(|(of, _)| of.as_str());
+    let (count, before) = (others().count() + 1, others().filter(|of| *of < worker).count());
+    let turn = age.as_secs() / TURN.as_secs();
+    let turn = usize::try_from(turn).unwrap_or(0);
+    (before + turn) % count < limit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn need(used: usize, wanted: usize) -> Need {
-        Need { site: "mx.example".to_owned(), limit: 20, used, wanted }
+        Need { site: "mx.example".to_owned(), limit: 20, used, wanted, has: 0 }
     }
 
     #[test]
@@ -108,7 +132,10 @@ mod tests {
             let worker = (turn * 7 + turn / 3) % 3;
             let wanted = wanted(turn, worker);
             let name = ["a", "b", "c"][worker];
-            granted[worker] = book.ask(name, &need(used[worker], wanted), now);
+            // What it says is on its way while it begins all that it may.
+            let asked = Need { has: granted[worker], ..need(used[worker], wanted) };
+            used[worker] = used[worker].max(granted[worker].min(used[worker] + wanted));
+            granted[worker] = book.ask(name, &asked, now);
             // Sessions begin at once, and end one at a time.
             used[worker] = if used[worker] > granted[worker] {
                 used[worker] - 1
@@ -131,6 +158,23 @@ mod tests {
             a = book.ask("a", &need(a, 50), now);
         }
         assert_eq!((a, b), (10, 10));
+    }
+
+    #[test]
+    fn a_single_session_goes_round() {
+        let mut now = Instant::now();
+        let mut book = Book::new(true, now);
+        let (mut used, mut turns) = ([0_usize; 3], [0_usize; 3]);
+        for _ in 0..600 {
+            now += Duration::from_secs(1);
+            for (worker, name) in ["a", "b", "c"].into_iter().enumerate() {
+                let asked = Need { limit: 1, has: used[worker], ..need(used[worker], 5) };
+                used[worker] = book.ask(name, &asked, now);
+                assert!(used.iter().sum::<usize>() <= 1, "{used:?}");
+                turns[worker] += used[worker];
+            }
+        }
+        assert!(turns.iter().all(|seconds| (150..=230).contains(seconds)), "{turns:?}");
     }
 
     #[test]

@@ -31,12 +31,12 @@ pub(crate) async fn keep(context: Arc<Context>, worker: String, shards: ShardCou
     let mut ticks = tokio::time::interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = context.sites.asked.notified() => {}
-        }
+        let waiting_only = tokio::select! {
+            _ = ticks.tick() => false,
+            () = context.sites.asked.notified() => true,
+        };
         let mut by_shard: HashMap<ShardId, Vec<Need>> = HashMap::new();
-        for need in context.sites.needs(Instant::now()) {
+        for need in context.sites.needs(waiting_only, Instant::now()) {
             by_shard.entry(keeper_of(&need.site, shards)).or_default().push(need);
         }
         let asking = by_shard.into_iter().map(|(shard, needs)| ask_one(&context, &worker, shard, needs));

@@ -24,7 +24,7 @@ pub(crate) use keeper::{Books, answer, keep};
 /// A site without a rule at all; the rules that come with the program have one for every site.
 const DEFAULT_LIMIT: u32 = 20;
 /// A share that was not confirmed for so long may be somebody else's: one session remains.
-const SHARE_LASTS: Duration = Duration::from_secs(10);
+const SHARE_LASTS: Duration = Duration::from_secs(3);
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 const PACE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,15 +56,18 @@ pub(crate) struct Place {
 impl Sites {
     /// Waits for a place. Safe to drop while it waits.
     pub(crate) async fn enter(&self, site: &Site, class: Class) -> Place {
-        let (slots, has_share) = self.slots_of(site, Instant::now());
-        if !has_share {
-            self.asked.notify_one();
-        }
-        let slot = slots.acquire(class).await;
+        let slots = self.slots_of(site, Instant::now());
+        let slot = match slots.try_acquire(class) {
+            Some(slot) => slot,
+            None => {
+                self.asked.notify_one();
+                slots.acquire(class).await
+            }
+        };
         Place { site: site.name.clone(), slot, slots }
     }
 
-    fn slots_of(&self, site: &Site, now: Instant) -> (Slots, bool) {
+    fn slots_of(&self, site: &Site, now: Instant) -> Slots {
         let limit = usize::try_from(site.connections.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX).max(1);
         let rate = site.rate.map(per_second);
         let mut all = self.lock();
@@ -82,22 +85,25 @@ impl Sites {
         }
         known.limit = limit;
         known.used_at = now;
-        (known.slots.clone(), known.confirmed.is_some())
+        known.slots.clone()
     }
 
-    /// What this worker has and wants of each site.
-    fn needs(&self, now: Instant) -> Vec<Need> {
+    /// What this worker has and wants of each site, or of those where somebody waits.
+    fn needs(&self, waiting_only: bool, now: Instant) -> Vec<Need> {
         let mut all = self.lock();
         all.retain(|_, known| {
-            known.slots.busy() > 0 || now.saturating_duration_since(known.used_at) < FORGET_AFTER
+            let is_idle = known.slots.busy() == 0 && known.slots.wanted() == 0;
+            let is_old = now.saturating_duration_since(known.used_at) >= FORGET_AFTER;
+            !(is_idle && is_old && known.pace.is_full(now))
         });
         let need = |(site, known): (&String, &Known)| Need {
             site: site.clone(),
             limit: known.limit,
             used: known.slots.busy(),
             wanted: known.slots.wanted(),
+            has: known.slots.total(),
         };
-        all.iter().map(need).collect()
+        all.iter().filter(|(_, known)| !waiting_only || known.slots.wanted() > 0).map(need).collect()
     }
 
     fn granted(&self, site: &str, granted: usize, now: Instant) {

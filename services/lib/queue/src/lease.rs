@@ -19,7 +19,7 @@ use hikyaku_types::{
 
 use crate::{
     tenure::Tenure,
-    topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY},
+    topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY, LARGEST_ENTRY},
 };
 
 pub use crate::trace::Origin;
@@ -101,7 +101,7 @@ impl Lease {
 
     /// Entries of this size for which there is room in this lane of this shard.
     pub fn room_in_lane(&self) -> usize {
-        self.held.lane.room(self.held.bytes)
+        self.held.lane.room_for_backlog(self.held.bytes)
     }
 
     /// Handed out before: the former holder may have written a schedule and died before the
@@ -248,14 +248,19 @@ pub(crate) struct LaneHoldings {
 }
 
 impl LaneHoldings {
-    /// Entries that may come yet, when they are of this size.
-    pub(crate) fn room(&self, bytes_each: usize) -> usize {
-        let entries = usize::from(LANE_CAPACITY).saturating_sub(self.entries.load(Ordering::Relaxed));
-        entries.min(self.room_in_bytes() / bytes_each.max(1))
+    /// Entries of this size that may wait yet. A quarter of what is pulled is kept for destinations
+    /// with nothing waiting, or a few slow ones would stop the lane.
+    pub(crate) fn room_for_backlog(&self, bytes_each: usize) -> usize {
+        let left =
+            |all: usize, held: &AtomicUsize| (all / 4 * 3).saturating_sub(held.load(Ordering::Relaxed));
+        let entries = left(usize::from(LANE_CAPACITY), &self.entries);
+        entries.min(left(LANE_BYTES - LARGEST_ENTRY, &self.bytes) / bytes_each.max(1))
     }
 
-    pub(crate) fn room_in_bytes(&self) -> usize {
-        LANE_BYTES.saturating_sub(self.bytes.load(Ordering::Relaxed))
+    /// Entries that may be pulled, and bytes.
+    pub(crate) fn room(&self) -> (usize, usize) {
+        let left = |all: usize, held: &AtomicUsize| all.saturating_sub(held.load(Ordering::Relaxed));
+        (left(usize::from(LANE_CAPACITY), &self.entries), left(LANE_BYTES, &self.bytes))
     }
 }
 

@@ -14,13 +14,11 @@ use crate::{
     Lease, Nats, codec,
     lease::{Held, LaneHoldings, Reply, StreamPlace},
     tenure::Tenure,
-    topology::queue_stream,
+    topology::{LARGEST_ENTRY, queue_stream},
     trace,
 };
 
 const BATCH: usize = 500;
-/// The broker takes no larger message: with less room than this a pull might bring nothing.
-const LARGEST: usize = 1024 * 1024 + 64 * 1024;
 const EXPIRES: Duration = Duration::from_secs(1);
 /// A broker that is silent for longer than it said is asked anew.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -84,8 +82,8 @@ impl LanePuller {
 
     /// Asks for as many entries as there is room for.
     async fn ask(&mut self) -> Result<(), async_nats::Error> {
-        let (room, bytes) = (self.held.room(0), self.held.room_in_bytes());
-        if room == 0 || bytes < LARGEST {
+        let (room, bytes) = self.held.room();
+        if room == 0 || bytes < LARGEST_ENTRY {
             tokio::time::sleep(FULL_PAUSE).await;
             return Ok(());
         }

@@ -26,6 +26,8 @@ pub const ACK_WAIT: Duration = Duration::from_secs(30);
 pub const LANE_CAPACITY: u16 = 2_000;
 /// Bytes of those entries.
 pub(crate) const LANE_BYTES: usize = 4 * 1024 * 1024;
+/// The broker takes no larger message: with less room than this a pull might bring nothing.
+pub(crate) const LARGEST_ENTRY: usize = 1024 * 1024 + 64 * 1024;
 
 const SHARDS_KEY: &str = "hikyaku.shards";
 /// Streams and consumers that are made at the same time.

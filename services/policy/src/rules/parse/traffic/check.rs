@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hikyaku_types::traffic::{DestinationPattern, Rule, Settings, SiteRule, settings::key};
+use hikyaku_types::traffic::{DestinationPattern, EgressRule, Rule, Settings, SiteRule, settings::key};
 
 use super::Draft;
 use crate::problem::Findings;
@@ -18,7 +18,14 @@ pub(super) fn pools(own: &Draft, findings: &mut Findings) {
             findings.error(rule.line.line, "E-TR-POOL", format!("there is no egress line for {pool}"));
         }
     }
-    for rule in &own.egress {
+    for (index, rule) in own.egress.iter().enumerate() {
+        let is_v4 = |rule: &EgressRule| rule.address.address.is_ipv4();
+        let before = own.egress.iter().take(index).find(|earlier| earlier.pool == rule.pool);
+        // A sender has one address of a pool, which reaches hosts of its family only.
+        if before.is_some_and(|earlier| is_v4(earlier) != is_v4(rule)) {
+            let reason = format!("{} has addresses of the other family; make two pools", rule.pool);
+            findings.error(rule.line.line, "E-TR-FAMILY", reason);
+        }
         if unused.remove(&rule.pool) {
             let reason = format!("no destination line says {}={}", key::EGRESS, rule.pool);
             findings.warning(rule.line.line, "W-TR-UNUSED", reason);

@@ -25,7 +25,7 @@ fn all_that_can_be_said() {
         source local#part@news.example bulk=yes\n\
         source @quiet.example bulk=no\n\
         egress slow 192.0.2.1\n\
-        egress slow 2001:db8::1 via [2001:db8::9]:1080 name mx.example.net\n";
+        egress slow 192.0.2.2 via [2001:db8::9]:1080 name mx.example.net\n";
     let (rules, problems) = parsed(text);
     assert_eq!(problems, Vec::<String>::new());
     let traffic = rules.destination(&"example.org".parse().unwrap());
@@ -114,7 +114,8 @@ fn lines_that_do_not_fit_together() {
         site *.google.com connections=5\nsite mx.google.com connections=1\n\
         egress pool 192.0.2.1\negress pool ::ffff:192.0.2.1\n\
         site * connections=30 recipients=10\ndestination * rate=1/s\n\
-        source 10.0.0.0/8 rate=1/s\nsource 10.1.0.0/8 rate=1/s\ndefaults off\ndefaults off\n";
+        source 10.0.0.0/8 rate=1/s\nsource 10.1.0.0/8 rate=1/s\ndefaults off\ndefaults off\n\
+        egress pool 2001:db8::1\n";
     let problems = [
         "traffic:2: error E-TR-DUP: a.jp is on line 1 already; say all of it there",
         "traffic:4: warning W-TR-SHADOW: names no site: line 3 fits first",
@@ -122,6 +123,7 @@ fn lines_that_do_not_fit_together() {
         "traffic:6: error E-TR-DUP: ::ffff:192.0.2.1 is in pool by line 5",
         "traffic:10: error E-TR-DUP: 10.0.0.0/8 is on line 9 already; say all of it there",
         "traffic:12: warning W-DUP: the same as line 11",
+        "traffic:13: error E-TR-FAMILY: pool has addresses of the other family; make two pools",
     ];
     assert_eq!(parsed(text).1, problems);
     assert_eq!(
