@@ -1,6 +1,6 @@
 //! The administrator's rules, over what the configuration says.
 
-use hikyaku_queue::{Lease, lease::RENEW_EVERY};
+use hikyaku_queue::Lease;
 use hikyaku_types::{
     destination::Destination,
     envelope::Envelope,
@@ -59,15 +59,9 @@ impl Context {
     /// Waits until the rate of the site lets the entry go, and keeps its lease meanwhile.
     pub(crate) async fn paced(&self, place: &Place, lease: &Lease) {
         let renewal = lease.renewal();
-        let renewing = async {
-            loop {
-                tokio::time::sleep(RENEW_EVERY).await;
-                renewal.renew().await;
-            }
-        };
         tokio::select! {
             () = self.sites.pace(place) => {}
-            () = renewing => {}
+            () = renewal.keep() => {} // never: it has no end
         }
     }
 

@@ -6,10 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::{Lease, lease::RENEW_EVERY};
+use hikyaku_queue::Lease;
 use hikyaku_types::{
     destination::Destination,
     outcome::{Failure, RecipientOutcome},
@@ -32,6 +32,9 @@ use crate::{
     outcome::{classify, settle},
     sites::Place,
 };
+
+/// A session does not wait longer for the end of an attempt to be written.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct Session {
     pub(crate) context: Arc<Context>,
@@ -224,24 +227,37 @@ impl Session {
         .await
     }
 
-    /// The end of an attempt is written for as long as it takes; the connection is not kept for
-    /// that once another worker may count sessions too.
+    /// The end of an attempt is written for as long as it takes; the connection and its places are not
+    /// kept for that, or a stream that is down would take those of all others.
     async fn settled(
         &self,
         remote: &mut RemoteSession,
         lease: Lease,
         outcomes: Vec<RecipientOutcome>,
     ) -> bool {
-        let settling = settle::attempted(&self.context, lease, outcomes);
-        tokio::pin!(settling);
+        let (context, tasks) = (Arc::clone(&self.context), lease.tenure().tasks().clone());
+        let settling = async move { settle::attempted(&context, lease, outcomes).await };
+        let settling = tasks.spawn(settling.in_current_span());
         tokio::select! {
-            recorded = &mut settling => return recorded,
-            () = self.context.fence.shut() => remote.hang_up().await,
+            recorded = settling => recorded.unwrap_or(false),
+            () = tokio::time::sleep(SETTLED_WITHIN) => false,
+            () = self.context.fence.shut() => {
+                remote.hang_up().await;
+                false
+            }
         }
-        settling.await
     }
 
     async fn transfer(&self, remote: &mut RemoteSession, lease: &Lease, recipients: usize) -> Delivered {
+        let renewal = lease.renewal();
+        tokio::select! {
+            delivered = self.transfer_kept(remote, lease, recipients) => delivered,
+            () = renewal.keep() => Delivered::Fenced, // never: it has no end
+        }
+    }
+
+    /// The lease is kept meanwhile.
+    async fn transfer_kept(&self, remote: &mut RemoteSession, lease: &Lease, recipients: usize) -> Delivered {
         let envelope = lease.envelope();
         let content = match self.context.bodies.load(&envelope.body).await {
             Ok(content) => content,
@@ -267,17 +283,7 @@ impl Session {
             return Delivered::Fenced;
         }
         mail_log::attempt(envelope, &remote.host, remote.address, self.egress.as_ref());
-        let renewal = lease.renewal();
-        let renewing = async {
-            loop {
-                tokio::time::sleep(RENEW_EVERY).await;
-                renewal.renew().await;
-            }
-        };
-        tokio::select! {
-            delivered = remote.deliver_in_parts(envelope, content, recipients, gate) => delivered,
-            () = renewing => Delivered::Fenced, // never: it has no end
-        }
+        remote.deliver_in_parts(envelope, content, recipients, gate).await
     }
 }
 

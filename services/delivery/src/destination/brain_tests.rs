@@ -344,7 +344,11 @@ fn addresses_take_turns() {
         world.on(Event::Limits(Limits { sessions: allowed, hold: 100, ..LIMITS }));
         let mut effects = VecDeque::new();
         for n in 0..30 {
-            effects.extend(world.arrive_with(class(Lane::Fresh, n), EgressId(n as usize % 3), 1_000));
+            effects.extend(world.arrive_with(
+                class(Lane::Fresh, n),
+                EgressId(usize::try_from(n % 3).unwrap()),
+                1_000,
+            ));
         }
         let (mut carried, mut opened) = (0, 0);
         while let Some(effect) = effects.pop_front() {

@@ -283,6 +283,23 @@ mod tests {
         assert_eq!(due.len() + due_again.len(), 5, "retries");
     }
 
+    #[tokio::test]
+    async fn another_entry_in_the_same_session_takes_no_second_place() {
+        let slots = Slots::new(1);
+        let mut held = slots.acquire(class(Lane::Fresh, 1)).await;
+        let waits = tokio::spawn({
+            let slots = slots.clone();
+            async move { slots.acquire(class(Lane::Fresh, 9)).await }
+        });
+        tokio::task::yield_now().await;
+        for client in 0..100 {
+            held.now_for(class(Lane::Fresh, client));
+            assert_eq!(slots.busy(), 1);
+        }
+        drop(held);
+        assert!(waits.await.is_ok());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_slot_goes_to_the_one_that_has_fewest_turns_before_it() {
         let slots = Slots::new(1);
@@ -305,6 +322,19 @@ mod tests {
         for waiter in crowd {
             drop(waiter.await.unwrap());
         }
+        assert_eq!(slots.lock().busy, 0);
+    }
+
+    /// Each that is found gone is passed over by the same loop.
+    #[tokio::test(start_paused = true)]
+    async fn very_many_that_wait_no_more_are_passed_over() {
+        let slots = Slots::new(1);
+        let held = slots.acquire(class(Lane::Fresh, 1)).await;
+        for client in 2..20_000 {
+            let waits = Box::pin(slots.acquire(class(Lane::Fresh, client)));
+            assert!(futures::poll!(waits).is_pending());
+        }
+        drop(held);
         assert_eq!(slots.lock().busy, 0);
     }
 

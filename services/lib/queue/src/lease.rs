@@ -36,6 +36,8 @@ const CONFIRM_PAUSE: Duration = Duration::from_millis(250);
 
 /// Renew a lease at least this often.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// Most messages are through before they need it.
+const RENEWED_LATELY: Duration = Duration::from_secs(2);
 
 pub struct Lease {
     envelope: Envelope,
@@ -172,6 +174,16 @@ impl Lease {
 }
 
 impl Renewal {
+    /// Renews for ever, and at once where the last time is a while ago.
+    pub async fn keep(&self) {
+        loop {
+            if self.age.since_renewed(Instant::now()) >= RENEWED_LATELY {
+                self.renew().await;
+            }
+            tokio::time::sleep(RENEW_EVERY).await;
+        }
+    }
+
     /// Does nothing for a lease that is lost already.
     pub async fn renew(&self) {
         let now = Instant::now();
@@ -203,9 +215,13 @@ impl Age {
         self.renewed.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn is_expired(&self, now: Instant) -> bool {
+    fn since_renewed(&self, now: Instant) -> Duration {
         let renewed = self.received + Duration::from_millis(self.renewed.load(Ordering::Relaxed));
-        now.saturating_duration_since(renewed) >= ACK_WAIT - EXPIRY_MARGIN
+        now.saturating_duration_since(renewed)
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.since_renewed(now) >= ACK_WAIT - EXPIRY_MARGIN
     }
 }
 
