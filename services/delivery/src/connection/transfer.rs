@@ -5,6 +5,10 @@ use std::{
     collections::VecDeque,
     io::{ErrorKind, IoSlice},
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -39,6 +43,8 @@ pub(crate) struct RemoteSession {
     session: ClientSession,
     outgoing: VecDeque<Bytes>,
     incoming: BytesMut,
+    /// The peer may have the message. Behind a pointer, so that it can be asked while the message is sent.
+    content_begun: Arc<AtomicBool>,
     pub(crate) host: String,
     pub(crate) address: SocketAddr,
 }
@@ -48,6 +54,8 @@ pub(crate) enum Delivered {
     Ended(Vec<RecipientOutcome>),
     /// It was given up, because somebody else may own the entry by now.
     Fenced,
+    /// It was given up before its content, because somebody else waits for the shard.
+    Left,
 }
 
 /// Whether the next octet may be sent.
@@ -83,6 +91,7 @@ impl RemoteSession {
             session: ClientSession::new(config, Instant::now()),
             outgoing: VecDeque::new(),
             incoming: BytesMut::with_capacity(READ_BUFFER),
+            content_begun: Arc::default(),
             host,
             address,
         };
@@ -107,6 +116,7 @@ impl RemoteSession {
         recipients: usize,
         gate: impl Fn() -> Gate,
     ) -> Delivered {
+        self.content_begun.store(false, Ordering::SeqCst);
         if envelope.recipients.len() <= recipients {
             return self.deliver(envelope, content, gate).await;
         }
@@ -129,6 +139,7 @@ impl RemoteSession {
                         classify::our_fault("the relay lost the entry".to_owned(), SystemTime::now());
                     all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
                 }
+                Delivered::Left => return Delivered::Left, // never: only who drops this says so
             }
         }
         Delivered::Ended(all)
@@ -165,6 +176,11 @@ impl RemoteSession {
         let what = self.named("connection closed by peer before MAIL");
         let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
         Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
+    }
+
+    /// Becomes true when the peer may have the message that is under way.
+    pub(crate) fn content_begun(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.content_begun)
     }
 
     /// Whether the peer ended a session that is over before it had accepted a sender.
@@ -236,6 +252,9 @@ impl RemoteSession {
             }
             if self.session.is_closed() {
                 return Turn::Closed;
+            }
+            if self.session.has_begun_content() {
+                self.content_begun.store(true, Ordering::SeqCst);
             }
             let gate = if self.outgoing.is_empty() { Gate::Open } else { gate() };
             if gate == Gate::Lost {

@@ -107,7 +107,14 @@ pub(crate) async fn run(mut session: Session) {
         slot.now_for(class);
         if let Some(place) = &mut place {
             place.now_for(class);
-            context.paced(place, &lease).await;
+            let is_hastened = tokio::select! {
+                () = context.paced(place, &lease) => false,
+                () = lease.tenure().hastened() => true,
+            };
+            if is_hastened {
+                session.give_back(Box::new(lease));
+                break;
+            }
         }
         let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
             Attempted::Settled { recorded, too_much } => {
@@ -118,6 +125,12 @@ pub(crate) async fn run(mut session: Session) {
                 // Another session will do it; this one had its time.
                 session.give_back(lease);
                 break;
+            }
+            Attempted::Left(lease) => {
+                session.give_back(lease);
+                drop(remote);
+                session.tell(DestinationMessage::Closed(session.id));
+                return;
             }
             Attempted::Fenced => (false, false),
         };
@@ -151,6 +164,8 @@ enum Attempted {
     },
     /// The peer ended the session before it took the sender: that says nothing about the message.
     NotBegun(Box<Lease>),
+    /// The next owner begins with it.
+    Left(Box<Lease>),
     /// Somebody else may own the entry by now.
     Fenced,
 }
@@ -210,6 +225,7 @@ impl Session {
                     let recorded = self.settled(remote, lease, outcomes).await;
                     Attempted::Settled { recorded, too_much }
                 }
+                Delivered::Left => Attempted::Left(Box::new(lease)),
                 // Somebody else may own this entry by now: nothing is written about it.
                 Delivered::Fenced => {
                     metrics::counter!(FENCED).increment(1);
@@ -249,10 +265,18 @@ impl Session {
     }
 
     async fn transfer(&self, remote: &mut RemoteSession, lease: &Lease, recipients: usize) -> Delivered {
-        let renewal = lease.renewal();
+        let (renewal, content_begun) = (lease.renewal(), remote.content_begun());
+        let left = async {
+            lease.tenure().hastened().await;
+            if content_begun.load(Ordering::SeqCst) {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
+            biased;
             delivered = self.transfer_kept(remote, lease, recipients) => delivered,
             () = renewal.keep() => Delivered::Fenced, // never: it has no end
+            () = left => Delivered::Left,
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hikyaku_types::{envelope::Lane, shard::ShardId};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Nats, topology::queue_stream};
 
@@ -30,6 +30,8 @@ pub struct Tenure(Arc<Inner>);
 struct Inner {
     shard: ShardId,
     over: AtomicBool,
+    /// Somebody else waits for the shard.
+    hastened: CancellationToken,
     /// For each lane the last stream sequence that earlier owners had been given.
     handed_out: [u64; Lane::ALL.len()],
     /// What is being written for this shard; it must end before the shard is given up.
@@ -54,6 +56,7 @@ impl Tenure {
         Ok(Self(Arc::new(Inner {
             shard,
             over: AtomicBool::new(false),
+            hastened: CancellationToken::new(),
             handed_out,
             tasks,
             unconfirmed: Mutex::default(),
@@ -71,6 +74,15 @@ impl Tenure {
 
     pub fn is_over(&self) -> bool {
         self.0.over.load(Ordering::SeqCst)
+    }
+
+    /// What has not begun for good ends now, so that the shard can be given up.
+    pub fn hasten(&self) {
+        self.0.hastened.cancel();
+    }
+
+    pub async fn hastened(&self) {
+        self.0.hastened.cancelled().await;
     }
 
     pub fn tasks(&self) -> &TaskTracker {

@@ -69,6 +69,11 @@ impl ClientSession {
         self.state == State::Closed
     }
 
+    /// The server may have the message from now on.
+    pub fn has_begun_content(&self) -> bool {
+        matches!(self.state, State::Content | State::FinalDot | State::MootDot)
+    }
+
     /// What the server offered; nothing before its reply to EHLO, and nothing after HELO.
     pub fn capabilities(&self) -> Capabilities {
         self.offer
