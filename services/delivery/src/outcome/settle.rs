@@ -174,9 +174,9 @@ async fn write(
 async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
     let (mut work, renewal) = (pin!(work), lease.renewal());
     loop {
-        match tokio::time::timeout(RENEW_EVERY, &mut work).await {
-            Ok(done) => return done,
-            Err(_) => renewal.renew().await,
+        tokio::select! {
+            done = &mut work => return done,
+            () = renewal.keep() => {} // never: it has no end
         }
     }
 }
