@@ -6,12 +6,14 @@
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use hikyaku_queue::{
+    kv::KvError,
     roster::{Roster, RosterEvent, WorkerId},
     tenure::Tenure,
 };
@@ -24,7 +26,7 @@ use crate::{
     context::Context,
     metrics::{RESTARTS, SHARDS},
     shard::{
-        ShardActor, ShardMessage,
+        ShardActor, ShardArguments, ShardMessage,
         assignment::{Assignment, BEAT_EVERY, Effect},
     },
     sites,
@@ -32,6 +34,8 @@ use crate::{
 
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+/// A roster that is silent for longer is read anew.
+const SILENCE: Duration = Duration::from_secs(2);
 /// More failures than this within the window are not bad luck.
 const MAX_FAILURES: usize = 10;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
@@ -132,7 +136,11 @@ impl Actor for Supervisor {
                 state.assignment.claim_failed(shard);
                 Vec::new()
             }
-            SupervisorMessage::Begin(shard) => vec![Effect::Start(shard)],
+            // It may have been lost, given up or begun meanwhile: to begin takes everything away from
+            // whoever has it now.
+            SupervisorMessage::Begin(shard) => {
+                state.may_begin(shard).then_some(Effect::Start(shard)).into_iter().collect()
+            }
             SupervisorMessage::Begun(tenure) => {
                 self.begun(&myself, state, tenure).await?;
                 Vec::new()
@@ -166,23 +174,33 @@ impl Actor for Supervisor {
             child.tenure.end();
         }
         metrics::gauge!(SHARDS).set(state.shards.len() as f64);
-        match failed {
-            Some(error) => {
-                tracing::error!(%shard, %error, "shard actor failed; starting it again");
-                metrics::counter!(RESTARTS, "actor.kind" => "shard").increment(1);
-                state.failures.retain(|at| at.elapsed() < FAILURE_WINDOW);
-                state.failures.push(Instant::now());
-                if state.failures.len() > MAX_FAILURES {
-                    return Err("shard actors fail again and again".into());
-                }
-                myself.send_after(RESTART_PAUSE, move || SupervisorMessage::Begin(shard));
-            }
-            None => {
-                let now = Instant::now();
-                if let Some(effect) = state.assignment.stopped(shard, now) {
-                    self.perform(&myself, state, effect, now);
-                }
-            }
+        let now = Instant::now();
+        if let Some(error) = &failed {
+            tracing::error!(%shard, %error, "shard actor failed");
+            state.count_failure(now)?;
+        }
+        // One that failed while it was given up has ended like any other.
+        if failed.is_some() && state.assignment.is_running(shard) {
+            myself.send_after(RESTART_PAUSE, move || SupervisorMessage::Begin(shard));
+        } else if let Some(effect) = state.assignment.stopped(shard, now) {
+            self.perform(&myself, state, effect, now);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The shard is ours, nobody wants it back, and nothing runs for it.
+    fn may_begin(&self, shard: ShardId) -> bool {
+        self.assignment.is_running(shard) && !self.shards.contains_key(&shard)
+    }
+
+    fn count_failure(&mut self, now: Instant) -> Result<(), ActorProcessingErr> {
+        metrics::counter!(RESTARTS, "actor.kind" => "shard").increment(1);
+        self.failures.retain(|at| now.duration_since(*at) < FAILURE_WINDOW);
+        self.failures.push(now);
+        if self.failures.len() > MAX_FAILURES {
+            return Err("shard actors fail again and again".into());
         }
         Ok(())
     }
@@ -261,13 +279,15 @@ impl Supervisor {
         tenure: Tenure,
     ) -> Result<(), ActorProcessingErr> {
         let shard = tenure.shard();
-        // It may have been lost, given up or begun by an earlier try meanwhile.
-        if !state.assignment.is_running(shard) || state.shards.contains_key(&shard) {
+        // Also an earlier try may have begun it.
+        if !state.may_begin(shard) {
             tenure.end();
             return Ok(());
         }
         let actor = ShardActor(Arc::clone(&self.context));
-        let (actor, _) = Actor::spawn_linked(None, actor, tenure.clone(), myself.get_cell()).await?;
+        let alone = state.assignment.workers_alive(Instant::now()) <= 1;
+        let arguments = ShardArguments { tenure: tenure.clone(), alone };
+        let (actor, _) = Actor::spawn_linked(None, actor, arguments, myself.get_cell()).await?;
         tracing::info!(%shard, "shard is ours");
         state.shards.insert(shard, Child { actor, tenure });
         metrics::gauge!(SHARDS).set(state.shards.len() as f64);
@@ -291,23 +311,39 @@ impl Supervisor {
 async fn follow(roster: Roster, supervisor: ActorRef<SupervisorMessage>) {
     loop {
         match roster.watch().await {
-            Ok(mut events) => {
-                while let Some(event) = events.next().await {
-                    match event {
-                        Ok(event) => {
-                            if supervisor.cast(SupervisorMessage::Seen(event)).is_err() {
-                                return;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(error = chain(&error), "reading of the roster was cut");
-                            break;
-                        }
-                    }
+            Ok(events) => {
+                if pass_on(events, &supervisor).await.is_break() {
+                    return;
                 }
             }
             Err(error) => tracing::warn!(error = chain(&error), "the roster cannot be read"),
         }
         tokio::time::sleep(REOPEN_PAUSE).await;
+    }
+}
+
+/// Until the reading is cut; it breaks when the supervisor is gone. The broker that serves it may die
+/// without a word, but our own signs of life should be heard all the time.
+async fn pass_on(
+    mut events: impl Stream<Item = Result<RosterEvent, KvError>> + Unpin,
+    supervisor: &ActorRef<SupervisorMessage>,
+) -> ControlFlow<()> {
+    loop {
+        match tokio::time::timeout(SILENCE, events.next()).await {
+            Ok(Some(Ok(event))) => {
+                if supervisor.cast(SupervisorMessage::Seen(event)).is_err() {
+                    return ControlFlow::Break(());
+                }
+            }
+            Ok(Some(Err(error))) => {
+                tracing::warn!(error = chain(&error), "reading of the roster was cut");
+                return ControlFlow::Continue(());
+            }
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(_) => {
+                tracing::warn!("nothing is heard of the roster; reading it anew");
+                return ControlFlow::Continue(());
+            }
+        }
     }
 }

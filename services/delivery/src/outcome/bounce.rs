@@ -19,7 +19,7 @@ use crate::{
     context::Context,
     metrics::DEAD_LETTERS,
     outcome::{
-        plan::{Bounced, Plan},
+        plan::{self, Bounced, Plan},
         reports::{self, DueReport},
     },
 };
@@ -27,7 +27,7 @@ use crate::{
 /// Enough for every header that is returned alone.
 const HEADER_LIMIT: usize = 128 * 1024;
 
-/// What was written about an attempt, for the mail log.
+/// What was written about an attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) reports: Vec<(Kind, QueueId)>,
@@ -41,19 +41,40 @@ pub(crate) async fn write(
     plan: &Plan,
     now: SystemTime,
 ) -> Result<Written, PublishError> {
-    let is_dead_letter = plan.is_dead_letter(envelope);
-    if is_dead_letter {
-        metrics::counter!(DEAD_LETTERS).increment(1);
-        let recipients = plan.bounced.iter().map(failed_recipient).collect();
-        context.publisher.bury(&Envelope { recipients, ..envelope.clone() }).await?;
-    }
-    let mut written = Written { reports: Vec::new(), is_dead_letter };
-    for report in reports::due(envelope, plan, now) {
-        let id = report.id(envelope);
-        store(context, envelope, &report, id, now).await?;
-        written.reports.push((report.kind, id));
-    }
+    let mut written = Written::default();
+    write_rest(context, envelope, plan, &mut written, now).await?;
     Ok(written)
+}
+
+/// The same without what earlier tries have `written`.
+pub(crate) async fn write_rest(
+    context: &Context,
+    envelope: &Envelope,
+    plan: &Plan,
+    written: &mut Written,
+    now: SystemTime,
+) -> Result<(), PublishError> {
+    if plan.is_dead_letter(envelope) && !written.is_dead_letter {
+        context.publisher.bury(&dead_letter(envelope, plan)).await?;
+        metrics::counter!(DEAD_LETTERS).increment(1);
+        written.is_dead_letter = true;
+    }
+    for report in reports::due(envelope, plan, now) {
+        let name = (report.kind, report.id(envelope));
+        if !written.reports.contains(&name) {
+            store(context, envelope, &report, name.1, now).await?;
+            written.reports.push(name);
+        }
+    }
+    Ok(())
+}
+
+fn dead_letter(envelope: &Envelope, plan: &Plan) -> Envelope {
+    let recipients = plan.bounced.iter().map(|bounced| Recipient {
+        last_failure: Some(plan::kept(bounced.failure.clone(), envelope.recipients.len())),
+        ..bounced.recipient.clone()
+    });
+    Envelope { recipients: recipients.collect(), ..envelope.clone() }
 }
 
 async fn store(
@@ -81,10 +102,6 @@ async fn store(
         lane: Lane::Fresh,
     };
     context.publisher.store(vec![entry]).await
-}
-
-fn failed_recipient(bounced: &Bounced) -> Recipient {
-    Recipient { last_failure: Some(bounced.failure.clone()), ..bounced.recipient.clone() }
 }
 
 async fn content(

@@ -11,6 +11,10 @@ use hikyaku_types::{
 
 use crate::outcome::timing::{self, Terms};
 
+/// So much of what servers said is kept for all recipients of an entry together, because the broker
+/// takes no message of more than 1 MiB.
+const KEPT_TEXT: usize = 256 * 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) delivered: Vec<Delivered>,
@@ -70,7 +74,10 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
                 let recipient = Recipient {
                     refusals: timing::refusals(&recipient, &failure).unwrap_or(recipient.refusals),
                     granted_until: due.until.or(recipient.granted_until),
-                    last_failure: Some(most_telling(&recipient, failure.clone())),
+                    last_failure: Some(kept(
+                        most_telling(&recipient, failure.clone()),
+                        envelope.recipients.len(),
+                    )),
                     ..recipient
                 };
                 plan.again.push(Deferred { recipient, failure });
@@ -79,9 +86,10 @@ pub(crate) fn plan(envelope: &Envelope, outcomes: Vec<RecipientOutcome>, terms: 
         }
     }
     plan.at = timing::together(&dues, terms.schedule);
+    // Clocks stand still while mail is held (SEED-186).
+    let since = envelope.accepted_at + terms.held_for;
     let late_after = terms.delay_notice_after.map(|after| terms.schedule.paced(after));
-    plan.is_late =
-        !envelope.delay_reported && late_after.is_some_and(|after| terms.now >= envelope.accepted_at + after);
+    plan.is_late = !envelope.delay_reported && late_after.is_some_and(|after| terms.now >= since + after);
     plan
 }
 
@@ -127,6 +135,16 @@ fn most_telling(recipient: &Recipient, failure: Failure) -> Failure {
         (Cause::Local(_), Some(before)) if matches!(before.cause, Cause::Remote(_)) => before.clone(),
         (Cause::Local(_) | Cause::Remote(_), _) => failure,
     }
+}
+
+/// A failure as the entry keeps it: of long replies their start.
+pub(crate) fn kept(mut failure: Failure, recipients: usize) -> Failure {
+    let text = match &mut failure.cause {
+        Cause::Remote(reply) => &mut reply.text,
+        Cause::Local(event) => event,
+    };
+    text.truncate(text.floor_char_boundary(KEPT_TEXT / recipients.max(1)));
+    failure
 }
 
 #[cfg(test)]

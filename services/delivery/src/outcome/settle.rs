@@ -3,6 +3,7 @@
 //! loses; when a write fails the entry comes again.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -54,10 +55,25 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         return false;
     }
     let mut pause = FIRST_PAUSE;
-    let mut ends = Some(plan.ends(lease.envelope(), now));
-    let written = loop {
-        match write(context, &lease, &plan, &mut ends, now).await {
-            Ok(written) => break written,
+    let mut steps = Steps { ends: Some(plan.ends(lease.envelope(), now)), written: Written::default() };
+    loop {
+        match renewed(&lease, write(context, &lease, &plan, &mut steps, now)).await {
+            Ok(()) => break,
+            // Another worker has gone on with the entry. What this one delivered was delivered.
+            Err(PublishError::Superseded) => {
+                tracing::warn!(entry = %lease.envelope().entry,
+                    "the end of an attempt came too late; the entry is elsewhere");
+                record(lease.envelope(), &Plan { again: Vec::new(), ..plan }, &steps.written, now);
+                context.rescheduler.leave(lease).await;
+                return false;
+            }
+            // To write it again cannot help; it comes again after a pause.
+            Err(error @ PublishError::TooLarge { .. }) => {
+                tracing::error!(entry = %lease.envelope().entry, error = chain(&error),
+                    "the end of an attempt cannot be written; the attempt is repeated");
+                lease.give_back().await;
+                return false;
+            }
             Err(error) if lease.is_expired(Instant::now()) => {
                 tracing::error!(entry = %lease.envelope().entry, error = chain(&error),
                     "the end of an attempt was not written; the attempt is repeated");
@@ -71,10 +87,10 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         lease.renewal().renew().await;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RENEW_EVERY);
-    };
-    record(lease.envelope(), &plan, &written, now);
+    }
+    record(lease.envelope(), &plan, &steps.written, now);
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
-    let recorded = lease.done().await;
+    let recorded = if has_end { context.rescheduler.end(lease).await } else { lease.done().await };
     // What may come again keeps its content; a dead letter has its own.
     if recorded && has_end {
         context.bodies.free(&body).await;
@@ -106,6 +122,7 @@ pub(crate) fn park(
         let entry = lease.envelope().entry;
         match task_context.rescheduler.park(lease, at).await {
             Ok(aside) => known(aside),
+            Err(PublishError::Superseded) => tracing::debug!(%entry, "entry is elsewhere already"),
             Err(error) => {
                 tracing::error!(%entry, error = chain(&error), "entry was not set aside; it comes again");
             }
@@ -124,25 +141,44 @@ pub(crate) async fn recall(context: &Context, destination: &Destination, aside: 
     futures::stream::iter(aside).for_each_concurrent(RECALLED_AT_ONCE, recall).await;
 }
 
-/// First the report, then the ends, then the retry. Report and retry are recognised when they are
-/// repeated; the ends are taken out by the first try. They stand before the retry, which no longer
+/// How far the writing of an end has come. Tries may go on for longer than the broker recognises
+/// repeats, so what one of them has written the next one does not write again.
+struct Steps {
+    /// Taken out when they are written.
+    ends: Option<Vec<Event>>,
+    written: Written,
+}
+
+/// First the report, then the ends, then the retry. The ends stand before the retry, which no longer
 /// knows of them: a crash in between repeats the attempt and makes a second end, never none.
 async fn write(
     context: &Context,
     lease: &Lease,
     plan: &Plan,
-    ends: &mut Option<Vec<Event>>,
+    steps: &mut Steps,
     now: SystemTime,
-) -> Result<Written, PublishError> {
+) -> Result<(), PublishError> {
     let envelope = lease.envelope();
-    let written = bounce::write(context, envelope, plan, now).await?;
-    if let Some(ends) = ends.take() {
+    bounce::write_rest(context, envelope, plan, &mut steps.written, now).await?;
+    if let Some(ends) = steps.ends.take() {
         context.nats.custody().record(&ends).await;
     }
     if let Some(at) = plan.at {
         context.rescheduler.retry_at(lease, &plan.next(envelope, now), at).await?;
     }
-    Ok(written)
+    Ok(())
+}
+
+/// Renews the lease for as long as `work` takes: a stream that does not answer takes longer than a
+/// lease lasts.
+async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
+    let (mut work, renewal) = (pin!(work), lease.renewal());
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = renewal.keep() => {} // never: it has no end
+        }
+    }
 }
 
 fn record(envelope: &Envelope, plan: &Plan, written: &Written, now: SystemTime) {

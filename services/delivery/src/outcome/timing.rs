@@ -92,8 +92,12 @@ fn hinted(recipient: &Recipient, failure: &Failure, finished: u32, terms: &Terms
     let told = hint_of(failure)?;
     let wait = schedule.paced(told + margin(told, terms));
     let before = recipient.last_failure.as_ref().filter(|before| hint_of(before).is_some());
-    let waited = before.map(|before| terms.now.duration_since(before.at).unwrap_or_default());
-    let least = waited.map_or(Duration::ZERO, |waited| (waited * 2).min(schedule.interval(finished)));
+    let interval = schedule.interval(finished);
+    let least = before.map_or(Duration::ZERO, |before| match terms.now.duration_since(before.at) {
+        Ok(waited) => (waited * 2).min(interval),
+        // The clock was ahead then: nobody knows how long it was.
+        Err(_) => interval,
+    });
     Some(terms.now + wait.max(least))
 }
 

@@ -1,10 +1,6 @@
 //! Knows the destinations of one shard that have work, and nothing about mail.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hikyaku_queue::{Lease, tenure::Tenure};
 use hikyaku_types::{destination::Destination, envelope::Lane};
@@ -40,6 +36,13 @@ pub(crate) enum ShardMessage {
     PullerEnded,
 }
 
+#[derive(Debug)]
+pub(crate) struct ShardArguments {
+    pub(crate) tenure: Tenure,
+    /// No other worker lives.
+    pub(crate) alone: bool,
+}
+
 pub(crate) struct ShardActor(pub(crate) Arc<Context>);
 
 pub(crate) struct State {
@@ -61,16 +64,16 @@ struct Child {
 impl Actor for ShardActor {
     type Msg = ShardMessage;
     type State = State;
-    type Arguments = Tenure;
+    type Arguments = ShardArguments;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        tenure: Tenure,
+        arguments: ShardArguments,
     ) -> Result<State, ActorProcessingErr> {
+        let ShardArguments { tenure, alone } = arguments;
         let stop_pulling = CancellationToken::new();
         let (context, shard) = (Arc::clone(&self.0), tenure.shard());
-        let alone = self.0.workers.load(Ordering::Relaxed) <= 1;
         let stop_answering = CancellationToken::new();
         let stopped = stop_answering.clone();
         self.0.tasks.spawn(async move {
@@ -153,17 +156,19 @@ impl Actor for ShardActor {
 }
 
 impl ShardActor {
-    /// A shard is given up when nothing runs for it and everything that was decided is written. What
-    /// is held unsettled then is the next owner's.
+    /// A shard is given up when nothing runs for it and everything that was decided is written, or
+    /// cannot be written for long. What is held unsettled then is the next owner's.
     fn settle_when_empty(&self, myself: &ActorRef<ShardMessage>, state: &mut State) {
         if state.pulling.is_some() || !state.destinations.is_empty() || state.settling {
             return;
         }
         state.settling = true;
-        let (tasks, myself) = (state.tenure.tasks().clone(), myself.clone());
+        let (tasks, shard, myself) = (state.tenure.tasks().clone(), state.tenure.shard(), myself.clone());
         self.0.tasks.spawn(async move {
             tasks.close();
-            tasks.wait().await;
+            if tokio::time::timeout(HAND_OVER, tasks.wait()).await.is_err() {
+                tracing::warn!(%shard, writes = tasks.len(), "shard is handed over with writes that do not end");
+            }
             let _ = myself.cast(ShardMessage::Settled); // killed meanwhile: settled anyway
         });
     }

@@ -6,5 +6,5 @@ mod orphans; // content that nobody refers to goes
 mod depth; // how much waits, for metrics
 mod actor; // shard -> destination actors
 
-pub(crate) use actor::{ShardActor, ShardMessage};
+pub(crate) use actor::{ShardActor, ShardArguments, ShardMessage};
 pub(crate) use depth::Depths;

@@ -34,7 +34,10 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let _ended = TellWhenDropped { actor: actor.clone(), stop: stop.clone() };
-    let mut puller = LanePuller::new(context.nats.clone(), tenure, lane);
+    let mut puller = {
+        let context = Arc::clone(&context);
+        LanePuller::new(context.nats.clone(), tenure, lane, Arc::new(move || context.clock.now()))
+    };
     let mut routes = Routes { context: &context, silent_until: Instant::now() };
     loop {
         let next = async {
@@ -83,7 +86,7 @@ async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) ->
     if let Some(hold) = holds.is_held(&lease.envelope().destination, now) {
         let entry = lease.envelope().entry;
         mail_log::held(lease.envelope(), hold);
-        if let Err(error) = context.rescheduler.hold(lease, hold).await {
+        if let Err(error) = context.rescheduler.hold(lease, hold, now).await {
             tracing::warn!(%entry, error = chain(&error), "entry was not held; it comes again");
         }
         return None;

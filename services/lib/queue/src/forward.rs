@@ -23,9 +23,14 @@ pub(crate) fn forwarded(
     holds::fold(&mut headers, now);
     headers.insert(header::NATS_SCHEDULER, message.subject.as_str());
     headers.insert(header::NATS_SCHEDULE_NEXT, PURGE_SCHEDULE);
-    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, message.sequence.to_string());
-    headers.insert(CONDITION_IS_OF, message.subject.as_str());
+    only_behind(&mut headers, &message.subject, message.sequence);
     Ok((target.to_string(), headers))
+}
+
+/// The write counts only while this is the last message of that subject, whatever it writes itself.
+pub(crate) fn only_behind(headers: &mut HeaderMap, subject: &str, sequence: u64) {
+    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, sequence.to_string());
+    headers.insert(CONDITION_IS_OF, subject);
 }
 
 /// The headers that are not the broker's.

@@ -18,6 +18,7 @@ use hikyaku_types::{
 };
 
 use crate::{
+    subject::{self, Place},
     tenure::Tenure,
     topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY, LARGEST_ENTRY},
 };
@@ -93,6 +94,16 @@ impl Lease {
 
     pub(crate) fn place(&self) -> StreamPlace {
         self.place
+    }
+
+    /// Where the entry stands in its lane.
+    pub(crate) fn subject(&self) -> subject::Subject {
+        subject::Subject {
+            shard: self.place.shard,
+            place: Place::Lane(self.lane),
+            destination: self.envelope.destination.clone(),
+            entry: self.envelope.entry,
+        }
     }
 
     /// The message id of what this entry becomes. Each stored message has one successor, so a

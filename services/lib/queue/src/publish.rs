@@ -44,6 +44,11 @@ pub enum PublishError {
         #[source]
         source: async_nats::Error,
     },
+    /// The write was bound to the original, which has been settled or written anew by somebody else.
+    #[error("the entry is not where it was taken from")]
+    Superseded,
+    #[error("stream {stream} takes no message of this size")]
+    TooLarge { stream: String },
 }
 
 /// Writes entries; cheap to clone.
@@ -208,11 +213,22 @@ pub(crate) async fn send(
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => {
-                let (stream, source) = (stream.to_owned(), error.into());
-                return Err(PublishError::NotAcknowledged { stream, source });
-            }
+            Err(error) => return Err(refused(stream, error)),
         }
+    }
+}
+
+fn refused(stream: &str, error: async_nats::jetstream::context::PublishError) -> PublishError {
+    let stream = stream.to_owned();
+    match error.kind() {
+        PublishErrorKind::WrongLastSequence => PublishError::Superseded,
+        PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { stream },
+        PublishErrorKind::StreamNotFound
+        | PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::TimedOut
+        | PublishErrorKind::BrokenPipe
+        | PublishErrorKind::MaxAckPending
+        | PublishErrorKind::Other => PublishError::NotAcknowledged { stream, source: error.into() },
     }
 }
 

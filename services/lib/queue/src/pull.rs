@@ -1,7 +1,10 @@
 //! One lane of a shard as a stream of leases, for the shard's owner. It asks for no more than it
 //! has room for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::jetstream::consumer::{
     Consumer,
@@ -25,12 +28,16 @@ const SILENCE: Duration = Duration::from_secs(3);
 const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
+/// The broker's time, as far as it is known.
+pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
 /// Pulls for ever; what ends a batch of messages only makes it ask for the next one.
 pub struct LanePuller {
     nats: Nats,
     tenure: Tenure,
     lane: Lane,
     held: Arc<LaneHoldings>,
+    now: Now,
     consumer: Option<Consumer<pull::Config>>,
     batch: Option<Batch>,
 }
@@ -45,8 +52,8 @@ impl std::fmt::Debug for LanePuller {
 }
 
 impl LanePuller {
-    pub fn new(nats: Nats, tenure: Tenure, lane: Lane) -> Self {
-        Self { nats, tenure, lane, held: Arc::default(), consumer: None, batch: None }
+    pub fn new(nats: Nats, tenure: Tenure, lane: Lane, now: Now) -> Self {
+        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None }
     }
 
     /// The next entry of the lane. Safe to drop while it waits.
@@ -110,7 +117,7 @@ impl LanePuller {
         let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
         let size = payload.len();
         let reply = Reply { client: self.nats.client.clone(), subject: reply? };
-        let origin = trace::read(headers.as_ref());
+        let origin = trace::read(headers.as_ref(), (self.now)());
         match codec::decode(payload) {
             Ok(envelope) => {
                 let held = Held::one_more(&self.held, size);

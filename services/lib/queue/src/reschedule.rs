@@ -1,6 +1,9 @@
 //! A retry is a scheduled message: the broker keeps it, out of every lane, until its time.
 //! First the schedule is acknowledged, then the original: a crash between the two repeats
 //! an attempt and loses nothing.
+//!
+//! A write may reach the broker long after it was made, from a worker that was cut off and has lost
+//! the entry meanwhile. So it counts only while the original stands where it was taken from.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +23,7 @@ use crate::{
     Lease, Nats,
     body_store::{BodyStore, DEFERRED_INLINE_LIMIT},
     custody::Event,
-    forward::forwarded,
+    forward::{forwarded, only_behind},
     holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
     publish::{PublishError, Publisher},
@@ -61,7 +64,8 @@ impl Rescheduler {
     }
 
     /// Writes `next` (the envelope as it should be at its next attempt) to come at `at`. The
-    /// lease is to be settled when that has succeeded.
+    /// lease is to be settled when that has succeeded, and to be left when the entry has been
+    /// [superseded](PublishError::Superseded).
     ///
     /// Content that the broker would write and read again with every retry is kept apart from now
     /// on. A crash behind that repeats the attempt with the content that the original has, and the
@@ -83,9 +87,58 @@ impl Rescheduler {
     /// Sets an entry aside unattempted; it returns to its lane at `at`, or when it is recalled.
     pub async fn park(&self, lease: Lease, at: SystemTime) -> Result<Aside, PublishError> {
         let entry = lease.envelope().entry;
-        let sequence = self.schedule(&lease, lease.envelope(), lease.lane(), at, HeaderMap::new()).await?;
-        lease.done().await;
+        let written = self.schedule(&lease, lease.envelope(), lease.lane(), at, HeaderMap::new()).await;
+        let sequence = self.settle(lease, written).await?;
         Ok(Aside { entry, sequence })
+    }
+
+    /// Settles a lease whose entry has its end, and says whether the stream has recorded that. A
+    /// former owner may have written a retry while the original still stood; it goes too. Behind the
+    /// original no other can come.
+    pub async fn end(&self, lease: Lease) -> bool {
+        let (place, is_redelivery) = (lease.place(), lease.is_redelivery());
+        let retry = Subject { place: Place::Retry, ..lease.subject() };
+        if !lease.done().await {
+            return false;
+        }
+        if is_redelivery && let Err(error) = self.remove_retry(&retry, place.sequence).await {
+            tracing::warn!(entry = %retry.entry, %error, "entry has its end and may come again");
+        }
+        true
+    }
+
+    async fn remove_retry(&self, retry: &Subject, behind: u64) -> Result<(), async_nats::Error> {
+        let stream = queue_stream(retry.shard);
+        let last = stream::last(&self.nats, &stream, &retry.to_string()).await?;
+        if let Some(last) = last.filter(|last| last.sequence > behind) {
+            stream::delete(&self.nats, &stream, last.sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a lease whose entry was [superseded](PublishError::Superseded). An original that stands
+    /// beside its successor has no need of another attempt; what is gone needs nothing.
+    pub async fn leave(&self, lease: Lease) {
+        let (subject, place) = (lease.subject().to_string(), lease.place());
+        match stream::last(&self.nats, &queue_stream(place.shard), &subject).await {
+            Ok(Some(last)) if last.sequence > place.sequence => {
+                lease.done().await;
+            }
+            // Without certainty it comes again, if it is there.
+            Ok(_) | Err(_) => lease.forget(),
+        }
+    }
+
+    /// Settles a lease as the write went that takes its place.
+    async fn settle<T>(&self, lease: Lease, written: Result<T, PublishError>) -> Result<T, PublishError> {
+        match &written {
+            Ok(_) => {
+                lease.done().await;
+            }
+            Err(PublishError::Superseded) => self.leave(lease).await,
+            Err(_) => drop(lease), // it goes back
+        }
+        written
     }
 
     /// Brings an entry of this destination back into its lane. False: it came by itself, or somebody
@@ -108,18 +161,18 @@ impl Rescheduler {
     }
 
     /// Sets an entry of a held destination aside until the hold ends or is released, in steps of an
-    /// hour. Its give-up clocks stand still for that time.
-    pub async fn hold(&self, lease: Lease, hold: &Hold) -> Result<(), PublishError> {
+    /// hour. Its give-up clocks stand still for that time. `now` is the broker's time: by a clock that
+    /// is behind, the step would be over at once.
+    pub async fn hold(&self, lease: Lease, hold: &Hold, now: SystemTime) -> Result<(), PublishError> {
         let accepted_at = lease.envelope().accepted_at;
         let ended = lease.origin().held_until().unwrap_or(accepted_at);
         let since = hold.since.max(accepted_at).max(ended);
         let mark = HeldMark { until: hold.until, since, by: HeldBy::Destination };
         let mut headers = HeaderMap::new();
         holds::put(&mut headers, mark);
-        let at = hold.ends_at().min(SystemTime::now() + HOLD_STEP);
-        self.schedule(&lease, lease.envelope(), lease.lane(), at, headers).await?;
-        lease.done().await;
-        Ok(())
+        let at = hold.ends_at().min(now + HOLD_STEP);
+        let written = self.schedule(&lease, lease.envelope(), lease.lane(), at, headers).await;
+        self.settle(lease, written).await.map(|_| ())
     }
 
     /// Puts `parts` in the place of an entry whose route has changed: its recipients, grouped by
@@ -127,6 +180,24 @@ impl Rescheduler {
     pub async fn reroute(
         &self,
         lease: Lease,
+        parts: Vec<(Destination, Vec<Recipient>)>,
+    ) -> Result<(), PublishError> {
+        let is_split = parts.len() > 1;
+        let body = lease.envelope().body.clone();
+        match self.put_parts(&lease, parts).await {
+            Ok(()) => {
+                if lease.done().await && is_split {
+                    BodyStore::new(self.nats.clone()).free(&body).await;
+                }
+                Ok(())
+            }
+            failed @ Err(_) => self.settle(lease, failed).await,
+        }
+    }
+
+    async fn put_parts(
+        &self,
+        lease: &Lease,
         parts: Vec<(Destination, Vec<Recipient>)>,
     ) -> Result<(), PublishError> {
         let bodies = BodyStore::new(self.nats.clone());
@@ -144,15 +215,12 @@ impl Rescheduler {
             }
             let mut headers = HeaderMap::new();
             lease.origin().write(&mut headers);
+            self.bind(&mut headers, lease, &part.destination);
             let message_id = format!("{}/{identity:x}", lease.successor_id());
             self.publisher.put(&part, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
             moved.extend(Event::moved(old.entry, &part, SystemTime::now()));
         }
         self.nats.custody().record(&moved).await;
-        let body = old.body.clone();
-        if lease.done().await && is_split {
-            bodies.free(&body).await;
-        }
         Ok(())
     }
 
@@ -187,7 +255,17 @@ impl Rescheduler {
         let target = Subject { shard, place: Place::Lane(lane), destination, entry };
         schedule(&mut headers, at, &target.to_string());
         lease.origin().write(&mut headers);
+        self.bind(&mut headers, lease, &next.destination);
         self.publisher.put(next, Place::Retry, &lease.successor_id(), headers, operation::SCHEDULE).await
+    }
+
+    /// Binds a write to the original. A stream can only look at itself, so what goes into another
+    /// shard is free.
+    fn bind(&self, headers: &mut HeaderMap, lease: &Lease, destination: &Destination) {
+        let place = lease.place();
+        if self.publisher.shards().shard_of(destination) == place.shard {
+            only_behind(headers, &lease.subject().to_string(), place.sequence);
+        }
     }
 }
 

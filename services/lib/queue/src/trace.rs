@@ -89,10 +89,9 @@ pub(crate) fn current() -> Origin {
     new(tracing::Span::current().context().span().span_context().clone())
 }
 
-pub(crate) fn read(headers: Option<&HeaderMap>) -> Origin {
+pub(crate) fn read(headers: Option<&HeaderMap>, now: SystemTime) -> Origin {
     let Some(headers) = headers else { return new(SpanContext::empty_context()) };
     let context = global::get_text_map_propagator(|p| p.extract(&Incoming(headers)));
-    let now = SystemTime::now();
     Origin {
         held_for: holds::held_for(headers, now),
         held_until: HeldMark::read(headers).map(|mark| mark.end(now)),

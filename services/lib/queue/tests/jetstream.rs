@@ -8,19 +8,23 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hikyaku_queue::{
+    Nats,
     body_store::{BodyStore, INLINE_LIMIT},
     browse::{Browser, Selector, Waits},
+    depth::depth,
+    holds::Hold,
     kv::{KvBucket, KvError},
     publish::{PublishError, Publisher},
     reschedule::Rescheduler,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
-use hikyaku_testkit::nats::NatsServer;
+use hikyaku_testkit::{eventually::eventually, nats::NatsServer, nats_cluster::NatsCluster};
 use hikyaku_types::{
     body::Body,
+    destination::Destination,
     envelope::{Envelope, Lane},
 };
-use support::{connect, envelope, every, next, progress, queue, shards};
+use support::{LIMIT, connect, connect_to, envelope, every, next, progress, queue, shards};
 
 #[tokio::test]
 async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {
@@ -84,6 +88,109 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     browser.delete(&Selector::Destination(accepted.destination), &progress).await.unwrap();
     assert_eq!(progress.borrow().done, 1);
     assert!(every(&browser, &Selector::All).await.is_empty());
+}
+
+/// What a worker wrote while it was cut off may be stored when somebody else has ended the entry.
+#[tokio::test]
+async fn a_write_after_the_end_of_its_original_is_refused() {
+    let server = NatsServer::start().unwrap();
+    late_writes_are_refused(&queue(&server).await).await;
+}
+
+#[tokio::test]
+async fn a_write_after_the_end_of_its_original_is_refused_by_three_brokers() {
+    let cluster = NatsCluster::start().await.unwrap();
+    let nats = connect_to(cluster.url()).await;
+    let topology = TopologyConfig { shards: shards(2), replicas: 3 };
+    eventually(LIMIT, async || reconcile(&nats, &topology).await.map_err(|error| error.to_string())).await;
+    nats.durability().first_verdict().await.unwrap();
+    late_writes_are_refused(&nats).await;
+}
+
+async fn late_writes_are_refused(nats: &Nats) {
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
+    let here = "example.org".parse().unwrap();
+    let soon = SystemTime::now();
+    let browser = Browser::new(nats.clone(), shards(2));
+    for id in 1..5 {
+        publisher.accept(vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+        let late = next(nats, "example.org", Lane::Fresh).await;
+        let again = Envelope { attempt: 1, ..late.envelope().clone() };
+        // The next owner has it too; every other time it was set aside and brought back meanwhile.
+        let mut lease = next(nats, "example.org", Lane::Fresh).await;
+        if id % 2 == 0 {
+            let aside = rescheduler.park(lease, soon + Duration::from_secs(3_600)).await.unwrap();
+            assert!(rescheduler.recall(&here, aside).await.unwrap());
+            lease = next(nats, "example.org", Lane::Fresh).await;
+        }
+        assert!(lease.done().await);
+        // Brokers confirm a moment before the original is gone from all of them.
+        let gone = async || every(&browser, &Selector::All).await.is_empty();
+        eventually(LIMIT, async || gone().await.then_some(()).ok_or("still there".to_owned())).await;
+        let written = match id {
+            1 => rescheduler.retry_at(&late, &again, soon).await,
+            2 => rescheduler.reroute(late, vec![(elsewhere(), again.recipients)]).await,
+            3 => rescheduler.park(late, soon).await.map(|_| ()),
+            _ => rescheduler.hold(late, &hold(), soon).await,
+        };
+        // Of two successors with the same name the second one is a repeat, or late as well.
+        let is_refused = matches!(written, Err(PublishError::Superseded));
+        assert!(is_refused || (id == 4 && written.is_ok()), "{id}: {written:?}");
+        let left = every(&browser, &Selector::All).await;
+        assert!(left.is_empty(), "{id}: {left:?}");
+    }
+}
+
+/// In the same shard as example.org.
+fn elsewhere() -> Destination {
+    let shard = shards(2).shard_of(&"example.org".parse().unwrap());
+    let mut all = (1..255).map(|n| format!("[192.0.2.{n}]:25").parse().unwrap());
+    all.find(|there| shards(2).shard_of(there) == shard).unwrap()
+}
+
+fn hold() -> Hold {
+    let since = SystemTime::now();
+    Hold { until: None, since, reason: "planned work".to_owned(), who: "ann".to_owned() }
+}
+
+/// It was stored while the original still stood, from a worker that had lost it.
+#[tokio::test]
+async fn the_end_of_an_entry_takes_a_retry_of_a_former_owner_along() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
+    publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+    let late = next(&nats, "example.org", Lane::Fresh).await;
+    let lease = next(&nats, "example.org", Lane::Fresh).await;
+    let far = SystemTime::now() + Duration::from_secs(3_600);
+    rescheduler.retry_at(&late, late.envelope(), far).await.unwrap();
+    assert!(rescheduler.end(lease).await);
+    assert!(every(&Browser::new(nats.clone(), shards(2)), &Selector::All).await.is_empty());
+}
+
+/// A retry that has fired while its original was not acknowledged: the original has no need of another
+/// attempt.
+#[tokio::test]
+async fn an_original_goes_when_its_successor_is_there() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
+    let accepted = Envelope { lane: Lane::Due, ..envelope(1, "example.org", Bytes::from_static(b"x")) };
+    publisher.accept(vec![accepted.clone()]).await.unwrap();
+    let original = next(&nats, "example.org", Lane::Due).await;
+    let again = Envelope { attempt: 1, ..accepted };
+    rescheduler.retry_at(&original, &again, SystemTime::now()).await.unwrap();
+    let depth = async || depth(&nats, shards(2).shard_of(&again.destination)).await.unwrap();
+    eventually(LIMIT, async || (depth().await.scheduled == 0).then_some(()).ok_or("not fired".to_owned()))
+        .await;
+    rescheduler.leave(original).await;
+    let successor = next(&nats, "example.org", Lane::Due).await;
+    assert_eq!(successor.envelope().attempt, 1);
+    assert!(successor.done().await);
+    assert!(every(&Browser::new(nats.clone(), shards(2)), &Selector::All).await.is_empty());
 }
 
 /// There and back and there again within the window for duplicates: nothing is taken for a repeat.

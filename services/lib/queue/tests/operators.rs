@@ -155,8 +155,12 @@ async fn a_destination_is_retried_in_the_order_of_arrival() {
     assert_eq!(tally, Tally { before: 3, done: 3, ..Tally::default() });
     let mut ids = Vec::new();
     let shard = shards(2).shard_of(&"example.org".parse().unwrap());
-    let mut puller =
-        LanePuller::new(queue.nats.clone(), Tenure::begin(&queue.nats, shard).await.unwrap(), Lane::Due);
+    let mut puller = LanePuller::new(
+        queue.nats.clone(),
+        Tenure::begin(&queue.nats, shard).await.unwrap(),
+        Lane::Due,
+        Arc::new(SystemTime::now),
+    );
     for _ in 0..3 {
         let lease = tokio::time::timeout(LIMIT, puller.next()).await.unwrap();
         assert_eq!(lease.envelope().attempt, 1, "clocks go on");
@@ -219,7 +223,7 @@ async fn the_time_of_a_hold_travels_with_the_entry() {
     assert!((500..530).contains(&held_for), "{held_for}");
     // Its destination is held now, since before it was accepted; a hold is not counted twice.
     let destination = Hold { since: SystemTime::now(), ..hold(None) };
-    queue.rescheduler.hold(lease, &destination).await.unwrap();
+    queue.rescheduler.hold(lease, &destination, SystemTime::now()).await.unwrap();
     let holds = Arc::default();
     queue.browser.release_destinations(&all, holds, &progress()).await.unwrap();
     let lease = next(&queue.nats, "example.org", Lane::Fresh).await;
@@ -270,7 +274,7 @@ async fn a_destination_is_held_by_one_record() {
     // A worker sets aside what comes, until it is released.
     let accepted = queue.accept(1, "example.org").await;
     let lease = next(&queue.nats, "example.org", Lane::Fresh).await;
-    queue.rescheduler.hold(lease, late.holds().is_held(&here, now).unwrap()).await.unwrap();
+    queue.rescheduler.hold(lease, late.holds().is_held(&here, now).unwrap(), now).await.unwrap();
     let all = Selector::Destination(here.clone());
     let forward = async |store: &HoldStore| {
         let holds = store.holds();

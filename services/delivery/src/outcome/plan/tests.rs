@@ -93,6 +93,45 @@ fn the_next_attempt_knows_what_happened() {
     assert_eq!(b.refusals, 1, "silence is no refusal");
 }
 
+#[test]
+fn what_servers_said_never_makes_an_entry_too_large() {
+    let addresses: Vec<String> = (0..1_000).map(|n| format!("r{n}@example.org")).collect();
+    let envelope = envelope(&addresses.iter().map(String::as_str).collect::<Vec<_>>(), 0);
+    let text = "ä".repeat(1_024);
+    let outcomes = || vec![failed(refusal(451, &text, UNIX_EPOCH)); 1_000];
+    let terms = terms(&RetrySchedule::INTERNET, UNIX_EPOCH);
+    let next = plan(&envelope, outcomes(), &terms).next(&envelope, UNIX_EPOCH);
+    let texts =
+        next.recipients.iter().map(|recipient| match &recipient.last_failure.as_ref().unwrap().cause {
+            Cause::Remote(reply) => reply.text.as_str(),
+            Cause::Local(event) => panic!("{event}"),
+        });
+    let texts: Vec<&str> = texts.collect();
+    assert!(texts.iter().all(|kept| text.starts_with(kept) && kept.len() > 250));
+    assert!(texts.iter().map(|text| text.len()).sum::<usize>() <= KEPT_TEXT);
+}
+
+#[test]
+fn a_few_recipients_keep_all_that_was_said() {
+    let said = refusal(451, &"x".repeat(2_048), UNIX_EPOCH);
+    assert_eq!(kept(said.clone(), 100), said);
+}
+
+/// SEED-186.
+#[test]
+fn mail_is_not_late_because_it_was_held() {
+    let envelope = envelope(&["a@example.org"], 1);
+    let is_late = |held_for, seconds| {
+        let now = UNIX_EPOCH + Duration::from_secs(seconds);
+        let delay_notice_after = Some(Duration::from_secs(100));
+        let held_for = Duration::from_secs(held_for);
+        let terms = Terms { held_for, delay_notice_after, ..terms(&RetrySchedule::INTERNET, now) };
+        plan(&envelope, vec![failed(refusal(451, "later", now))], &terms).is_late
+    };
+    assert_eq!([is_late(0, 99), is_late(0, 100)], [false, true]);
+    assert_eq!([is_late(50, 149), is_late(50, 150)], [false, true]);
+}
+
 /// SEED-174.
 #[test]
 fn a_refusal_is_repeated_where_that_was_asked_for() {

@@ -91,6 +91,16 @@ fn a_hint_that_counts_down_is_followed() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_does_not_make_attempts_more_frequent() {
+    let text = "try again in 10 seconds";
+    let mut entry = entry(1);
+    entry.recipients[0].last_failure = Some(refusal(451, text, at(3_600)));
+    let failure = refusal(451, text, at(3_620));
+    let expected = 20 + INTERNET.interval(2).as_secs();
+    assert_eq!(due_at(&entry, &failure, &terms(&INTERNET, at(20))), expected);
+}
+
+#[test]
 fn a_learned_time_counts_from_the_first_attempt() {
     let grey = |now| refusal(451, "Greylisted", now);
     for (attempt, seconds, learned, expected) in [

@@ -189,7 +189,7 @@ impl Browser {
     }
 
     /// Removes entries without a report. What a worker has goes too, and is counted as busy: an
-    /// attempt that is running ends as it ends, and a 4yz brings the entry back.
+    /// attempt that is running ends as it ends, and a 4yz is the end of the entry too.
     pub async fn delete(&self, selector: &Selector, progress: &Progress) -> Result<(), BrowseError> {
         let removed: Vec<HashSet<EntryId>> = futures::stream::iter(self.filters(selector, None))
             .map(|(shard, filter)| self.delete_in(selector, shard, filter, progress))

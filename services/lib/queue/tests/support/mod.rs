@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use hikyaku_queue::{
@@ -32,9 +35,13 @@ pub(crate) fn shards(count: u16) -> ShardCount {
 }
 
 pub(crate) async fn connect(server: &NatsServer) -> Nats {
+    connect_to(server.url()).await
+}
+
+pub(crate) async fn connect_to(url: String) -> Nats {
     let login = |user: &str| Some(Login { user: user.to_owned(), password: PASSWORD.to_owned().into() });
     let config = NatsConfig {
-        url: server.url(),
+        url,
         login: login(USER),
         system_login: login(SYSTEM_USER),
         client_name: "test".to_owned(),
@@ -71,7 +78,7 @@ pub(crate) async fn next(nats: &Nats, destination: &str, lane: Lane) -> Lease {
     let destination: Destination = destination.parse().unwrap();
     let shard = shards(2).shard_of(&destination);
     let tenure = Tenure::begin(nats, shard).await.unwrap();
-    let mut puller = LanePuller::new(nats.clone(), tenure, lane);
+    let mut puller = LanePuller::new(nats.clone(), tenure, lane, Arc::new(SystemTime::now));
     tokio::time::timeout(LIMIT, puller.next()).await.unwrap()
 }
 
