@@ -35,5 +35,7 @@ late.sort()
 if not late:
     sys.exit("no attempt had been given a time")
 at = lambda share: late[round((len(late) - 1) * share)]
+end = events[-1][0]
+missed = [entry for entry, time in due.items() if (end - time).total_seconds() > 10]
 print(f"  attempts at a given time: {len(late)}; late by p50 {at(0.5):.1f} s, p99 {at(0.99):.1f} s, max {at(1):.1f} s; "
-      f"set aside {parked} times; never came: {len(due)}")
+      f"set aside {parked} times; never came: {len(missed)}")

@@ -18,6 +18,9 @@ use crate::{
 /// What runs when a shard is given up may go on for so long. Nobody else works on the shard
 /// meanwhile, so it is short; what is cut is tried again by the next owner.
 const HAND_OVER: Duration = Duration::from_secs(8);
+/// Transactions with a usual server are through by then. Those that have not come to their content
+/// end, without harm; fresh mail of the shard waits for the others only.
+const HASTE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum ShardMessage {
@@ -28,6 +31,8 @@ pub(crate) enum ShardMessage {
         taken: u64,
     },
     Drain,
+    /// What has not come to its content ends.
+    Hasten,
     /// The time to hand over is up.
     Cut,
     /// Everything that was decided is written.
@@ -120,8 +125,10 @@ impl Actor for ShardActor {
                 for child in state.destinations.values() {
                     let _ = child.actor.cast(DestinationMessage::Drain); // gone already: drained
                 }
+                myself.send_after(HASTE, || ShardMessage::Hasten);
                 myself.send_after(HAND_OVER, || ShardMessage::Cut);
             }
+            ShardMessage::Hasten => state.tenure.hasten(),
             ShardMessage::Cut => {
                 for (_, child) in state.destinations.drain() {
                     tracing::warn!(shard = %state.tenure.shard(), "transactions were cut to hand over");
