@@ -17,6 +17,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+const ENDS_ARE_SEEN: Duration = Duration::from_millis(5);
+
 /// What the server does. It can be changed while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Script {
@@ -148,6 +150,8 @@ async fn accept(listener: TcpListener, memory: Arc<Memory>) {
     while let Ok((stream, peer)) = listener.accept().await {
         let memory = Arc::clone(&memory);
         tokio::spawn(async move {
+            // The end of an earlier connection may be there, and not be seen yet.
+            tokio::time::sleep(ENDS_ARE_SEEN).await;
             memory.total_sessions.fetch_add(1, Ordering::SeqCst);
             let now = memory.sessions.fetch_add(1, Ordering::SeqCst) + 1;
             memory.most_sessions.fetch_max(now, Ordering::SeqCst);
