@@ -1,7 +1,7 @@
 //! Composition root of delivery.
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -81,7 +81,6 @@ impl App {
             fence: Fence::new(Instant::now()),
             clock: QueueClock::new(Instant::now()),
             local_addresses: LocalAddresses::default(),
-            workers: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             config,
             nats,

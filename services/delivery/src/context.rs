@@ -1,6 +1,6 @@
 //! What every part of delivery needs; made once, shared by all actors.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{
@@ -44,8 +44,6 @@ pub(crate) struct Context {
     /// One permit for each session that waits for its greeting: hosts that say nothing keep
     /// nobody from those that do.
     pub(crate) openings: Arc<Semaphore>,
-    /// Workers that live, as far as is known.
-    pub(crate) workers: AtomicUsize,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     ops::ControlFlow,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -116,10 +116,7 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         let now = Instant::now();
         let effects = match message {
-            SupervisorMessage::Tick => {
-                self.context.workers.store(state.assignment.workers_alive(now), Ordering::Relaxed);
-                state.assignment.tick(now)
-            }
+            SupervisorMessage::Tick => state.assignment.tick(now),
             SupervisorMessage::Seen(event) => {
                 if let (Some(age), RosterEvent::Worker { at, .. }) =
                     (state.assignment.age_of_own(&event, now), &event)

@@ -19,7 +19,10 @@ use hikyaku_types::{
     traffic::EgressAddress,
 };
 
-/// The hosts of a destination in the order to try them.
+/// SEED-151: hosts tried in one attempt.
+const MAX_HOSTS: usize = 5;
+
+/// The hosts of a destination in the order to try them: all, because they name its site.
 pub(crate) async fn hosts(context: &Context, destination: &Destination) -> Result<Vec<HostName>, Failure> {
     match context.resolver.hosts(destination).await {
         Ok(hosts) => Ok(hosts),
@@ -41,7 +44,7 @@ pub(crate) async fn open(
         Destination::Host { port, .. } => *port,
     };
     let mut failures = Failures::default();
-    for host in hosts {
+    for host in hosts.into_iter().take(MAX_HOSTS) {
         let addresses = match addresses(context, &host).await {
             Ok(addresses) => addresses,
             Err(error) => {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use hikyaku_queue::Lease;
+use hikyaku_queue::{Lease, tenure::Tenure};
 use hikyaku_types::{
     destination::Destination,
     outcome::{Failure, RecipientOutcome},
@@ -65,9 +65,6 @@ pub(crate) async fn run(mut session: Session) {
         None => None,
     };
     let Ok(opening) = context.openings.acquire().await else { return };
-    if session.work.is_closed() {
-        return;
-    }
     // Whoever may have lost the shard opens nothing: the next owner counts sessions too.
     context.fence.opened().await;
     let _open = OpenSession::count();
@@ -86,6 +83,7 @@ pub(crate) async fn run(mut session: Session) {
     drop(opening);
     session.tell(DestinationMessage::Opened(session.id));
     let loads = context.loads(&session.destination, site.as_ref());
+    let mut tenure = None;
     for done in 1..=loads.messages {
         let lease = tokio::select! {
             lease = session.work.recv() => lease,
@@ -104,6 +102,7 @@ pub(crate) async fn run(mut session: Session) {
         };
         let Some(lease) = lease else { break };
         let class = context.class(&lease);
+        tenure = Some(lease.tenure().clone());
         slot.now_for(class);
         if let Some(place) = &mut place {
             place.now_for(class);
@@ -119,7 +118,10 @@ pub(crate) async fn run(mut session: Session) {
         let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
             Attempted::Settled { recorded, too_much } => {
                 let is_last = done == loads.messages || place.as_ref().is_some_and(Place::is_surplus);
-                (recorded && !is_last && remote.is_usable().await, too_much)
+                let goes_on = recorded && !is_last;
+                let usable =
+                    goes_on && unless_hastened(tenure.as_ref(), remote.is_usable()).await == Some(true);
+                (usable, too_much)
             }
             Attempted::NotBegun(lease) => {
                 // Another session will do it; this one had its time.
@@ -144,9 +146,18 @@ pub(crate) async fn run(mut session: Session) {
     while let Ok(lease) = session.work.try_recv() {
         session.give_back(Box::new(lease));
     }
-    session.tell_finished(false, false);
-    remote.quit().await;
+    session.tell(DestinationMessage::Leaving(session.id));
+    unless_hastened(tenure.as_ref(), remote.quit()).await;
     session.tell(DestinationMessage::Closed(session.id));
+}
+
+/// Nobody waits for the good manners of a session whose shard is to be handed over.
+async fn unless_hastened<T>(tenure: Option<&Tenure>, work: impl Future<Output = T>) -> Option<T> {
+    let Some(tenure) = tenure else { return Some(work.await) };
+    tokio::select! {
+        done = work => Some(done),
+        () = tenure.hastened() => None,
+    }
 }
 
 async fn until_wanted(place: Option<&Place>) {

@@ -47,10 +47,13 @@ pub(crate) enum DestinationMessage {
         usable: bool,
         too_much: bool,
     },
+    /// It takes nothing more, and says QUIT.
+    Leaving(SessionId),
     Closed(SessionId),
     /// This one can be recalled.
     SetAside(Aside),
-    Recalled,
+    /// Those that were recalled are back, but for these.
+    Recalled(Vec<Aside>),
     Tick,
     Drain,
 }
@@ -171,6 +174,7 @@ impl Actor for DestinationActor {
                 state.transfers.remove(&session);
                 (Event::Finished { session, usable, too_much }, None)
             }
+            DestinationMessage::Leaving(session) => (Event::Leaving(session), None),
             DestinationMessage::Closed(session) => {
                 state.transfers.remove(&session);
                 state.sessions.remove(&session);
@@ -184,7 +188,11 @@ impl Actor for DestinationActor {
                 state.aside.push_back(aside);
                 (Event::SetAside, None)
             }
-            DestinationMessage::Recalled => (Event::Recalled, None),
+            DestinationMessage::Recalled(failed) => {
+                let count = failed.len();
+                failed.into_iter().for_each(|aside| state.aside.push_front(aside));
+                (Event::Recalled { failed: count }, None)
+            }
             DestinationMessage::Tick => {
                 state.renew(&self.0);
                 (self.tick(state), None)
@@ -289,10 +297,11 @@ impl DestinationActor {
             Effect::Recall(count) => {
                 let aside = state.aside.drain(..count.min(state.aside.len())).collect();
                 let (context, destination) = (Arc::clone(&self.0), Arc::clone(&state.destination));
-                let myself = myself.clone();
+                let told = TellRecalled { actor: myself.clone(), failed: Vec::new() };
                 self.0.tasks.spawn(async move {
-                    settle::recall(&context, &destination, aside).await;
-                    let _ = myself.cast(DestinationMessage::Recalled); // gone meanwhile: the next one has them
+                    let mut told = told;
+                    told.failed = settle::recall(&context, &destination, aside).await;
+                    drop(told);
                 });
             }
             Effect::Defer(jobs) => {
@@ -315,12 +324,26 @@ impl DestinationActor {
     }
 }
 
+/// Also when the task panics: one that waits for this recalls nothing more.
+struct TellRecalled {
+    actor: ActorRef<DestinationMessage>,
+    failed: Vec<Aside>,
+}
+
+impl Drop for TellRecalled {
+    fn drop(&mut self) {
+        let failed = std::mem::take(&mut self.failed);
+        let _ = self.actor.cast(DestinationMessage::Recalled(failed)); // gone: they come at their time
+    }
+}
+
 impl State {
     /// An entry that is here already came again: the broker had not heard of it for too long, or hands
     /// out anew. One attempt at a time is enough; the newer lease takes the place of the older one.
     fn take(&mut self, context: &Context, lease: Lease, room: usize) -> Option<Event> {
         let entry = lease.envelope().entry;
-        if self.transfers.values().any(|in_transfer| *in_transfer == entry) {
+        let is_in_transfer = self.transfers.values().any(|in_transfer| *in_transfer == entry);
+        if is_in_transfer || lease.tenure().is_settling(entry) {
             lease.forget();
             return None;
         }

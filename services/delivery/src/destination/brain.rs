@@ -47,12 +47,16 @@ pub(crate) enum Event {
         usable: bool,
         too_much: bool,
     },
-    /// The session is gone.
+    /// The session takes nothing more.
+    Leaving(SessionId),
+    /// It is gone.
     Closed(SessionId),
     /// An entry is written as set aside, and it is known here which.
     SetAside,
-    /// Those that were recalled are in their lanes.
-    Recalled,
+    /// Those that were recalled are in their lanes, but for so many that are still aside.
+    Recalled {
+        failed: usize,
+    },
     /// An operator holds the destination.
     Held,
     /// The limits have changed.
@@ -90,6 +94,14 @@ pub(crate) struct Limits {
     pub(crate) rate: Option<f64>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recalling {
+    No,
+    Now,
+    /// The broker did not answer.
+    NotBeforeTick,
+}
+
 /// A destination may take this part of the room that its lane has left. So many slow destinations
 /// together never fill it.
 const SHARE_OF_ROOM: usize = 4;
@@ -117,7 +129,7 @@ pub(crate) struct Brain {
     parked_until: Option<Instant>,
     /// Entries set aside that can be recalled.
     aside: usize,
-    recalling: bool,
+    recalling: Recalling,
     /// Entries that were found to have room here.
     bears: usize,
     /// The last attempt to open a session was greeted.
@@ -141,7 +153,7 @@ impl Brain {
             pace: Pace::new(limits.rate, now),
             parked_until: None,
             aside: 0,
-            recalling: false,
+            recalling: Recalling::No,
             bears: limits.hold,
             answers: false,
             held: false,
@@ -157,9 +169,13 @@ impl Brain {
             Event::Opened(session) => self.opened(session, now),
             Event::OpenFailed(session) => self.open_failed(session, &mut effects),
             Event::Finished { session, usable, too_much } => self.finished(session, usable, too_much, now),
+            Event::Leaving(session) => self.sessions.closing(session),
             Event::Closed(session) => _ = self.sessions.remove(session),
             Event::SetAside => self.aside += 1,
-            Event::Recalled => self.recalling = false,
+            Event::Recalled { failed } => {
+                self.aside += failed;
+                self.recalling = if failed == 0 { Recalling::No } else { Recalling::NotBeforeTick };
+            }
             Event::Held => self.hold(now, &mut effects),
             Event::Limits(limits) => {
                 self.held = false;
@@ -167,6 +183,9 @@ impl Brain {
             }
             Event::Tick => {
                 self.held = false;
+                if self.recalling == Recalling::NotBeforeTick {
+                    self.recalling = Recalling::No;
+                }
                 self.tick(now, &mut effects);
             }
             Event::Drain => self.drain(&mut effects),
@@ -184,8 +203,9 @@ impl Brain {
 
     fn has_nothing(&self, now: Instant) -> bool {
         let is_empty = self.sessions.is_empty() && self.waiting_len() == 0;
-        // The next one would begin with a full bucket, and remember nothing.
-        is_empty && (self.draining || !self.recalling && self.pace.is_full(now))
+        // The next one would begin with a full bucket, and not know what is set aside.
+        let remembers = self.parked_until.is_some_and(|until| until > now) || !self.pace.is_full(now);
+        is_empty && (self.draining || self.recalling == Recalling::No && !remembers)
     }
 
     fn arrived(
@@ -240,12 +260,12 @@ impl Brain {
     fn recall(&mut self, effects: &mut Vec<Effect>) {
         let part = (self.bears / RECALL_SHARE).max(1);
         let is_wanted = self.answers && !self.held && !self.draining && self.waiting_len() < part;
-        if self.aside == 0 || self.recalling || !is_wanted {
+        if self.aside == 0 || self.recalling != Recalling::No || !is_wanted {
             return;
         }
         let count = part.min(self.aside);
         self.aside -= count;
-        self.recalling = true;
+        self.recalling = Recalling::Now;
         effects.push(Effect::Recall(count));
     }
 

@@ -192,9 +192,11 @@ fn what_was_set_aside_is_recalled_when_there_is_room() {
         effects = world.on(finished(0, true));
     }
     assert_eq!(recalled, [Effect::Recall(1)], "one part, and no other until that has come");
-    assert_eq!(world.on(Event::Recalled), [Effect::Recall(1)]);
+    assert_eq!(world.on(Event::Recalled { failed: 0 }), [Effect::Recall(1)]);
     world.on(Event::Held);
-    assert!(!world.on(Event::Recalled).contains(&Effect::Recall(1)));
+    assert!(!world.on(Event::Recalled { failed: 0 }).contains(&Effect::Recall(1)));
+    assert!(world.on(Event::Tick).contains(&Effect::Recall(1)));
+    assert!(!world.on(Event::Recalled { failed: 1 }).contains(&Effect::Recall(1)), "the broker is away");
     assert!(world.on(Event::Tick).contains(&Effect::Recall(1)));
 }
 
@@ -294,6 +296,33 @@ fn a_peer_that_gets_too_much_gets_less_and_slowly_more() {
     assert_eq!(world.brain.allowed, 2);
     world.on(finished(2, true));
     assert_eq!(world.brain.allowed, 3);
+}
+
+/// A session that says goodbye has not carried one more.
+#[test]
+fn what_was_lowered_is_not_raised_by_a_session_that_leaves() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.arrive(Lane::Fresh);
+    }
+    world.on(Event::Opened(session(0)));
+    world.on(Event::Opened(session(1)));
+    world.on(Event::Finished { session: session(0), usable: false, too_much: true });
+    assert_eq!(world.on(Event::Leaving(session(0))), []);
+    assert_eq!(world.on(Event::Closed(session(0))), [], "one is enough");
+}
+
+/// The peer takes one connection, and one message in each.
+#[test]
+fn a_session_that_says_goodbye_is_a_sign_of_life() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.arrive(Lane::Fresh);
+    }
+    world.on(Event::Opened(session(0)));
+    world.on(finished(0, false));
+    assert_eq!(world.on(Event::OpenFailed(session(1))), []);
+    assert_eq!(world.on(Event::Closed(session(0))).len(), 1, "the next one opens");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) enum Session {
 
 impl Session {
     fn is_alive(self) -> bool {
-        matches!(self, Self::Ready { .. } | Self::Busy(_))
+        !matches!(self, Self::Opening(_))
     }
 }
 

@@ -3,7 +3,6 @@
 //! loses; when a write fails the entry comes again.
 
 use std::{
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -39,6 +38,7 @@ const RECALLED_AT_ONCE: usize = 32;
 /// a crash finds at most one message of each session delivered and not recorded.
 pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
     let now = context.clock.now();
+    let _settling = lease.tenure().settles(lease.envelope().entry);
     let schedule = context.schedule(&lease.envelope().destination);
     let terms = Terms {
         schedule: &schedule,
@@ -117,6 +117,7 @@ pub(crate) fn park(
     let task_context = Arc::clone(context);
     lease.tenure().tasks().clone().spawn(async move {
         let at = task_context.clock.now() + after;
+        let _settling = lease.tenure().settles(lease.envelope().entry);
         metrics::counter!(PARKED).increment(1);
         mail_log::parked(lease.envelope(), at);
         let entry = lease.envelope().entry;
@@ -130,15 +131,19 @@ pub(crate) fn park(
     });
 }
 
-/// Brings back what was set aside; the lanes hand it out. What cannot be brought back comes at its
-/// own time.
-pub(crate) async fn recall(context: &Context, destination: &Destination, aside: Vec<Aside>) {
+/// Brings back what was set aside; the lanes hand it out. Returns what could not be brought back.
+pub(crate) async fn recall(context: &Context, destination: &Destination, aside: Vec<Aside>) -> Vec<Aside> {
     let recall = |aside| async move {
-        if let Err(error) = context.rescheduler.recall(destination, aside).await {
-            tracing::warn!(%destination, error = chain(&error), "an entry comes back later");
-        }
+        let error = context.rescheduler.recall(destination, aside).await.err()?;
+        tracing::warn!(%destination, error = chain(&error), "an entry comes back later");
+        Some(aside)
     };
-    futures::stream::iter(aside).for_each_concurrent(RECALLED_AT_ONCE, recall).await;
+    futures::stream::iter(aside)
+        .map(recall)
+        .buffer_unordered(RECALLED_AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
 }
 
 /// How far the writing of an end has come. Tries may go on for longer than the broker recognises
@@ -172,12 +177,14 @@ async fn write(
 /// Renews the lease for as long as `work` takes: a stream that does not answer takes longer than a
 /// lease lasts.
 async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
-    let (mut work, renewal) = (pin!(work), lease.renewal());
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            () = renewal.keep() => {} // never: it has no end
-        }
+    let renewal = lease.renewal();
+    let keeping = async {
+        renewal.keep().await;
+        std::future::pending().await // never: it has no end
+    };
+    tokio::select! {
+        done = work => done,
+        never = keeping => never,
     }
 }
 

@@ -27,7 +27,8 @@ use crate::{
     holds::{self, HeldBy, HeldMark, Hold},
     metrics::operation,
     publish::{PublishError, Publisher},
-    stamp, stream,
+    stamp,
+    stream::{self, Message},
     subject::{Place, Subject},
     topology::queue_stream,
 };
@@ -147,8 +148,14 @@ impl Rescheduler {
         let shard = self.publisher.shards().shard_of(destination);
         let (destination, entry) = (destination.clone(), aside.entry);
         let subject = Subject { shard, place: Place::Retry, destination, entry };
-        let message = stream::last(&self.nats, &queue_stream(shard), &subject.to_string()).await?;
-        let Some(message) = message.filter(|message| message.sequence == aside.sequence) else {
+        let (name, subject) = (queue_stream(shard), subject.to_string());
+        let is_there = |message: &Message| message.sequence >= aside.sequence;
+        let found = match stream::last(&self.nats, &name, &subject).await?.filter(is_there) {
+            Some(message) => Some(message),
+            // A replica that lags does not have it yet. The leader knows.
+            None => stream::last_of_leader(&self.nats, &name, &subject).await?,
+        };
+        let Some(message) = found.filter(|message| message.sequence == aside.sequence) else {
             return Ok(false);
         };
         let (target, headers) = forwarded(&message, SystemTime::now())?;

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use hikyaku_types::{envelope::Lane, shard::ShardId};
+use hikyaku_types::{envelope::Lane, ids::EntryId, shard::ShardId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Nats, topology::queue_stream};
@@ -39,6 +39,15 @@ struct Inner {
     /// Stream sequences whose end the stream has not confirmed. They come again, and have no need
     /// of another attempt.
     unconfirmed: Mutex<HashSet<u64>>,
+    /// Entries whose attempt is over and being written.
+    settling: Mutex<HashSet<EntryId>>,
+}
+
+/// An entry's attempt is being written until this is dropped.
+#[derive(Debug)]
+pub struct Settling {
+    tenure: Tenure,
+    entry: EntryId,
 }
 
 impl Tenure {
@@ -60,6 +69,7 @@ impl Tenure {
             handed_out,
             tasks,
             unconfirmed: Mutex::default(),
+            settling: Mutex::default(),
         })))
     }
 
@@ -89,6 +99,21 @@ impl Tenure {
         &self.0.tasks
     }
 
+    /// A copy of the entry that comes meanwhile is not attempted.
+    pub fn settles(&self, entry: EntryId) -> Settling {
+        self.settling().insert(entry);
+        Settling { tenure: self.clone(), entry }
+    }
+
+    pub fn is_settling(&self, entry: EntryId) -> bool {
+        self.settling().contains(&entry)
+    }
+
+    fn settling(&self) -> MutexGuard<'_, HashSet<EntryId>> {
+        // Nothing that holds the lock can panic half-way.
+        self.0.settling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn remember_unconfirmed(&self, sequence: u64) {
         self.unconfirmed().insert(sequence);
     }
@@ -106,6 +131,12 @@ impl Tenure {
     /// An earlier owner may have begun with this entry, or written its retry.
     pub(crate) fn was_handed_out(&self, lane: Lane, sequence: u64) -> bool {
         Lane::ALL.iter().zip(&self.0.handed_out).any(|(of, last)| *of == lane && sequence <= *last)
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.tenure.settling().remove(&self.entry);
     }
 }
 

@@ -33,7 +33,7 @@ const SHARDS_KEY: &str = "hikyaku.shards";
 /// Streams and consumers that are made at the same time.
 const PARALLEL: usize = 16;
 /// Longer than any entry or dead letter lives: content that was left behind goes by itself.
-const BODY_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
+const BODY_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 /// SEED-194.
 pub(crate) const DEAD_LETTER_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longer than a message is tried.

@@ -2,9 +2,6 @@
 
 use hikyaku_types::{destination::HostName, domain::Domain};
 
-/// SEED-151: hosts tried in one attempt.
-const MAX_HOSTS: usize = 5;
-
 /// Why there is no host to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -49,7 +46,7 @@ pub(crate) fn order(
         return Err(if own.is_some() { RouteError::Loop } else { RouteError::NoAddress });
     }
     hosts.sort_unstable();
-    Ok(hosts.into_iter().take(MAX_HOSTS).map(|(_, _, host)| HostName::Name(host.clone())).collect())
+    Ok(hosts.into_iter().map(|(_, _, host)| HostName::Name(host.clone())).collect())
 }
 
 #[cfg(test)]
@@ -90,11 +87,5 @@ mod tests {
         let records = [(10, "a.example"), (20, "gw.example"), (20, "b.example"), (30, "c.example")];
         assert_eq!(hosts(&records).unwrap(), ["a.example"]);
         assert_eq!(hosts(&[(10, "gw.example"), (20, "b.example")]), Err(RouteError::Loop));
-    }
-
-    #[test]
-    fn at_most_five() {
-        let records = [1, 2, 3, 4, 5, 6, 7].map(|preference| (preference, "a.example"));
-        assert_eq!(hosts(&records).unwrap().len(), 5);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::{HeaderMap, StatusCode, header};
+use async_nats::{HeaderMap, StatusCode, header, jetstream::stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -129,6 +129,25 @@ pub(crate) async fn last(
         None => message(answer).map(Some),
         Some(StatusCode::NOT_FOUND) => Ok(None),
         Some(status) => Err(refused(stream, status, answer.description)),
+    }
+}
+
+/// The same, of the stream's leader, which has everything.
+pub(crate) async fn last_of_leader(
+    nats: &Nats,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Message>, async_nats::Error> {
+    let handle = nats.jetstream.get_stream_no_info(stream).await?;
+    match handle.get_last_raw_message_by_subject(subject).await {
+        Ok(found) => Ok(Some(Message {
+            subject: found.subject.to_string(),
+            sequence: found.sequence,
+            headers: found.headers,
+            payload: found.payload,
+        })),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
