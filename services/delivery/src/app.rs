@@ -28,7 +28,7 @@ use crate::{
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
-    outcome::Greylists,
+    outcome::{Failures, Greylists, digest},
     shard::Depths,
     sites::{Books, Sites},
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
@@ -74,6 +74,7 @@ impl App {
             holds,
             slots: Slots::new(config.max_connections),
             greylists: Greylists::default(),
+            failures: Failures::default(),
             sites: Sites::default(),
             books: Books::default(),
             depths: Depths::default(),
@@ -101,6 +102,8 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), DeliveryError> {
         let context = Arc::clone(&self.context);
         let supervisor = Supervisor { context, roster: self.roster };
+        let telling = digest::send_now_and_then(Arc::clone(&self.context));
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(telling));
         let id = WorkerId::new(&self.context.config.node, rand::random());
         let arguments = SupervisorArguments { id, shards: self.shards };
         let (supervisor, mut ended) = Actor::spawn(None, supervisor, arguments)
@@ -115,6 +118,7 @@ impl App {
             tracing::warn!("transactions still ran when the time to drain was over; they are repeated");
             supervisor.kill();
         }
+        digest::send(&self.context).await;
         self.context.tasks.close();
         if tokio::time::timeout(SETTLE_TIMEOUT, self.context.tasks.wait()).await.is_err() {
             tracing::warn!("not every end of an attempt was written; those attempts are repeated");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hikyaku_queue::topology::LANE_CAPACITY;
 use hikyaku_types::{
+    address::Mailbox,
     destination::{Destination, SMTP_PORT},
     domain::Domain,
     schedule::RetrySchedule,
@@ -34,8 +35,17 @@ pub struct DeliveryConfig {
     pub retry: RetryConfig,
     /// The sender is told that mail is late when an attempt fails so long after acceptance.
     pub delay_notice_after: Option<Duration>,
+    /// Who hears of what failed, beside the senders.
+    pub digest: Option<DigestConfig>,
     /// Time that running transactions have when the process drains.
     pub drain_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct DigestConfig {
+    pub to: Mailbox,
+    /// Each worker sends one, if it has anything to tell.
+    pub every: Duration,
 }
 
 /// Retry clocks by kind of destination.
@@ -62,6 +72,7 @@ impl DeliveryConfig {
             hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
             delay_notice_after: Some(Duration::from_secs(4 * 3600)),
+            digest: None,
             drain_timeout: Duration::from_secs(20),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
-    outcome::Greylists,
+    outcome::{Failures, Greylists},
     shard::Depths,
     sites::{Books, Sites},
 };
@@ -38,6 +38,7 @@ pub(crate) struct Context {
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
     pub(crate) greylists: Greylists,
+    pub(crate) failures: Failures,
     pub(crate) sites: Sites,
     pub(crate) books: Books,
     pub(crate) depths: Depths,

@@ -11,7 +11,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use hikyaku_delivery::config::DeliveryConfig;
+use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
 use hikyaku_ingress::config::IngressConfig;
 use hikyaku_policy::OwnDomain;
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
@@ -97,6 +97,8 @@ struct RawDelivery {
     give_up_noreply_seconds: Option<u64>,
     routed_give_up_seconds: Option<u64>,
     delay_notice_after_seconds: Option<u64>,
+    failure_digest_to: Option<String>,
+    failure_digest_minutes: Option<u64>,
     retry_clock_rate: Option<u32>,
 }
 
@@ -396,6 +398,9 @@ fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> Deli
         (0, MAX_GIVE_UP.as_secs()),
     );
     config.delay_notice_after = Some(notice).filter(|notice| !notice.is_zero());
+    let minutes = p.within("delivery.failure_digest_minutes", raw.failure_digest_minutes, 60, 5..=1_440);
+    let to = raw.failure_digest_to.as_deref().and_then(|to| p.parse("delivery.failure_digest_to", to));
+    config.digest = to.map(|to| DigestConfig { to, every: Duration::from_secs(minutes * 60) });
     config.retry = retry::check(&raw, &config.retry, p);
     config
 }

@@ -45,6 +45,39 @@ async fn it_says_what_the_remote_server_said() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// SEED-192. A relay that ends tells what it has collected.
+#[tokio::test]
+async fn an_administrator_may_have_a_digest() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let home = ScriptedMx::start(Script::Accept).await?;
+    let away = ScriptedMx::start(Script::RefuseRcpt("550 5.1.1 user unknown here")).await?;
+    lab.own_domain("home.test", &home);
+    lab.own_domain("away.test", &away);
+    lab.configure("[delivery]\nfailure_digest_to = \"admin@home.test\"\n")?;
+    let relay = lab.up().await?;
+    let mut ids = Vec::new();
+    for sender in ["a@home.test", "c@home.test"] {
+        let id = send_one(relay.smtp(), sender, &["b@away.test"], CONTENT).await?;
+        relay.wait_for_mail_log("bounced", &id, SOON).await;
+        ids.push(id);
+    }
+    assert_eq!(relay.terminate().await?, Some(0));
+    let _relay = lab.up().await?;
+    let digest = eventually(SOON, async || {
+        let mail = home.received().into_iter().find(|mail| mail.recipients == ["admin@home.test"]);
+        mail.ok_or_else(|| "no digest".to_owned())
+    })
+    .await;
+    let text = digest.text();
+    assert_eq!(digest.sender, "");
+    for part in ["Subject: 2 recipients", "550 5.1.1 user unknown here", "| Subject: hello", &ids[0], &ids[1]]
+    {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(!text.contains("Hello, world"), "{text}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn only_the_refused_recipient_is_reported() -> anyhow::Result<()> {
     let (_lab, relay, home, away) = refusing(Script::RefuseLocalPart("bad", "550 5.1.1 no")).await?;

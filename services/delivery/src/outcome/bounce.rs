@@ -136,7 +136,7 @@ async fn content(
 
 /// Where the report goes. Without an answer from the policy it goes by MX; the route is looked
 /// at again before the first attempt.
-async fn destination(context: &Context, sender: &Mailbox) -> Destination {
+pub(crate) async fn destination(context: &Context, sender: &Mailbox) -> Destination {
     match sender.host() {
         MailHost::Domain(domain) => {
             context.policy.resolve_route(domain).await.unwrap_or_else(|_| Destination::Mx(domain.clone()))

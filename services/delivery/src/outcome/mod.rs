@@ -8,5 +8,7 @@ pub(crate) mod plan; // outcomes of all recipients -> what to write; pure
 pub(crate) mod settle; // writes it: report, reschedule, acknowledge
 mod reports; // who is told what; pure
 pub(crate) mod bounce; // reports into the queue
+pub(crate) mod digest; // many failures in one message, for the administrator
 
+pub(crate) use digest::Failures;
 pub(crate) use greylist::Greylists;

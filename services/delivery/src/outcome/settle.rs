@@ -22,6 +22,7 @@ use crate::{
     metrics::{ATTEMPTS, LATENCY, PARKED, REPORTS},
     outcome::{
         bounce::{self, Written},
+        digest,
         plan::{Delivered, Plan, plan},
         timing::Terms,
     },
@@ -89,6 +90,7 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         pause = (pause * 2).min(RENEW_EVERY);
     }
     record(lease.envelope(), &plan, &steps.written, now);
+    digest::collect(context, lease.envelope(), &plan.bounced).await;
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = if has_end { context.rescheduler.end(lease).await } else { lease.done().await };
     // What may come again keeps its content; a dead letter has its own.

@@ -170,10 +170,13 @@ impl ShardActor {
             return;
         }
         state.settling = true;
-        let (tasks, shard, myself) = (state.tenure.tasks().clone(), state.tenure.shard(), myself.clone());
+        let (context, tenure, myself) = (Arc::clone(&self.0), state.tenure.clone(), myself.clone());
         self.0.tasks.spawn(async move {
+            let (tasks, shard) = (tenure.tasks(), tenure.shard());
             tasks.close();
-            if tokio::time::timeout(HAND_OVER, tasks.wait()).await.is_err() {
+            if tokio::time::timeout(HAND_OVER, tasks.wait()).await.is_ok() {
+                tenure.until_removed(&context.nats).await;
+            } else {
                 tracing::warn!(%shard, writes = tasks.len(), "shard is handed over with writes that do not end");
             }
             let _ = myself.cast(ShardMessage::Settled); // killed meanwhile: settled anyway

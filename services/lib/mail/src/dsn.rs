@@ -21,6 +21,8 @@ mod explanation; // for people, in Japanese and English
 mod status; // for programs
 mod fields; // text of others as fields of ours
 
+pub(crate) use fields::{cut, one_line};
+
 /// A larger original is returned as its header only (SEED-193).
 pub const WHOLE_ORIGINAL_LIMIT: u64 = 1024 * 1024;
 
@@ -161,7 +163,7 @@ impl Report<'_> {
     }
 }
 
-fn header_of(content: &[u8]) -> &[u8] {
+pub(crate) fn header_of(content: &[u8]) -> &[u8] {
     match memchr::memmem::find(content, b"\r\n\r\n") {
         Some(end) => content.get(..end + 2).unwrap_or(content),
         None => content,

@@ -7,3 +7,4 @@ pub mod date; // RFC 5322 dates
 pub mod received; // our trace field
 pub mod relay_trace; // X-Relay: relayed because of the client's address
 pub mod dsn; // delivery reports
+pub mod digest; // many failures in one message

@@ -7,12 +7,16 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use hikyaku_types::{envelope::Lane, ids::EntryId, shard::ShardId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Nats, topology::queue_stream};
+use crate::{Nats, stream, subject, topology::queue_stream};
+
+const REMOVED_LOOKS: u32 = 20;
+const REMOVED_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to take over {stream}")]
@@ -75,6 +79,34 @@ impl Tenure {
 
     pub fn shard(&self) -> ShardId {
         self.0.shard
+    }
+
+    /// Waits until the stream has removed what was acknowledged, which it does a moment later: what is
+    /// there still would be handed out to the next owner, and sent again. Entries must have stopped to come.
+    pub async fn until_removed(&self, nats: &Nats) {
+        // All lanes together: nobody waits for long.
+        let mut looks = 0..REMOVED_LOOKS;
+        for lane in Lane::ALL {
+            while looks.next().is_some() {
+                match self.is_removed(nats, lane).await {
+                    Ok(true) => break,
+                    Ok(false) => tokio::time::sleep(REMOVED_PAUSE).await,
+                    Err(error) => {
+                        tracing::warn!(shard = %self.shard(), %error, "lane was not looked at");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn is_removed(&self, nats: &Nats, lane: Lane) -> Result<bool, async_nats::Error> {
+        let (stream, filter) = (queue_stream(self.shard()), subject::lane_filter(self.shard(), lane));
+        let info = nats.jetstream.get_stream_no_info(&stream).await?.consumer_info(lane.name()).await?;
+        // In this order, what arrives meanwhile counts as handed out, not the other way round.
+        let behind = stream::count(nats, &stream, &filter, info.delivered.stream_sequence + 1).await?;
+        let all = stream::count(nats, &stream, &filter, 1).await?;
+        Ok(all.saturating_sub(behind) <= info.num_ack_pending as u64)
     }
 
     /// Somebody else owns the shard, or will in a moment.

@@ -1,7 +1,7 @@
 //! Text of others as fields and lines of ours: it can neither add a field nor make a line too long.
 
 /// On one line, so that it cannot add fields.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -15,7 +15,7 @@ pub(super) fn fold(text: &str) -> String {
 }
 
 /// A text in pieces that fit a line.
-pub(super) fn cut(text: &str, between: &str) -> String {
+pub(crate) fn cut(text: &str, between: &str) -> String {
     let mut pieces = String::new();
     for (index, c) in text.chars().enumerate() {
         if index > 0 && index % MAX_LINE_CHARS == 0 {
