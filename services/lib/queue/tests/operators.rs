@@ -325,6 +325,22 @@ async fn entries_are_moved_and_stay_where_they_were_moved() {
 }
 
 #[tokio::test]
+async fn what_was_moved_within_its_shard_is_not_counted_as_left() {
+    let queue = Queue::start().await;
+    let here: Destination = "example.org".parse().unwrap();
+    let shard_of = |destination: &Destination| shards(2).shard_of(destination);
+    let to = (2_000..).map(|port| format!("[192.0.2.9]:{port}").parse().unwrap());
+    let to: Destination = { to }.find(|to| shard_of(to) == shard_of(&here)).unwrap();
+    let all = Selector::QueueId(queue.accept(1, "example.org").await.entry.queue_id);
+    let move_all = async |browser: &Browser, progress: &hikyaku_queue::browse::Progress| {
+        browser.move_to(&all, &to, progress).await.unwrap();
+    };
+    assert_eq!(queue.tally(move_all).await, Tally { before: 1, done: 1, ..Tally::default() });
+    assert_eq!(queue.tally(move_all).await, Tally::default(), "it is there already");
+    assert_eq!(every(&queue.browser, &all).await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_taken_is_removed_when_it_was_acted_on() {
     let queue = Queue::start().await;
     for id in 1..=3 {

@@ -93,16 +93,32 @@ impl Browser {
         R: Future<Output = Result<Content, E>>,
         E: fmt::Display,
     {
+        self.take_elsewhere(selector, None, progress, act).await
+    }
+
+    /// Only what is not at `there`.
+    async fn take_elsewhere<F, R, E>(
+        &self,
+        selector: &Selector,
+        there: Option<&Destination>,
+        progress: &Progress,
+        act: F,
+    ) -> Result<(), BrowseError>
+    where
+        F: Fn(Taken) -> R,
+        R: Future<Output = Result<Content, E>>,
+        E: fmt::Display,
+    {
         let act = &act;
         futures::stream::iter(self.filters(selector, None))
             .map(|(shard, filter)| async move {
-                let targets = self.targets(shard, filter).await?;
+                let targets = self.targets_elsewhere(shard, filter, there).await?;
                 progress.send_modify(|tally| tally.before += targets.subjects.len() as u64);
                 futures::stream::iter(&targets.subjects)
                     .for_each_concurrent(PARALLEL_ENTRIES, |subject| self.take_one(subject, progress, act))
                     .await;
-                let left = self.left(&targets).await?;
-                progress.send_modify(|tally| tally.after += left);
+                let left = self.targets_elsewhere(shard, targets.filter, there).await?;
+                progress.send_modify(|tally| tally.after += left.subjects.len() as u64);
                 Ok(())
             })
             .buffer_unordered(PARALLEL_SHARDS)
@@ -155,7 +171,7 @@ impl Browser {
         progress: &Progress,
     ) -> Result<(), BrowseError> {
         let publisher = Publisher::new(self.nats.clone(), self.shards);
-        self.take_each(selector, progress, |taken| move_one(&publisher, taken, to)).await
+        self.take_elsewhere(selector, Some(to), progress, |taken| move_one(&publisher, taken, to)).await
     }
 
     async fn remove(&self, shard: ShardId, sequence: u64) -> Result<(), BrowseError> {

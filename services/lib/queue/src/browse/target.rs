@@ -1,7 +1,7 @@
 //! The entries that a change is about. Their names are read first and put into the order in which
 //! they arrived; content is read when its turn comes.
 
-use hikyaku_types::shard::ShardId;
+use hikyaku_types::{destination::Destination, shard::ShardId};
 
 use super::{BrowseError, Browser, place_of};
 use crate::{
@@ -27,6 +27,19 @@ impl Browser {
         .await?;
         subjects.sort_unstable_by_key(|subject| subject.entry);
         Ok(Targets { shard, filter, subjects })
+    }
+
+    /// Those that are not at `destination`. One that was moved there fits `filter` still, maybe in a
+    /// shard whose turn comes later.
+    pub(super) async fn targets_elsewhere(
+        &self,
+        shard: ShardId,
+        filter: String,
+        destination: Option<&Destination>,
+    ) -> Result<Targets, BrowseError> {
+        let mut targets = self.targets(shard, filter).await?;
+        targets.subjects.retain(|subject| Some(&subject.destination) != destination);
+        Ok(targets)
     }
 
     /// How many of them there still are.
