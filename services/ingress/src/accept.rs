@@ -37,7 +37,9 @@ const RECIPIENTS_PER_ENVELOPE: usize = 100;
 pub(crate) struct Arrival<'a> {
     pub(crate) client: IpAddr,
     /// It was taken because of the client's address (SEED-096).
-    pub(crate) is_relay_network: bool,
+    pub(crate) is_trusted: bool,
+    /// Received fields that it may have (SEED-137).
+    pub(crate) max_received: usize,
     /// Where it waits for its first attempt.
     pub(crate) lane: Lane,
     pub(crate) config: &'a IngressConfig,
@@ -49,7 +51,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
     let about = Refused { client: arrival.client, helo: Some(&helo), sender: Some(&sender), recipient: None };
 
     let content = transaction.content.as_slice();
-    if let Err(reason) = loops::check(content, &arrival.config.hostname, arrival.config.max_received) {
+    if let Err(reason) = loops::check(content, &arrival.config.hostname, arrival.max_received) {
         let reply = Reply::new(554, Some(EnhancedCode(5, 4, 6)), &reason.to_string());
         mail_log::refused(&about, &reply, "mail.loop");
         return Stored::Refused(reply);
@@ -140,7 +142,7 @@ fn trace_fields(
         at: now,
     };
     let mut fields = received.to_string();
-    if arrival.is_relay_network {
+    if arrival.is_trusted {
         let relay = RelayTrace { by: &arrival.config.hostname, reverse_path: &transaction.reverse_path };
         fields += &relay.to_string();
     }

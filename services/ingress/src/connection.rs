@@ -163,7 +163,8 @@ impl Connection {
         let arrival = accept::Arrival {
             client,
             lane: self.context.lanes.of(&transaction, client, &rules, ordinary, Instant::now()),
-            is_relay_network: self.decider.is_relay_network(),
+            is_trusted: self.decider.is_trusted(),
+            max_received: self.decider.max_received().unwrap_or(config.max_received),
             config,
         };
         accept::store(transaction, &arrival, &self.context.publisher).instrument(self.span.clone()).await

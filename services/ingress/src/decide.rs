@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use hikyaku_policy_client::{
-    ConnectionAnswer, PolicyClient, PolicyUnavailable, RecipientVerdict, Verdict as PolicyVerdict,
+    Asker, ConnectionAnswer, PolicyClient, PolicyUnavailable, RecipientVerdict, Verdict as PolicyVerdict,
     answer::unavailable_reply,
 };
 use hikyaku_runtime::error_chain::chain;
@@ -26,10 +26,13 @@ const UNAVAILABLE: &str = "policy-unavailable";
 pub(crate) struct Decider {
     policy: PolicyClient,
     client: IpAddr,
+    asker: Asker,
     connections: Counted,
     max_connections: usize,
     /// `None` until policy has said what it thinks of the client.
     admitted: Option<ConnectionAnswer>,
+    /// The sender of the transaction is let through because of the client's address.
+    is_trusted: bool,
 }
 
 impl Decider {
@@ -37,9 +40,11 @@ impl Decider {
         Self {
             policy: context.policy.clone(),
             client,
+            asker: Asker::anonymous(client.to_canonical()),
             connections: context.clients.count(client),
             max_connections: context.config.max_connections_per_client,
             admitted: None,
+            is_trusted: false,
         }
     }
 
@@ -47,9 +52,18 @@ impl Decider {
         self.client
     }
 
-    /// True when messages of this client are relayed because of its address (SEED-096).
-    pub(crate) fn is_relay_network(&self) -> bool {
-        self.admitted.as_ref().is_some_and(|answer| answer.relay_network)
+    /// True when the message is relayed because of the client's address (SEED-096).
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
+    /// What the directory says, if it says something.
+    pub(crate) fn max_received(&self) -> Option<usize> {
+        self.admitted.as_ref()?.max_received
+    }
+
+    fn is_unlimited(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|answer| answer.unlimited)
     }
 
     /// A client is greeted even while there is no policy: its senders are put off then.
@@ -57,7 +71,7 @@ impl Decider {
         let answer = self.policy.check_connection(self.client).await;
         self.admitted = answer.inspect_err(|error| self.warn(error)).ok();
         // SEED-140: a network that may relay has as many as it likes.
-        if self.connections.ordinal > self.max_connections && !self.is_relay_network() {
+        if self.connections.ordinal > self.max_connections && !self.is_unlimited() {
             mail_log::turned_away(self.client, "smtp.connections-per-client");
             let reply = Reply::new(421, Some(EnhancedCode(4, 3, 2)), "too many connections; try again");
             return Verdict::Refuse(reply);
@@ -77,19 +91,24 @@ impl Decider {
         let (helo, sender) = (Some(helo), Some(reverse_path));
         if self.admitted.is_none() {
             match self.policy.check_connection(self.client).await {
-                Ok(ConnectionAnswer { decision, relay_network }) => {
-                    if let PolicyVerdict::Refuse(reply) = decision.verdict {
-                        return self.refuse(helo, sender, None, reply, &decision.decided_by);
+                Ok(answer) => {
+                    if let PolicyVerdict::Refuse(reply) = answer.decision.verdict {
+                        return self.refuse(helo, sender, None, reply, &answer.decision.decided_by);
                     }
-                    self.admitted = Some(ConnectionAnswer { decision, relay_network });
+                    self.admitted = Some(answer);
                 }
                 Err(error) => return self.unavailable(helo, sender, None, &error),
             }
         }
-        match self.policy.check_sender(self.client, reverse_path).await {
-            Ok(decision) => match decision.verdict {
-                PolicyVerdict::Accept => Verdict::Accept(()),
-                PolicyVerdict::Refuse(reply) => self.refuse(helo, sender, None, reply, &decision.decided_by),
+        match self.policy.check_sender(&self.asker, reverse_path).await {
+            Ok(answer) => match answer.decision.verdict {
+                PolicyVerdict::Accept => {
+                    self.is_trusted = answer.trusted;
+                    Verdict::Accept(())
+                }
+                PolicyVerdict::Refuse(reply) => {
+                    self.refuse(helo, sender, None, reply, &answer.decision.decided_by)
+                }
             },
             Err(error) => self.unavailable(helo, sender, None, &error),
         }
@@ -102,7 +121,7 @@ impl Decider {
         forward_path: ForwardPath,
     ) -> Verdict<AcceptedRecipient> {
         let (helo, sender) = (Some(helo), Some(reverse_path));
-        match self.policy.check_recipient(self.client, reverse_path, &forward_path).await {
+        match self.policy.check_recipient(&self.asker, reverse_path, &forward_path).await {
             Ok(answer) => match answer.verdict {
                 RecipientVerdict::Accept { deliver_to, destination } => {
                     Verdict::Accept(AcceptedRecipient { forward_path, deliver_to, destination })

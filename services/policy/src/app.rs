@@ -6,7 +6,7 @@ use hikyaku_proto::{
     directory::v1::directory_service_server::DirectoryServiceServer,
     policy::v1::policy_service_server::PolicyServiceServer,
 };
-use hikyaku_queue::Nats;
+use hikyaku_queue::{Nats, kv::KvError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -17,6 +17,7 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::info;
 
 use crate::{
+    authenticate::Authenticator,
     config::PolicyConfig,
     grpc::{directory::DirectoryGrpc, policy::PolicyGrpc},
     store::{Store, StoreError},
@@ -34,12 +35,15 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub struct App {
     listener: TcpListener,
     store: Store,
+    authenticator: Authenticator,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error("failed to open the directory")]
     Store(#[from] StoreError),
+    #[error("failed to open the record of failed logins")]
+    Locks(#[from] KvError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,8 @@ pub enum RunError {
 impl App {
     pub async fn build(config: PolicyConfig, listener: TcpListener, nats: Nats) -> Result<Self, BuildError> {
         let store = Store::open(&nats, config.replicas, config.surroundings).await?;
-        Ok(Self { listener, store })
+        let authenticator = Authenticator::open(&nats, store.bucket(), config.replicas).await?;
+        Ok(Self { listener, store, authenticator })
     }
 
     /// The directory, for who runs this in the same process.
@@ -64,7 +69,7 @@ impl App {
     }
 
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, store } = self;
+        let Self { listener, store, authenticator } = self;
         let (reporter, health) = health_reporter();
         set_serving(&reporter, false).await;
         let reflection = tonic_reflection::server::Builder::configure()
@@ -72,7 +77,7 @@ impl App {
             .build_v1()?;
         let directory = DirectoryServiceServer::new(DirectoryGrpc::new(store.clone()))
             .max_decoding_message_size(MAX_COMMIT);
-        let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone()));
+        let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone(), authenticator));
         info!(server.address = %listener.local_addr().map_err(RunError::Listener)?, "policy is listening");
 
         // Whatever ends the server ends its companions.

@@ -5,34 +5,53 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DocumentName {
     OwnDomains,
+    Connections,
+    Access,
     RelayNetworks,
     Aliases,
+    Accounts,
+    Credentials,
+    SenderRules,
     Routes,
     SmartHost,
     Hosts,
     Traffic,
+    Settings,
 }
 
 impl DocumentName {
-    pub const ALL: [Self; 7] = [
+    /// In the order in which a message meets them.
+    pub const ALL: [Self; 13] = [
         Self::OwnDomains,
+        Self::Connections,
+        Self::Access,
         Self::RelayNetworks,
         Self::Aliases,
+        Self::Accounts,
+        Self::Credentials,
+        Self::SenderRules,
         Self::Routes,
         Self::SmartHost,
         Self::Hosts,
         Self::Traffic,
+        Self::Settings,
     ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::OwnDomains => "own-domains",
+            Self::Connections => "connections",
+            Self::Access => "access",
             Self::RelayNetworks => "relay-networks",
             Self::Aliases => "aliases",
+            Self::Accounts => "accounts",
+            Self::Credentials => "credentials",
+            Self::SenderRules => "sender-rules",
             Self::Routes => "routes",
             Self::SmartHost => "smart-host",
             Self::Hosts => "hosts",
             Self::Traffic => "traffic",
+            Self::Settings => "settings",
         }
     }
 }
@@ -44,9 +63,7 @@ impl fmt::Display for DocumentName {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a document; there are own-domains, relay-networks, aliases, routes, smart-host, hosts and traffic"
-)]
+#[error("{0:?} is not a document; there are {names}", names = DocumentName::ALL.map(DocumentName::name).join(", "))]
 pub struct UnknownDocument(pub String);
 
 impl FromStr for DocumentName {

@@ -6,7 +6,9 @@
 pub mod config;
 pub mod app; // composition root
 mod grpc; // generated types <-> ours
+mod authenticate; // who a client is
 pub mod rules; // documents -> tables -> answers; pure
+mod credential; // what is kept of a secret
 pub mod document; // the texts, by name
 pub mod problem; // what is wrong with them
 pub mod store; // versions in JetStream KV

@@ -11,7 +11,11 @@ pub const DIRECTORY_LOAD_DURATION: &str = "mail.policy.directory.load.duration";
 /// Counter: versions in the store that have errors and were not brought into force.
 pub const DIRECTORY_REJECTED: &str = "mail.policy.directory.rejected";
 
+/// Counter: logins by `outcome`: accepted, refused, locked, unavailable.
+pub const AUTHENTICATIONS: &str = "mail.policy.authentications";
+
 pub fn describe() {
+    describe_counter!(AUTHENTICATIONS, "Logins by outcome");
     describe_gauge!(DIRECTORY_VERSION, "Version of the directory that is in force in this process");
     describe_histogram!(DIRECTORY_LOAD_DURATION, Unit::Seconds, "Time to read, check and swap a version");
     describe_counter!(
@@ -24,6 +28,10 @@ pub(crate) fn version_loaded(version: u64, elapsed: Duration) {
     // A version is a count of commits; it does not reach the 2^53 at which a float loses ones.
     gauge!(DIRECTORY_VERSION).set(version as f64);
     histogram!(DIRECTORY_LOAD_DURATION).record(elapsed);
+}
+
+pub(crate) fn authentication(outcome: &'static str) {
+    counter!(AUTHENTICATIONS, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn version_rejected() {

@@ -9,7 +9,7 @@ use hikyaku_queue::{
     dead::{DeadLetter, DeadSelector},
 };
 use hikyaku_types::{
-    address::{MailHost, Mailbox},
+    address::{MailHost, Mailbox, ReversePath},
     body::Body,
     destination::Destination,
     envelope::{Envelope, Lane, Recipient},
@@ -142,7 +142,8 @@ impl Admin {
         let id = QueueId::new(u64::try_from(millis).unwrap_or(u64::MAX), rand::random());
         let mut new: Vec<Envelope> = Vec::new();
         for recipient in recipients {
-            let destination = self.destination_of(recipient.address.host()).await?;
+            let destination =
+                self.destination_of(recipient.address.host(), &letter.envelope.reverse_path).await?;
             match new.iter_mut().find(|envelope| envelope.destination == destination) {
                 Some(envelope) => envelope.recipients.push(recipient),
                 None => new.push(Envelope {
@@ -163,9 +164,9 @@ impl Admin {
         Ok(new)
     }
 
-    async fn destination_of(&self, host: &MailHost) -> Result<Destination, CallError> {
+    async fn destination_of(&self, host: &MailHost, sender: &ReversePath) -> Result<Destination, CallError> {
         match host {
-            MailHost::Domain(domain) => Ok(self.context.policy.resolve_route(domain).await?),
+            MailHost::Domain(domain) => Ok(self.context.policy.resolve_route(domain, sender).await?),
             MailHost::Literal(address) => Ok(Destination::literal(*address)),
         }
     }

@@ -139,7 +139,8 @@ async fn content(
 pub(crate) async fn destination(context: &Context, sender: &Mailbox) -> Destination {
     match sender.host() {
         MailHost::Domain(domain) => {
-            context.policy.resolve_route(domain).await.unwrap_or_else(|_| Destination::Mx(domain.clone()))
+            let route = context.policy.resolve_route(domain, &ReversePath::Null).await;
+            route.unwrap_or_else(|_| Destination::Mx(domain.clone()))
         }
         MailHost::Literal(address) => Destination::literal(*address),
     }

@@ -11,7 +11,7 @@ use std::{
 use hikyaku_queue::{Lease, pull::LanePuller, tenure::Tenure};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
-    address::MailHost,
+    address::{MailHost, ReversePath},
     destination::Destination,
     envelope::{Envelope, Lane, Recipient},
 };
@@ -131,7 +131,10 @@ impl Routes<'_> {
             let destination = match known.get(host) {
                 Some(destination) => destination.clone(),
                 None => {
-                    let destination = self.ask(host).await.unwrap_or_else(|| envelope.destination.clone());
+                    let destination = self
+                        .ask(host, &envelope.reverse_path)
+                        .await
+                        .unwrap_or_else(|| envelope.destination.clone());
                     known.entry(host).or_insert(destination).clone()
                 }
             };
@@ -143,7 +146,7 @@ impl Routes<'_> {
         parts
     }
 
-    async fn ask(&mut self, host: &MailHost) -> Option<Destination> {
+    async fn ask(&mut self, host: &MailHost, sender: &ReversePath) -> Option<Destination> {
         let domain = match host {
             MailHost::Domain(domain) => domain,
             MailHost::Literal(address) => return Some(Destination::literal(*address)),
@@ -151,7 +154,7 @@ impl Routes<'_> {
         if Instant::now() < self.silent_until {
             return None;
         }
-        let answer = self.context.policy.resolve_route(domain).await;
+        let answer = self.context.policy.resolve_route(domain, sender).await;
         if answer.is_err() {
             self.silent_until = Instant::now() + POLICY_PAUSE;
         }

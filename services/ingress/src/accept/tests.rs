@@ -28,10 +28,10 @@ fn transaction(recipients: Vec<Addressee>) -> Transaction {
     }
 }
 
-fn accept(transaction: Transaction, is_relay_network: bool) -> Vec<Envelope> {
+fn accept(transaction: Transaction, is_trusted: bool) -> Vec<Envelope> {
     let config = IngressConfig::new("gw.example".parse().unwrap());
     let client = IpAddr::from([192, 168, 0, 50]);
-    let arrival = Arrival { client, is_relay_network, lane: Lane::Fresh, config: &config };
+    let arrival = Arrival { client, is_trusted, max_received: 100, lane: Lane::Fresh, config: &config };
     let now = UNIX_EPOCH + Duration::from_secs(1_763_000_000);
     envelopes(transaction, &arrival, QueueId::new(0, 0), now).unwrap()
 }

@@ -1,13 +1,72 @@
 //! The answers as the caller sees them. An accepted recipient always has an
 //! address and a next hop, by type.
 
-use std::sync::Arc;
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use hikyaku_types::{
     address::Mailbox,
     destination::Destination,
+    origin::Listener,
     reply::{EnhancedCode, Reply},
 };
+use secrecy::SecretString;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Asker {
+    pub client: IpAddr,
+    pub listener: Listener,
+    /// Address that the client has authenticated as.
+    pub identity: Option<Mailbox>,
+}
+
+impl Asker {
+    /// A client of port 25 that has not authenticated.
+    pub fn anonymous(client: IpAddr) -> Self {
+        Self { client, listener: Listener::Relay, identity: None }
+    }
+}
+
+/// A login, as it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login<'a> {
+    pub name: &'a str,
+    /// For a name without a domain (SEED-048).
+    pub default_domain: Option<&'a str>,
+}
+
+/// What a client shows in one step of AUTH.
+#[derive(Clone, Copy)]
+pub enum Proof<'a> {
+    Password(&'a SecretString),
+    CramMd5 { challenge: &'a [u8], digest: &'a [u8] },
+    ScramStart,
+    Scram { auth_message: &'a [u8], client_proof: &'a [u8] },
+}
+
+impl fmt::Debug for Proof<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password",
+            Self::CramMd5 { .. } => "CramMd5",
+            Self::ScramStart => "ScramStart",
+            Self::Scram { .. } => "Scram",
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthenticationAnswer {
+    Accept {
+        identity: Mailbox,
+        /// ServerSignature; empty but for SCRAM.
+        scram_server_signature: Vec<u8>,
+    },
+    /// The exchange goes on (SCRAM).
+    Continue { salt: Vec<u8>, iterations: u32 },
+    /// 4yz or 5yz, to be said as it is.
+    Refuse { reply: Reply, decided_by: Arc<str> },
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -26,8 +85,19 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionAnswer {
     pub decision: Decision,
-    /// The client's network may relay: no connection limits, X-Relay is added (SEED-096).
-    pub relay_network: bool,
+    /// No limit of connections for this address.
+    pub unlimited: bool,
+    /// Received fields that a message of this client may have; absent: what the node has.
+    pub max_received: Option<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderAnswer {
+    pub decision: Decision,
+    /// The client relays because of its address: X-Relay is added (SEED-096).
+    pub trusted: bool,
+    /// The authors of the message are to be asked about (SEED-115, level 3).
+    pub check_author: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::{
 use hikyaku_proto::policy::v1 as proto;
 use hikyaku_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use hikyaku_types::{
-    address::{ForwardPath, ReversePath},
+    address::{ForwardPath, Mailbox, ReversePath},
     destination::Destination,
     domain::Domain,
     traffic::TrafficRules,
@@ -28,11 +28,13 @@ use tonic::{
 use tracing::warn;
 
 use crate::{
-    answer::{ConnectionAnswer, Decision, RecipientAnswer},
+    answer::{
+        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Login, Proof, RecipientAnswer, SenderAnswer,
+    },
     cache::Cache,
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,
-    known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, SenderKey},
+    known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, RouteKey, SenderKey},
     metrics::{Source, record},
     traffic, wire,
 };
@@ -42,6 +44,8 @@ const CACHE_CAPACITY: usize = 100_000;
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// A host that vanished without a word is noticed after twice this time.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
+/// Verifying a password takes long on purpose, and others may be in line.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 const READINESS_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
@@ -68,9 +72,9 @@ struct Inner {
     grpc: PolicyServiceClient<Channel>,
     timeout: Duration,
     connections: Cache<IpAddr, ConnectionAnswer>,
-    senders: Cache<SenderKey, Decision>,
+    senders: Cache<SenderKey, SenderAnswer>,
     recipients: Cache<RecipientKey, KnownRecipient>,
-    routes: Cache<Domain, Destination>,
+    routes: Cache<RouteKey, Destination>,
     hosts: watch::Sender<Arc<HostMap>>,
     traffic: watch::Sender<Arc<TrafficRules>>,
     /// 0 before the first answer.
@@ -83,7 +87,6 @@ impl PolicyClient {
         let endpoint = Endpoint::from_shared(config.endpoint.clone())
             .map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?
             .connect_timeout(config.timeout)
-            .timeout(config.timeout)
             .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
             .keep_alive_timeout(KEEP_ALIVE_EVERY)
             .keep_alive_while_idle(true);
@@ -117,7 +120,8 @@ impl PolicyClient {
             .await
             .inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let wire::Answer { decision, valid_for, .. } = wire::answer(response.decision);
-        let answer = ConnectionAnswer { decision, relay_network: response.relay_network };
+        let max_received = usize::try_from(response.max_received).ok().filter(|count| *count > 0);
+        let answer = ConnectionAnswer { decision, unlimited: response.unlimited, max_received };
         record(answer.decision.verdict.decision_name(), Source::Remote, asked);
         connections.insert(client, answer.clone(), valid_for, Instant::now());
         Ok(answer)
@@ -125,69 +129,121 @@ impl PolicyClient {
 
     pub async fn check_sender(
         &self,
-        client: IpAddr,
+        asker: &Asker,
         reverse_path: &ReversePath,
-    ) -> Result<Decision, PolicyUnavailable> {
+    ) -> Result<SenderAnswer, PolicyUnavailable> {
         let asked = Instant::now();
-        let client = client.to_canonical();
-        let keys = SenderKey::of(client, reverse_path);
+        let keys = SenderKey::of(asker, reverse_path);
         if let Some(known) = find(&self.inner.senders, &keys, asked) {
-            record(known.verdict.decision_name(), Source::Cache, asked);
+            record(known.decision.verdict.decision_name(), Source::Cache, asked);
             return Ok(known);
         }
-        let question =
-            proto::CheckSenderRequest { client: client.to_string(), reverse_path: reverse_path.to_string() };
+        let question = proto::CheckSenderRequest {
+            client: asker.client.to_string(),
+            reverse_path: reverse_path.to_string(),
+            listener: wire::listener(asker.listener),
+            identity: identity(asker),
+        };
         let response = self
             .inner
             .call(question, |mut grpc, question| async move { grpc.check_sender(question).await })
             .await
             .inspect_err(|_| record("defer", Source::Fallback, asked))?;
-        let wire::Answer { decision, scope, valid_for } = wire::answer(response.decision);
-        record(decision.verdict.decision_name(), Source::Remote, asked);
-        self.inner.senders.insert(keys.of_scope(scope), decision.clone(), valid_for, Instant::now());
-        Ok(decision)
+        let wire::Answer { decision, reach, valid_for } = wire::answer(response.decision);
+        let proto::CheckSenderResponse { trusted, check_author, .. } = response;
+        let answer = SenderAnswer { decision, trusted, check_author };
+        record(answer.decision.verdict.decision_name(), Source::Remote, asked);
+        if let Some(key) = keys.of_reach(reach) {
+            self.inner.senders.insert(key, answer.clone(), valid_for, Instant::now());
+        }
+        Ok(answer)
     }
 
     pub async fn check_recipient(
         &self,
-        client: IpAddr,
+        asker: &Asker,
         reverse_path: &ReversePath,
         recipient: &ForwardPath,
     ) -> Result<RecipientAnswer, PolicyUnavailable> {
         let asked = Instant::now();
-        let client = client.to_canonical();
-        let keys = RecipientKey::of(client, reverse_path, recipient);
+        let keys = RecipientKey::of(asker, reverse_path, recipient);
         if let Some(known) = find(&self.inner.recipients, &keys, asked) {
             let answer = known.answer_for(recipient)?;
             record(answer.verdict.decision_name(), Source::Cache, asked);
             return Ok(answer);
         }
         let question = proto::CheckRecipientRequest {
-            client: client.to_string(),
+            client: asker.client.to_string(),
             reverse_path: reverse_path.to_string(),
             recipient: recipient.to_string(),
+            listener: wire::listener(asker.listener),
+            identity: identity(asker),
         };
         let remembered = self
             .inner
             .call(question, |mut grpc, question| async move { grpc.check_recipient(question).await })
             .await
             .and_then(wire::recipient);
-        let (known, scope, valid_for) =
+        let (known, reach, valid_for) =
             remembered.inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let answer = known.clone().answer_for(recipient)?;
         record(answer.verdict.decision_name(), Source::Remote, asked);
-        self.inner.recipients.insert(keys.of_scope(known.narrow(scope)), known, valid_for, Instant::now());
+        if let Some(key) = keys.of_reach(known.narrow(reach)) {
+            self.inner.recipients.insert(key, known, valid_for, Instant::now());
+        }
         Ok(answer)
     }
 
-    /// Where mail for `domain` goes now. An old answer is none: mail must not be moved by it.
-    pub async fn resolve_route(&self, domain: &Domain) -> Result<Destination, PolicyUnavailable> {
+    /// One step of AUTH. Asked once and never from memory.
+    pub async fn authenticate(
+        &self,
+        client: IpAddr,
+        login: Login<'_>,
+        proof: Proof<'_>,
+    ) -> Result<AuthenticationAnswer, PolicyUnavailable> {
+        let question = proto::AuthenticateRequest {
+            client: client.to_canonical().to_string(),
+            login: login.name.to_owned(),
+            default_domain: login.default_domain.unwrap_or_default().to_owned(),
+            proof: Some(wire::proof(proof)),
+        };
+        let ask = |mut grpc: PolicyServiceClient<Channel>, question| async move {
+            grpc.authenticate(question).await
+        };
+        let response = self.inner.call_within(AUTHENTICATION_TIMEOUT, question, ask).await?;
+        wire::authentication(response)
+    }
+
+    /// Whether `identity` may be the author of a message whose From field names `authors` (SEED-115).
+    pub async fn check_author(
+        &self,
+        identity: &Mailbox,
+        authors: &[Mailbox],
+    ) -> Result<Decision, PolicyUnavailable> {
+        let question = proto::CheckAuthorRequest {
+            identity: identity.to_string(),
+            authors: authors.iter().map(ToString::to_string).collect(),
+        };
+        let response = self
+            .inner
+            .call(question, |mut grpc, question| async move { grpc.check_author(question).await })
+            .await?;
+        Ok(wire::answer(response.decision).decision)
+    }
+
+    /// Where mail of this sender for `domain` goes now. An old answer is none: mail must not be moved by it.
+    pub async fn resolve_route(
+        &self,
+        domain: &Domain,
+        reverse_path: &ReversePath,
+    ) -> Result<Destination, PolicyUnavailable> {
         let asked = Instant::now();
-        if let Some(known) = self.inner.routes.fresh(domain, asked) {
+        let keys = [(domain.clone(), None), (domain.clone(), Some(reverse_path.clone()))];
+        if let Some(known) = keys.iter().find_map(|key| self.inner.routes.fresh(key, asked)) {
             record("route", Source::Cache, asked);
             return Ok(known);
         }
-        match self.inner.ask_route(domain).await {
+        match self.inner.ask_route(keys, reverse_path).await {
             Ok(destination) => {
                 record("route", Source::Remote, asked);
                 Ok(destination)
@@ -240,12 +296,25 @@ impl Inner {
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.call_within(self.timeout, question, rpc).await
+    }
+
+    async fn call_within<Q, A, F>(
+        &self,
+        timeout: Duration,
+        question: Q,
+        rpc: impl Fn(PolicyServiceClient<Channel>, Request<Q>) -> F,
+    ) -> Result<A, PolicyUnavailable>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let attempt = || async {
             let mut request = Request::new(question.clone());
-            request.set_timeout(self.timeout);
+            request.set_timeout(timeout);
             rpc(self.grpc.clone(), request).await
         };
-        let answer = tokio::time::timeout(self.timeout, async {
+        let answer = tokio::time::timeout(timeout, async {
             match attempt().await {
                 Err(status) if is_transport_fault(status.code()) => attempt().await,
                 answer => answer,
@@ -254,18 +323,25 @@ impl Inner {
         match answer.await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(PolicyUnavailable::Call(Box::new(status))),
-            Err(_) => Err(PolicyUnavailable::Timeout(self.timeout)),
+            Err(_) => Err(PolicyUnavailable::Timeout(timeout)),
         }
     }
 
-    async fn ask_route(&self, domain: &Domain) -> Result<Destination, PolicyUnavailable> {
-        let question = proto::ResolveRouteRequest { domain: domain.to_string() };
+    async fn ask_route(
+        &self,
+        [any_sender, this_sender]: [RouteKey; 2],
+        reverse_path: &ReversePath,
+    ) -> Result<Destination, PolicyUnavailable> {
+        let question = proto::ResolveRouteRequest {
+            domain: any_sender.0.to_string(),
+            reverse_path: reverse_path.to_string(),
+        };
         let response = self
             .call(question, |mut grpc, question| async move { grpc.resolve_route(question).await })
             .await?;
         let destination = wire::destination(&response.destination)?;
-        let valid_for = wire::valid_for(response.valid_for);
-        self.routes.insert(domain.clone(), destination.clone(), valid_for, Instant::now());
+        let key = if response.sender_bound { this_sender } else { any_sender };
+        self.routes.insert(key, destination.clone(), wire::valid_for(response.valid_for), Instant::now());
         Ok(destination)
     }
 
@@ -320,10 +396,13 @@ fn is_transport_fault(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
 }
 
-/// A domain answer is looked for first: it is the one that a busy domain has.
+/// The widest answer is looked for first: it is the one that a busy domain has.
 fn find<K: Eq + Hash, V: Clone>(cache: &Cache<K, V>, keys: &Keys<K>, now: Instant) -> Option<V> {
-    let domain = keys.domain.as_ref().and_then(|key| cache.fresh(key, now));
-    domain.or_else(|| cache.fresh(&keys.address, now))
+    keys.iter().find_map(|key| cache.fresh(key, now))
+}
+
+fn identity(asker: &Asker) -> String {
+    asker.identity.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 impl fmt::Debug for PolicyClient {

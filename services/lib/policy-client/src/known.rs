@@ -1,6 +1,6 @@
 //! What is remembered, and by which question it is found again.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
@@ -9,62 +9,73 @@ use hikyaku_types::{
 };
 
 use crate::{
-    answer::{RecipientAnswer, RecipientVerdict, Verdict},
+    answer::{Asker, RecipientAnswer, RecipientVerdict, Verdict},
     error::PolicyUnavailable,
-    wire::{AcceptedRecipient, Scope},
+    wire::{AcceptedRecipient, Reach, Scope},
 };
 
-/// A question in both spellings under which its answer may be found.
+/// A question in the spellings under which its answer may be found, the widest first.
 #[derive(Debug)]
-pub(crate) struct Keys<K> {
-    /// Absent when the question is about no domain: null sender, `<Postmaster>`, address literal.
-    pub(crate) domain: Option<K>,
-    pub(crate) address: K,
-}
+pub(crate) struct Keys<K>(Vec<(Reach, K)>);
 
 impl<K> Keys<K> {
-    pub(crate) fn of_scope(self, scope: Scope) -> K {
-        match scope {
-            Scope::Domain => self.domain.unwrap_or(self.address),
-            Scope::Address => self.address,
-        }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().map(|(_, key)| key)
+    }
+
+    /// The spelling for an answer of this reach; the narrowest when there is none.
+    pub(crate) fn of_reach(mut self, reach: Reach) -> Option<K> {
+        let place = self.0.iter().position(|(it, _)| *it == reach);
+        let place = place.or(self.0.len().checked_sub(1))?;
+        Some(self.0.swap_remove(place).1)
     }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SenderKey {
-    Domain(IpAddr, Domain),
-    Address(IpAddr, ReversePath),
+    Domain(Asker, Domain),
+    Address(Asker, ReversePath),
 }
 
 impl SenderKey {
-    pub(crate) fn of(client: IpAddr, reverse_path: &ReversePath) -> Keys<Self> {
+    pub(crate) fn of(asker: &Asker, reverse_path: &ReversePath) -> Keys<Self> {
         let domain = match reverse_path {
             ReversePath::Null => None,
             ReversePath::Mailbox(mailbox) => mailbox.domain(),
         };
-        Keys {
-            domain: domain.map(|domain| Self::Domain(client, domain.clone())),
-            address: Self::Address(client, reverse_path.clone()),
-        }
+        let wide = domain.map(|domain| (Reach::DOMAIN, Self::Domain(asker.clone(), domain.clone())));
+        let narrow = (Reach::ADDRESS, Self::Address(asker.clone(), reverse_path.clone()));
+        Keys(wide.into_iter().chain([narrow]).collect())
     }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RecipientKey {
-    Domain(IpAddr, Domain),
-    Address(IpAddr, ReversePath, ForwardPath),
+    Domain(Asker, Option<ReversePath>, Domain),
+    Address(Asker, Option<ReversePath>, ForwardPath),
 }
 
 impl RecipientKey {
-    pub(crate) fn of(client: IpAddr, reverse_path: &ReversePath, recipient: &ForwardPath) -> Keys<Self> {
-        let domain = mailbox(recipient).and_then(Mailbox::domain);
-        Keys {
-            domain: domain.map(|domain| Self::Domain(client, domain.clone())),
-            address: Self::Address(client, reverse_path.clone(), recipient.clone()),
-        }
+    pub(crate) fn of(asker: &Asker, reverse_path: &ReversePath, recipient: &ForwardPath) -> Keys<Self> {
+        // What a domain is answered does not hold for `user%host` in it.
+        let domain = mailbox(recipient).filter(|it| !it.asks_to_be_routed()).and_then(Mailbox::domain);
+        let senders = [(false, None), (true, Some(reverse_path))];
+        let wide = domain.into_iter().flat_map(|domain| {
+            senders.map(|(sender_bound, sender)| {
+                let key = Self::Domain(asker.clone(), sender.cloned(), domain.clone());
+                (Reach { scope: Scope::Domain, sender_bound }, key)
+            })
+        });
+        let narrow = senders.map(|(sender_bound, sender)| {
+            let key = Self::Address(asker.clone(), sender.cloned(), recipient.clone());
+            (Reach { scope: Scope::Address, sender_bound }, key)
+        });
+        Keys(wide.chain(narrow).collect())
     }
 }
+
+/// A recipient domain, for one sender or for all.
+pub(crate) type RouteKey = (Domain, Option<ReversePath>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct KnownRecipient {
@@ -80,11 +91,13 @@ pub(crate) enum KnownVerdict {
 
 impl KnownRecipient {
     /// An answer that names an address is for that address, whatever its scope says.
-    pub(crate) fn narrow(&self, scope: Scope) -> Scope {
+    pub(crate) fn narrow(&self, reach: Reach) -> Reach {
         match &self.verdict {
-            KnownVerdict::Accept(AcceptedRecipient { deliver_to: Some(_), .. }) => Scope::Address,
+            KnownVerdict::Accept(AcceptedRecipient { deliver_to: Some(_), .. }) => {
+                Reach { scope: Scope::Address, ..reach }
+            }
             KnownVerdict::Accept(AcceptedRecipient { deliver_to: None, .. }) | KnownVerdict::Refuse(_) => {
-                scope
+                reach
             }
         }
     }

@@ -15,7 +15,10 @@ pub mod error; // no answer
 pub mod metrics; // names
 
 pub use crate::{
-    answer::{ConnectionAnswer, Decision, RecipientAnswer, RecipientVerdict, Verdict},
+    answer::{
+        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Login, Proof, RecipientAnswer,
+        RecipientVerdict, SenderAnswer, Verdict,
+    },
     client::{PolicyClient, PolicyClientConfig},
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,

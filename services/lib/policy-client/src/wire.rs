@@ -4,28 +4,42 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use hikyaku_proto::policy::v1 as proto;
-use hikyaku_types::{address::Mailbox, destination::Destination, domain::Domain, reply::Reply};
+use hikyaku_types::{
+    address::Mailbox, destination::Destination, domain::Domain, origin::Listener, reply::Reply,
+};
+use secrecy::ExposeSecret as _;
 use tracing::warn;
 
 use crate::{
-    answer::{Decision, Verdict, unavailable_reply},
+    answer::{AuthenticationAnswer, Decision, Proof, Verdict, unavailable_reply},
     error::PolicyUnavailable,
     hosts::HostMap,
     known::{KnownRecipient, KnownVerdict},
 };
 
-/// How far an answer may be used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Address,
     Domain,
 }
 
+/// How far an answer may be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) scope: Scope,
+    pub(crate) sender_bound: bool,
+}
+
+impl Reach {
+    pub(crate) const DOMAIN: Self = Self { scope: Scope::Domain, sender_bound: false };
+    pub(crate) const ADDRESS: Self = Self { scope: Scope::Address, sender_bound: false };
+}
+
 /// A decision with its right to be used again.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) decision: Decision,
-    pub(crate) scope: Scope,
+    pub(crate) reach: Reach,
     pub(crate) valid_for: Duration,
 }
 
@@ -49,9 +63,10 @@ pub(crate) fn answer(decision: Option<proto::Decision>) -> Answer {
         Ok(proto::Verdict::Unspecified) | Err(_) => None,
     };
     let valid_for = valid_for(decision.valid_for);
+    let reach = Reach { scope, sender_bound: decision.sender_bound };
     let decided_by: Arc<str> = decision.decided_by.as_str().into();
     match verdict {
-        Some(verdict) => Answer { decision: Decision { verdict, decided_by }, scope, valid_for },
+        Some(verdict) => Answer { decision: Decision { verdict, decided_by }, reach, valid_for },
         None => {
             warn!(
                 policy.verdict = decision.verdict,
@@ -62,7 +77,7 @@ pub(crate) fn answer(decision: Option<proto::Decision>) -> Answer {
             let verdict = Verdict::Refuse(unavailable_reply());
             Answer {
                 decision: Decision { verdict, decided_by },
-                scope: Scope::Address,
+                reach: Reach { sender_bound: true, ..Reach::ADDRESS },
                 valid_for: Duration::ZERO,
             }
         }
@@ -81,13 +96,13 @@ pub(crate) fn valid_for(duration: Option<prost_types::Duration>) -> Duration {
 
 pub(crate) fn recipient(
     mut response: proto::CheckRecipientResponse,
-) -> Result<(KnownRecipient, Scope, Duration), PolicyUnavailable> {
-    let Answer { decision, scope, valid_for } = answer(response.decision.take());
+) -> Result<(KnownRecipient, Reach, Duration), PolicyUnavailable> {
+    let Answer { decision, reach, valid_for } = answer(response.decision.take());
     let verdict = match decision.verdict {
         Verdict::Refuse(reply) => KnownVerdict::Refuse(reply),
-        Verdict::Accept => KnownVerdict::Accept(accepted_recipient(&response, scope)?),
+        Verdict::Accept => KnownVerdict::Accept(accepted_recipient(&response, reach.scope)?),
     };
-    Ok((KnownRecipient { decided_by: decision.decided_by, verdict }, scope, valid_for))
+    Ok((KnownRecipient { decided_by: decision.decided_by, verdict }, reach, valid_for))
 }
 
 /// `deliver_to` may be empty only in an answer that holds for the whole domain.
@@ -104,6 +119,46 @@ fn accepted_recipient(
 
 pub(crate) fn destination(text: &str) -> Result<Destination, PolicyUnavailable> {
     text.parse().map_err(unusable("destination"))
+}
+
+pub(crate) fn listener(listener: Listener) -> i32 {
+    match listener {
+        Listener::Relay => proto::Listener::Relay.into(),
+        Listener::Submission => proto::Listener::Submission.into(),
+    }
+}
+
+pub(crate) fn proof(proof: Proof<'_>) -> proto::authenticate_request::Proof {
+    use proto::authenticate_request::Proof as Wire;
+    match proof {
+        Proof::Password(password) => {
+            Wire::Password(proto::PasswordProof { password: password.expose_secret().to_owned() })
+        }
+        Proof::CramMd5 { challenge, digest } => {
+            Wire::CramMd5(proto::CramMd5Proof { challenge: challenge.to_vec(), digest: digest.to_vec() })
+        }
+        Proof::ScramStart => Wire::ScramStart(proto::ScramStart {}),
+        Proof::Scram { auth_message, client_proof } => Wire::ScramProof(proto::ScramProof {
+            auth_message: auth_message.to_vec(),
+            client_proof: client_proof.to_vec(),
+        }),
+    }
+}
+
+pub(crate) fn authentication(
+    response: proto::AuthenticateResponse,
+) -> Result<AuthenticationAnswer, PolicyUnavailable> {
+    let Decision { verdict, decided_by } = answer(response.decision).decision;
+    Ok(match (verdict, response.scram_parameters) {
+        (Verdict::Refuse(reply), _) => AuthenticationAnswer::Refuse { reply, decided_by },
+        (Verdict::Accept, Some(proto::ScramParameters { salt, iterations })) => {
+            AuthenticationAnswer::Continue { salt, iterations }
+        }
+        (Verdict::Accept, None) => AuthenticationAnswer::Accept {
+            identity: response.identity.parse().map_err(unusable("identity"))?,
+            scram_server_signature: response.scram_server_signature,
+        },
+    })
 }
 
 pub(crate) fn host_map(response: proto::ListHostsResponse) -> Result<HostMap, PolicyUnavailable> {
@@ -137,6 +192,7 @@ mod tests {
             decided_by: "builtin:default".to_owned(),
             scope: proto::Scope::Domain.into(),
             valid_for: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+            sender_bound: false,
         }
     }
 
@@ -162,7 +218,7 @@ mod tests {
         let answer = answer(Some(decision(proto::Verdict::Reject.into(), 550)));
         let Verdict::Refuse(reply) = answer.decision.verdict else { panic!("accepted") };
         assert_eq!(reply.to_string(), "550 5.7.1 relaying denied\r\n");
-        assert_eq!((answer.scope, answer.valid_for), (Scope::Domain, Duration::from_secs(2)));
+        assert_eq!((answer.reach, answer.valid_for), (Reach::DOMAIN, Duration::from_secs(2)));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Key-value buckets, with compare-and-set and watch.
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::jetstream::{
     kv::{self, CreateErrorKind, Operation, UpdateErrorKind},
@@ -56,9 +59,20 @@ impl fmt::Debug for KvBucket {
 impl KvBucket {
     /// Opens the bucket, making it when it is missing.
     pub async fn open(nats: &Nats, bucket: &str, replicas: usize) -> Result<Self, KvError> {
+        Self::open_forgetting(nats, bucket, replicas, Duration::ZERO).await
+    }
+
+    /// The same with keys that are gone when nobody has written them for `max_age`; zero: never.
+    pub async fn open_forgetting(
+        nats: &Nats,
+        bucket: &str,
+        replicas: usize,
+        max_age: Duration,
+    ) -> Result<Self, KvError> {
         let config = kv::Config {
             bucket: bucket.to_owned(),
             history: 1,
+            max_age,
             storage: StorageType::File,
             num_replicas: replicas,
             ..kv::Config::default()

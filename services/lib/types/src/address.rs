@@ -78,6 +78,12 @@ impl Mailbox {
         }
     }
 
+    /// True when the local part asks a relay to send the mail on: `user%host`, `host!user`,
+    /// `"user@host"` (SEED-228). A domain that takes every address does not mean these.
+    pub fn asks_to_be_routed(&self) -> bool {
+        self.local_part.contains(['%', '!', '@'])
+    }
+
     /// True when the local part needs SMTPUTF8 on the wire (RFC 6531).
     pub fn needs_smtputf8(&self) -> bool {
         !self.local_part.is_ascii()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hikyaku_policy_client::{PolicyClient, PolicyClientConfig, RecipientVerdict, Verdict};
+use hikyaku_policy_client::{Asker, PolicyClient, PolicyClientConfig, RecipientVerdict, Verdict};
 use hikyaku_proto::directory::v1::{
     CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest,
     directory_service_client::DirectoryServiceClient,
@@ -13,7 +13,7 @@ use tonic_health::pb::{
 };
 
 use super::*;
-use crate::store::tests::Broker;
+use crate::{document::DocumentName, store::tests::Broker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -54,7 +54,11 @@ impl Running {
     async fn recipient(&self, from: &str, to: &str) -> String {
         let answer = self
             .client
-            .check_recipient(from.parse().unwrap(), &"a@x.example".parse().unwrap(), &to.parse().unwrap())
+            .check_recipient(
+                &Asker::anonymous(from.parse().unwrap()),
+                &"a@x.example".parse().unwrap(),
+                &to.parse().unwrap(),
+            )
             .await
             .unwrap();
         match answer.verdict {
@@ -123,8 +127,9 @@ async fn a_commit_changes_the_answers() {
     assert_eq!(rules.site(&["mx.google.com".parse().unwrap()]).name, "*.google.com,*.googlemail.com");
 
     let own = "a@domain.jp".parse().unwrap();
-    let refused = running.client.check_sender("203.0.113.2".parse().unwrap(), &own).await.unwrap();
-    let Verdict::Refuse(reply) = refused.verdict else { panic!("accepted") };
+    let refused =
+        running.client.check_sender(&Asker::anonymous("203.0.113.2".parse().unwrap()), &own).await.unwrap();
+    let Verdict::Refuse(reply) = refused.decision.verdict else { panic!("accepted") };
     assert!(reply.to_string().starts_with("530 5.7.0 "), "{reply}");
 
     running.client.wait_ready(PATIENCE).await.unwrap();
@@ -151,10 +156,7 @@ async fn refusals_of_a_commit() {
 
     let response = running.directory.get_directory(GetDirectoryRequest {}).await.unwrap().into_inner();
     let names: Vec<&str> = response.documents.iter().map(|document| document.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["own-domains", "relay-networks", "aliases", "routes", "smart-host", "hosts", "traffic"]
-    );
+    assert_eq!(names, DocumentName::ALL.map(DocumentName::name));
     assert_eq!(response.version, 0);
 }
 

@@ -2,6 +2,7 @@
 //! to ours and back. Nothing is decided here.
 
 pub(crate) mod policy; // questions of sessions and workers
+mod authenticate; // steps of AUTH
 mod traffic; // traffic rules -> wire
 pub(crate) mod directory; // documents
 mod status; // the only error -> tonic::Status

@@ -1,20 +1,24 @@
 //! Questions of SMTP sessions and delivery workers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::SystemTime};
 
 use hikyaku_proto::policy::v1::{self as proto, policy_service_server::PolicyService};
 use hikyaku_types::{
-    address::{AddressError, ForwardPath, ReversePath},
+    address::{AddressError, ForwardPath, Mailbox, ReversePath},
     domain::Domain,
+    origin::Listener,
     reply::Reply,
 };
 use tonic::{Request, Response, Status};
 
-use super::{status::CallError, traffic};
+use super::{authenticate, status::CallError, traffic};
 use crate::{
+    authenticate::Authenticator,
     rules::{
-        Rules,
-        decision::{DecidedBy, Decision, RecipientDecision, RecipientVerdict, Scope, VALID_FOR, Verdict},
+        Asker, Rules,
+        decision::{
+            DecidedBy, Decision, Reach, RecipientDecision, RecipientVerdict, Scope, VALID_FOR, Verdict,
+        },
     },
     store::Store,
 };
@@ -22,11 +26,12 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct PolicyGrpc {
     store: Store,
+    authenticator: Authenticator,
 }
 
 impl PolicyGrpc {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, authenticator: Authenticator) -> Self {
+        Self { store, authenticator }
     }
 
     fn rules(&self) -> Result<Arc<Rules>, CallError> {
@@ -43,7 +48,8 @@ impl PolicyService for PolicyGrpc {
         let answer = self.rules()?.check_connection(client(&request.get_ref().client)?);
         Ok(Response::new(proto::CheckConnectionResponse {
             decision: Some(decision(&answer.decision)),
-            relay_network: answer.relay_network,
+            unlimited: answer.unlimited,
+            max_received: answer.max_received.map_or(0, NonZeroU32::get),
         }))
     }
 
@@ -52,9 +58,14 @@ impl PolicyService for PolicyGrpc {
         request: Request<proto::CheckSenderRequest>,
     ) -> Result<Response<proto::CheckSenderResponse>, Status> {
         let question = request.get_ref();
+        let asker = asker(&question.client, question.listener(), &question.identity)?;
         let reverse_path = reverse_path(&question.reverse_path)?;
-        let answer = self.rules()?.check_sender(client(&question.client)?, &reverse_path);
-        Ok(Response::new(proto::CheckSenderResponse { decision: Some(decision(&answer)) }))
+        let answer = self.rules()?.check_sender(&asker, &reverse_path);
+        Ok(Response::new(proto::CheckSenderResponse {
+            decision: Some(decision(&answer.decision)),
+            trusted: answer.trusted,
+            check_author: answer.check_author,
+        }))
     }
 
     async fn check_recipient(
@@ -62,25 +73,48 @@ impl PolicyService for PolicyGrpc {
         request: Request<proto::CheckRecipientRequest>,
     ) -> Result<Response<proto::CheckRecipientResponse>, Status> {
         let question = request.get_ref();
-        reverse_path(&question.reverse_path)?;
+        let asker = asker(&question.client, question.listener(), &question.identity)?;
+        let reverse_path = reverse_path(&question.reverse_path)?;
         let recipient: ForwardPath =
             question.recipient.parse().map_err(unreadable("recipient", &question.recipient))?;
-        let answer = self.rules()?.check_recipient(client(&question.client)?, &recipient);
+        let answer = self.rules()?.check_recipient(&asker, &reverse_path, &recipient, SystemTime::now());
         Ok(Response::new(recipient_response(answer)))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<proto::AuthenticateRequest>,
+    ) -> Result<Response<proto::AuthenticateResponse>, Status> {
+        let question = authenticate::question(request.into_inner())?;
+        let answer = self.authenticator.authenticate(self.rules()?, question).await;
+        Ok(Response::new(authenticate::response(answer)))
+    }
+
+    async fn check_author(
+        &self,
+        request: Request<proto::CheckAuthorRequest>,
+    ) -> Result<Response<proto::CheckAuthorResponse>, Status> {
+        let proto::CheckAuthorRequest { identity, authors } = request.get_ref();
+        let identity = mailbox("identity", identity)?;
+        let authors: Result<Vec<Mailbox>, CallError> =
+            authors.iter().map(|author| mailbox("author", author)).collect();
+        let answer = self.rules()?.check_author(&identity, &authors?);
+        Ok(Response::new(proto::CheckAuthorResponse { decision: Some(decision(&answer)) }))
     }
 
     async fn resolve_route(
         &self,
         request: Request<proto::ResolveRouteRequest>,
     ) -> Result<Response<proto::ResolveRouteResponse>, Status> {
-        let text = &request.get_ref().domain;
+        let proto::ResolveRouteRequest { domain: text, reverse_path: sender } = request.get_ref();
         let domain: Domain =
             text.parse().map_err(|error| unreadable("domain", text)(AddressError::Domain(error)))?;
-        let answer = self.rules()?.resolve_route(&domain);
+        let answer = self.rules()?.resolve_route(&domain, &reverse_path(sender)?, SystemTime::now());
         Ok(Response::new(proto::ResolveRouteResponse {
             destination: answer.destination.to_string(),
             decided_by: answer.decided_by.map_or_else(String::new, |by| by.to_string()),
             valid_for: valid_for(),
+            sender_bound: answer.sender_bound,
         }))
     }
 
@@ -105,7 +139,24 @@ impl PolicyService for PolicyGrpc {
     }
 }
 
-fn client(text: &str) -> Result<IpAddr, CallError> {
+fn asker(address: &str, listener: proto::Listener, identity: &str) -> Result<Asker, CallError> {
+    let listener = match listener {
+        proto::Listener::Relay => Listener::Relay,
+        proto::Listener::Submission => Listener::Submission,
+        proto::Listener::Unspecified => return Err(CallError::Listener),
+    };
+    let identity = match identity {
+        "" => None,
+        text => Some(mailbox("identity", text)?),
+    };
+    Ok(Asker::new(client(address)?, listener, identity))
+}
+
+fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, CallError> {
+    text.parse().map_err(unreadable(field, text))
+}
+
+pub(super) fn client(text: &str) -> Result<IpAddr, CallError> {
     text.parse().map_err(|_| CallError::Client(text.to_owned()))
 }
 
@@ -123,47 +174,48 @@ fn valid_for() -> Option<prost_types::Duration> {
 
 fn decision(decision: &Decision) -> proto::Decision {
     match &decision.verdict {
-        Verdict::Accept => accepted(decision.decided_by, decision.scope),
-        Verdict::Refuse(reply) => refused(reply, decision.decided_by, decision.scope),
+        Verdict::Accept => accepted(decision.decided_by, decision.reach),
+        Verdict::Refuse(reply) => refused(reply, decision.decided_by, decision.reach),
     }
 }
 
 fn recipient_response(decision: RecipientDecision) -> proto::CheckRecipientResponse {
-    let RecipientDecision { verdict, decided_by, scope } = decision;
+    let RecipientDecision { verdict, decided_by, reach } = decision;
     match verdict {
         RecipientVerdict::Accept { deliver_to, destination } => proto::CheckRecipientResponse {
-            decision: Some(accepted(decided_by, scope)),
-            deliver_to: match scope {
+            decision: Some(accepted(decided_by, reach)),
+            deliver_to: match reach.scope {
                 Scope::Address => deliver_to.to_string(),
                 Scope::Domain => String::new(),
             },
             destination: destination.to_string(),
         },
         RecipientVerdict::Refuse(reply) => proto::CheckRecipientResponse {
-            decision: Some(refused(&reply, decided_by, scope)),
+            decision: Some(refused(&reply, decided_by, reach)),
             ..proto::CheckRecipientResponse::default()
         },
     }
 }
 
-fn accepted(decided_by: DecidedBy, scope: Scope) -> proto::Decision {
+pub(super) fn accepted(decided_by: DecidedBy, reach: Reach) -> proto::Decision {
     proto::Decision {
         verdict: proto::Verdict::Accept.into(),
         decided_by: decided_by.to_string(),
-        scope: wire_scope(scope).into(),
+        scope: wire_scope(reach.scope).into(),
+        sender_bound: reach.sender_bound,
         valid_for: valid_for(),
         ..proto::Decision::default()
     }
 }
 
-fn refused(reply: &Reply, decided_by: DecidedBy, scope: Scope) -> proto::Decision {
+pub(super) fn refused(reply: &Reply, decided_by: DecidedBy, reach: Reach) -> proto::Decision {
     let verdict = if reply.code() < 500 { proto::Verdict::Defer } else { proto::Verdict::Reject };
     proto::Decision {
         verdict: verdict.into(),
         code: reply.code().into(),
         enhanced: reply.enhanced().map_or_else(String::new, |enhanced| enhanced.to_string()),
         text: reply.text(),
-        ..accepted(decided_by, scope)
+        ..accepted(decided_by, reach)
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) enum CallError {
     NotLoaded,
     #[error("client {0:?} is not an IP address")]
     Client(String),
+    #[error("the listener is not said")]
+    Listener,
+    #[error("no proof is given, or one that is not known")]
+    Proof,
     #[error("{field} {text:?} cannot be read: {reason}")]
     Address { field: &'static str, text: String, reason: AddressError },
     #[error(transparent)]
@@ -34,6 +38,8 @@ impl From<CallError> for Status {
         match error {
             CallError::NotLoaded => Self::unavailable(text),
             CallError::Client(_)
+            | CallError::Listener
+            | CallError::Proof
             | CallError::Address { .. }
             | CallError::Document(_)
             | CallError::Twice(_) => Self::invalid_argument(text),

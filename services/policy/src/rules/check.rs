@@ -3,7 +3,7 @@
 
 use super::{
     Rules,
-    table::{aliases::DomainRule, routes::RouteTarget},
+    table::{access::Value, aliases::DomainRule, routes::RouteTarget},
 };
 use crate::{
     document::DocumentName,
@@ -13,6 +13,8 @@ use crate::{
 pub(super) fn across_documents(rules: &Rules) -> Vec<Problem> {
     let mut problems = own_domains(rules);
     problems.extend(aliases(rules));
+    problems.extend(accounts(rules));
+    problems.extend(relay_networks(rules));
     problems.extend(smart_host(rules));
     problems
 }
@@ -21,11 +23,14 @@ fn own_domains(rules: &Rules) -> Vec<Problem> {
     let mut findings = Findings::new(DocumentName::OwnDomains);
     let has_default = rules.smart_host.table.is_some();
     for (domain, line) in rules.own_domains.table.iter() {
-        if rules.aliases.table.domain_rule(domain) == DomainRule::Unlisted {
-            let reason = format!("{domain} has no aliases: every recipient but postmaster is refused");
+        let is_listed = rules.aliases.table.domain_rule(domain) != DomainRule::Unlisted
+            || rules.accounts.table.has_domain(domain);
+        if !is_listed {
+            let reason =
+                format!("{domain} has no aliases or accounts: every recipient but postmaster is refused");
             findings.warning(line, "W-OD-NORCPT", reason);
         }
-        if rules.routes.table.find(domain).is_none() && !has_default {
+        if !rules.routes.table.always_takes(domain) && !has_default {
             let reason =
                 format!("{domain} has no route: its mail goes by MX, which may lead back to this relay");
             findings.warning(line, "W-OD-NOROUTE", reason);
@@ -46,6 +51,32 @@ fn aliases(rules: &Rules) -> Vec<Problem> {
     findings.into_problems()
 }
 
+/// The same for accounts: such a mailbox gets no mail.
+fn accounts(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::Accounts);
+    for (domain, line) in rules.accounts.table.domains() {
+        if !rules.own_domains.table.contains(domain) {
+            let reason = format!("{domain} is not in own-domains: its accounts get no mail from outside");
+            findings.warning(line, "W-AC-FOREIGN", reason);
+        }
+    }
+    findings.into_problems()
+}
+
+/// The access table is asked first.
+fn relay_networks(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::RelayNetworks);
+    for (network, line) in rules.relay_networks.table.iter() {
+        if let Some((earlier, value)) = rules.access.table.line_for_network(network)
+            && !matches!(value, Value::True | Value::Only)
+        {
+            let reason = format!("access:{earlier} decides for all of {network}: it may not relay");
+            findings.warning(line, "W-PM-SHADOW", reason);
+        }
+    }
+    findings.into_problems()
+}
+
 /// SEED-002, SEED-004: a smart host beside a table is how mail goes round between two machines.
 fn smart_host(rules: &Rules) -> Vec<Problem> {
     let mut findings = Findings::new(DocumentName::SmartHost);
@@ -53,7 +84,7 @@ fn smart_host(rules: &Rules) -> Vec<Problem> {
         && !rules.routes.table.is_empty()
     {
         let destination = smart_host.next_hop.destination();
-        let reason = match rules.routes.table.of_target(&RouteTarget::Everything) {
+        let reason = match rules.routes.table.plain_of_target(&RouteTarget::Everything) {
             Some(route) => format!("{destination} is never used, routes:{} matches everything", route.line),
             None => format!("{destination} takes what the routes leave; it must not send that back here"),
         };
@@ -82,7 +113,7 @@ mod tests {
                 (DocumentName::Routes, "domain.jp,192.168.0.20,25"),
             ]),
             [
-                "own-domains:2: warning W-OD-NORCPT: empty.jp has no aliases: every recipient but \
+                "own-domains:2: warning W-OD-NORCPT: empty.jp has no aliases or accounts: every recipient but \
                 postmaster is refused",
                 "own-domains:2: warning W-OD-NOROUTE: empty.jp has no route: its mail goes by MX, which \
                 may lead back \

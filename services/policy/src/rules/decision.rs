@@ -1,7 +1,7 @@
 //! What an answer says: the verdict, the line that decided, and how far the answer
 //! may be used again.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use hikyaku_types::{
     address::Mailbox,
@@ -23,15 +23,36 @@ pub enum DecidedBy {
     Postmaster,
     /// SEED-004 (b).
     NextHopIsClient,
+    /// SEED-126: nothing without AUTH on this port.
+    Submission,
+    Authenticated,
+    Credentials,
+    /// SEED-115.
+    SenderTrust,
+    /// SEED-117: rules, and none that fits.
+    SenderRules,
+    /// SEED-228: `user%host` in a domain that takes every address.
+    RoutedLocalPart,
 }
 
-/// How far an answer may be used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The same question.
     Address,
     /// Every address of the same domain from the same client; the address stays unchanged.
     Domain,
+}
+
+/// How far an answer may be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    pub scope: Scope,
+    /// For this sender only.
+    pub sender_bound: bool,
+}
+
+impl Reach {
+    pub(crate) const ADDRESS: Self = Self { scope: Scope::Address, sender_bound: false };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +65,25 @@ pub enum Verdict {
 pub struct Decision {
     pub verdict: Verdict,
     pub decided_by: DecidedBy,
-    pub scope: Scope,
+    pub reach: Reach,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionDecision {
     pub decision: Decision,
-    pub relay_network: bool,
+    /// No limit of connections for this address.
+    pub unlimited: bool,
+    /// Received fields that a message of this client may have; absent: what the node has.
+    pub max_received: Option<NonZeroU32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderDecision {
+    pub decision: Decision,
+    /// The client relays because of its address (SEED-096).
+    pub trusted: bool,
+    /// The authors of the message are to be looked at too (SEED-115, level 3).
+    pub check_author: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +96,7 @@ pub enum RecipientVerdict {
 pub struct RecipientDecision {
     pub verdict: RecipientVerdict,
     pub decided_by: DecidedBy,
-    pub scope: Scope,
+    pub reach: Reach,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +104,8 @@ pub struct RouteDecision {
     pub destination: Destination,
     /// Absent: the built-in fall-through, by MX (SEED-021).
     pub decided_by: Option<DecidedBy>,
+    /// Another sender may have another next hop (SEED-025).
+    pub sender_bound: bool,
 }
 
 impl fmt::Display for DecidedBy {
@@ -82,6 +117,12 @@ impl fmt::Display for DecidedBy {
             Self::UnknownRecipient => f.write_str("builtin:unknown-recipient"),
             Self::Postmaster => f.write_str("builtin:postmaster"),
             Self::NextHopIsClient => f.write_str("loop:next-hop-is-client"),
+            Self::Submission => f.write_str("builtin:submission"),
+            Self::Authenticated => f.write_str("builtin:authenticated"),
+            Self::Credentials => f.write_str("builtin:credentials"),
+            Self::SenderTrust => f.write_str("builtin:sender-trust"),
+            Self::SenderRules => f.write_str("builtin:sender-rules"),
+            Self::RoutedLocalPart => f.write_str("builtin:routed-local-part"),
         }
     }
 }
@@ -101,6 +142,30 @@ pub(super) mod replies {
 
     pub(in crate::rules) fn authentication_required() -> Reply {
         Reply::new(530, Some(EnhancedCode(5, 7, 0)), "authentication required for this sender")
+    }
+
+    pub(in crate::rules) fn connection_refused() -> Reply {
+        Reply::new(554, Some(EnhancedCode(5, 7, 1)), "no mail is taken from your address")
+    }
+
+    pub(in crate::rules) fn sender_refused() -> Reply {
+        Reply::new(550, Some(EnhancedCode(5, 7, 1)), "sender or client refused")
+    }
+
+    pub(in crate::rules) fn not_your_sender() -> Reply {
+        Reply::new(553, Some(EnhancedCode(5, 7, 1)), "you may not use this sender")
+    }
+
+    pub(in crate::rules) fn not_your_author() -> Reply {
+        Reply::new(550, Some(EnhancedCode(5, 7, 1)), "you may not use this From address")
+    }
+
+    pub(in crate::rules) fn recipient_not_allowed() -> Reply {
+        Reply::new(550, Some(EnhancedCode(5, 7, 1)), "you may not write to this recipient")
+    }
+
+    pub(in crate::rules) fn mailbox_disabled() -> Reply {
+        Reply::new(550, Some(EnhancedCode(5, 2, 1)), "mailbox disabled")
     }
 
     pub(in crate::rules) fn next_hop_is_client() -> Reply {

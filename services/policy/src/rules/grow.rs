@@ -10,7 +10,7 @@ use super::{
     Rules, Surroundings, parse,
     table::{
         aliases::DomainRule,
-        routes::{NextHop, RouteTarget, Routes},
+        routes::{NextHop, RouteSender, RouteTarget, Routes},
     },
 };
 use crate::{
@@ -43,9 +43,10 @@ pub(crate) fn grow(rules: &Rules, additions: &Additions) -> Documents {
     let own_domains = appended(&rules.own_domains.text, missing.map(|wanted| wanted.domain.to_string()));
 
     // A domain with entries has been given its recipients; mode A would open it again (SEED-041).
-    let missing = wanted
-        .iter()
-        .filter(|wanted| rules.aliases.table.domain_rule(&wanted.domain) == DomainRule::Unlisted);
+    let missing = wanted.iter().filter(|wanted| {
+        rules.aliases.table.domain_rule(&wanted.domain) == DomainRule::Unlisted
+            && !rules.accounts.table.has_domain(&wanted.domain)
+    });
     let aliases = appended(&rules.aliases.text, missing.map(|wanted| format!("*@{0}\t*@{0}", wanted.domain)));
 
     let mut networks = HashSet::new();
@@ -84,13 +85,15 @@ fn with_route(text: &str, wanted: &OwnDomain) -> String {
     let target = RouteTarget::Domain(domain.clone());
     let next_hop = NextHop { host: host.clone(), port: *port };
     let table = routes(text);
-    match table.of_target(&target) {
+    match table.plain_of_target(&target) {
         Some(route) if route.next_hop == next_hop => text.to_owned(),
         Some(route) => edited(text, Edit::Replace(route.line), &line),
         // After a line that takes the domain already it would never be reached.
         None => edited(
             text,
-            table.covering(&target).map_or(Edit::Append, |it| Edit::InsertBefore(it.line)),
+            table
+                .covering(&target, &RouteSender::Everybody)
+                .map_or(Edit::Append, |it| Edit::InsertBefore(it.line)),
             &line,
         ),
     }

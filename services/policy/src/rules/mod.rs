@@ -7,30 +7,48 @@ pub mod decision; // what an answer says
 mod eval; // question -> answer
 pub mod grow; // texts with what a new installation needs
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     document::{DocumentName, Documents},
     problem::{Findings, Problem, has_errors},
 };
 
+pub use eval::{Asker, trace::Step};
 pub use parse::Surroundings;
 use table::{
-    aliases::Aliases, hosts::Hosts, own_domains::OwnDomains, relay_networks::RelayNetworks, routes::Route,
-    routes::Routes, traffic::Traffic,
+    access::AccessTable,
+    accounts::Accounts,
+    aliases::Aliases,
+    connections::Connections,
+    credentials::CredentialTable,
+    hosts::Hosts,
+    networks::Networks,
+    own_domains::OwnDomains,
+    routes::{Routes, SmartHost},
+    sender_rules::SenderRules,
+    settings::Settings,
+    traffic::Traffic,
 };
 
 /// One version of the directory, ready to be asked.
 #[derive(Debug)]
 pub struct Rules {
     version: u64,
+    own_addresses: Vec<IpAddr>,
     own_domains: Arc<Parsed<OwnDomains>>,
-    relay_networks: Arc<Parsed<RelayNetworks>>,
+    connections: Arc<Parsed<Connections>>,
+    access: Arc<Parsed<AccessTable>>,
+    relay_networks: Arc<Parsed<Networks>>,
     aliases: Arc<Parsed<Aliases>>,
+    accounts: Arc<Parsed<Accounts>>,
+    credentials: Arc<Parsed<CredentialTable>>,
+    sender_rules: Arc<Parsed<SenderRules>>,
     routes: Arc<Parsed<Routes>>,
-    smart_host: Arc<Parsed<Option<Route>>>,
+    smart_host: Arc<Parsed<Option<SmartHost>>>,
     hosts: Arc<Parsed<Hosts>>,
     traffic: Arc<Parsed<Traffic>>,
+    settings: Arc<Parsed<Settings>>,
 }
 
 /// A document that was read; kept as long as its text stays the same.
@@ -65,50 +83,57 @@ impl Rules {
         surroundings: &Surroundings,
         previous: Option<&Self>,
     ) -> Result<Accepted, Rejected> {
+        let reader = Reader { documents, previous };
+        let own_domains =
+            reader.read(DocumentName::OwnDomains, |it| &it.own_domains, parse::own_domains::parse);
+        let accounts = reader.read(DocumentName::Accounts, |it| &it.accounts, parse::accounts::parse);
+        // What is wrong with these depends on other documents too.
+        let knows_domains = reader.unless(|it| !Arc::ptr_eq(&it.own_domains, &own_domains));
+        let knows_accounts = reader.unless(|it| !Arc::ptr_eq(&it.accounts, &accounts));
         let rules = Self {
             version,
-            own_domains: read(
-                documents,
-                DocumentName::OwnDomains,
-                previous.map(|rules| &rules.own_domains),
-                parse::own_domains::parse,
+            own_addresses: surroundings.own_addresses.iter().map(IpAddr::to_canonical).collect(),
+            connections: reader.read(
+                DocumentName::Connections,
+                |it| &it.connections,
+                parse::connections::parse,
             ),
-            relay_networks: read(
-                documents,
+            access: knows_domains.read(
+                DocumentName::Access,
+                |it| &it.access,
+                |text, findings| parse::access::parse(text, &own_domains.table, findings),
+            ),
+            relay_networks: reader.read(
                 DocumentName::RelayNetworks,
-                previous.map(|rules| &rules.relay_networks),
+                |it| &it.relay_networks,
                 parse::relay_networks::parse,
             ),
-            aliases: read(
-                documents,
-                DocumentName::Aliases,
-                previous.map(|rules| &rules.aliases),
-                parse::aliases::parse,
+            aliases: reader.read(DocumentName::Aliases, |it| &it.aliases, parse::aliases::parse),
+            credentials: knows_accounts.read(
+                DocumentName::Credentials,
+                |it| &it.credentials,
+                |text, findings| parse::credentials::parse(text, &accounts.table, findings),
             ),
-            routes: read(
-                documents,
+            sender_rules: reader.read(
+                DocumentName::SenderRules,
+                |it| &it.sender_rules,
+                parse::sender_rules::parse,
+            ),
+            routes: reader.read(
                 DocumentName::Routes,
-                previous.map(|rules| &rules.routes),
+                |it| &it.routes,
                 |text, findings| parse::routes::parse(text, surroundings, findings),
             ),
-            smart_host: read(
-                documents,
+            smart_host: reader.read(
                 DocumentName::SmartHost,
-                previous.map(|rules| &rules.smart_host),
+                |it| &it.smart_host,
                 |text, findings| parse::smart_host::parse(text, surroundings, findings),
             ),
-            hosts: read(
-                documents,
-                DocumentName::Hosts,
-                previous.map(|rules| &rules.hosts),
-                parse::hosts::parse,
-            ),
-            traffic: read(
-                documents,
-                DocumentName::Traffic,
-                previous.map(|rules| &rules.traffic),
-                parse::traffic::parse,
-            ),
+            hosts: reader.read(DocumentName::Hosts, |it| &it.hosts, parse::hosts::parse),
+            traffic: reader.read(DocumentName::Traffic, |it| &it.traffic, parse::traffic::parse),
+            settings: reader.read(DocumentName::Settings, |it| &it.settings, parse::settings::parse),
+            own_domains,
+            accounts,
         };
         let problems = rules.problems();
         if has_errors(&problems) { Err(Rejected { problems }) } else { Ok(Accepted { rules, problems }) }
@@ -121,12 +146,18 @@ impl Rules {
     pub fn documents(&self) -> Documents {
         let texts = [
             (DocumentName::OwnDomains, &self.own_domains.text),
+            (DocumentName::Connections, &self.connections.text),
+            (DocumentName::Access, &self.access.text),
             (DocumentName::RelayNetworks, &self.relay_networks.text),
             (DocumentName::Aliases, &self.aliases.text),
+            (DocumentName::Accounts, &self.accounts.text),
+            (DocumentName::Credentials, &self.credentials.text),
+            (DocumentName::SenderRules, &self.sender_rules.text),
             (DocumentName::Routes, &self.routes.text),
             (DocumentName::SmartHost, &self.smart_host.text),
             (DocumentName::Hosts, &self.hosts.text),
             (DocumentName::Traffic, &self.traffic.text),
+            (DocumentName::Settings, &self.settings.text),
         ];
         texts.into_iter().map(|(document, text)| (document, Arc::clone(text))).collect()
     }
@@ -134,12 +165,18 @@ impl Rules {
     fn problems(&self) -> Vec<Problem> {
         let of_each = [
             &self.own_domains.problems,
+            &self.connections.problems,
+            &self.access.problems,
             &self.relay_networks.problems,
             &self.aliases.problems,
+            &self.accounts.problems,
+            &self.credentials.problems,
+            &self.sender_rules.problems,
             &self.routes.problems,
             &self.smart_host.problems,
             &self.hosts.problems,
             &self.traffic.problems,
+            &self.settings.problems,
         ];
         let mut problems: Vec<Problem> = of_each.into_iter().flatten().cloned().collect();
         problems.extend(check::across_documents(self));
@@ -148,19 +185,33 @@ impl Rules {
     }
 }
 
-fn read<T>(
-    documents: &Documents,
-    document: DocumentName,
-    previous: Option<&Arc<Parsed<T>>>,
-    parse: impl FnOnce(&str, &mut Findings) -> T,
-) -> Arc<Parsed<T>> {
-    let text = documents.text(document);
-    if let Some(unchanged) = previous.filter(|previous| previous.text == text) {
-        return Arc::clone(unchanged);
+/// Documents, and what was made of earlier ones.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    documents: &'a Documents,
+    previous: Option<&'a Rules>,
+}
+
+impl Reader<'_> {
+    /// Forgets what was made of earlier documents when it is not right any more.
+    fn unless(self, is_outdated: impl FnOnce(&Rules) -> bool) -> Self {
+        Self { previous: self.previous.filter(|previous| !is_outdated(previous)), ..self }
     }
-    let mut findings = Findings::new(document);
-    let table = parse(&text, &mut findings);
-    Arc::new(Parsed { text, table, problems: findings.into_problems() })
+
+    fn read<T>(
+        self,
+        document: DocumentName,
+        earlier: impl FnOnce(&Rules) -> &Arc<Parsed<T>>,
+        parse: impl FnOnce(&str, &mut Findings) -> T,
+    ) -> Arc<Parsed<T>> {
+        let text = self.documents.text(document);
+        if let Some(unchanged) = self.previous.map(earlier).filter(|previous| previous.text == text) {
+            return Arc::clone(unchanged);
+        }
+        let mut findings = Findings::new(document);
+        let table = parse(&text, &mut findings);
+        Arc::new(Parsed { text, table, problems: findings.into_problems() })
+    }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ mod tests {
     fn what_a_later_program_wrote_is_refused() {
         for json in [
             r#"{"format":2,"other":1}"#,
-            r#"{"format":1,"version":1,"documents":{"access":{"version":1,"key":"k","chunks":1,"bytes":3}}}"#,
+            r#"{"format":1,"version":1,"documents":{"unheard-of":{"version":1,"key":"k","chunks":1,"bytes":3}}}"#,
             "{}",
             "",
         ] {

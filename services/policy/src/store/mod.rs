@@ -77,6 +77,10 @@ impl Store {
         Ok(Self { bucket, surroundings: Arc::new(surroundings), loaded: Arc::new(watch::Sender::new(None)) })
     }
 
+    pub(crate) fn bucket(&self) -> &KvBucket {
+        &self.bucket
+    }
+
     /// The rules in force; absent until the first version has been loaded.
     pub fn rules(&self) -> Option<Arc<Rules>> {
         self.loaded.borrow().as_ref().map(|loaded| Arc::clone(&loaded.rules))

@@ -1,10 +1,13 @@
 //! The store on a real nats-server.
 
+use std::time::SystemTime;
+
 use hikyaku_queue::{NatsConfig, connect::Login};
 use hikyaku_testkit::{
     eventually::eventually,
     nats::{NatsServer, PASSWORD, USER},
 };
+use hikyaku_types::address::ReversePath;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -69,7 +72,8 @@ async fn every_process_follows_a_commit() {
     let version = accepted(&one, 0, &change(DocumentName::Routes, "a.jp,192.0.2.1,25")).await;
     assert_eq!(version, 1);
     assert!(other.wait_for_version(1, PATIENCE).await);
-    let route = other.rules().unwrap().resolve_route(&"a.jp".parse().unwrap());
+    let route =
+        other.rules().unwrap().resolve_route(&"a.jp".parse().unwrap(), &ReversePath::Null, SystemTime::now());
     assert_eq!(route.destination.to_string(), "[192.0.2.1]:25");
 
     // Texts larger than a message.

@@ -11,6 +11,9 @@ use tonic::transport::Server;
 
 use hikyaku_proto::policy::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 
+use hikyaku_types::origin::Listener;
+use secrecy::SecretString;
+
 use super::*;
 use crate::answer::{RecipientVerdict, Verdict};
 
@@ -51,7 +54,7 @@ impl PolicyService for Script {
     ) -> Result<Response<proto::CheckConnectionResponse>, Status> {
         self.count()?;
         let decision = accept(proto::Scope::Address);
-        Ok(Response::new(proto::CheckConnectionResponse { decision, relay_network: true }))
+        Ok(Response::new(proto::CheckConnectionResponse { decision, unlimited: true, max_received: 20 }))
     }
 
     async fn check_sender(
@@ -59,26 +62,68 @@ impl PolicyService for Script {
         _: Request<proto::CheckSenderRequest>,
     ) -> Result<Response<proto::CheckSenderResponse>, Status> {
         self.count()?;
-        Ok(Response::new(proto::CheckSenderResponse { decision: accept(proto::Scope::Domain) }))
+        let decision = accept(proto::Scope::Domain);
+        Ok(Response::new(proto::CheckSenderResponse { decision, trusted: true, check_author: false }))
     }
 
-    /// wide.example holds for the domain, every other one for the address.
+    /// wide.example holds for the domain, bound.example for the domain and the sender, every other one
+    /// for the address.
     async fn check_recipient(
         &self,
         request: Request<proto::CheckRecipientRequest>,
     ) -> Result<Response<proto::CheckRecipientResponse>, Status> {
         self.count()?;
         let recipient = request.into_inner().recipient;
-        let (scope, deliver_to) = if recipient.ends_with("@wide.example") {
+        let sender_bound = recipient.ends_with("@bound.example");
+        let (scope, deliver_to) = if sender_bound || recipient.ends_with("@wide.example") {
             (proto::Scope::Domain, String::new())
         } else {
             (proto::Scope::Address, format!("moved-{recipient}"))
         };
         Ok(Response::new(proto::CheckRecipientResponse {
-            decision: accept(scope),
+            decision: accept(scope).map(|decision| proto::Decision { sender_bound, ..decision }),
             deliver_to,
             destination: "[192.0.2.1]:25".to_owned(),
         }))
+    }
+
+    /// The password is the login.
+    async fn authenticate(
+        &self,
+        request: Request<proto::AuthenticateRequest>,
+    ) -> Result<Response<proto::AuthenticateResponse>, Status> {
+        use proto::authenticate_request::Proof as Wire;
+        self.count()?;
+        let proto::AuthenticateRequest { login, proof, .. } = request.into_inner();
+        let no = proto::Decision {
+            verdict: proto::Verdict::Reject.into(),
+            code: 535,
+            ..accept(proto::Scope::Address).unwrap_or_default()
+        };
+        let response = match proof {
+            Some(Wire::Password(proto::PasswordProof { password })) if password == login => {
+                proto::AuthenticateResponse {
+                    decision: accept(proto::Scope::Address),
+                    identity: format!("{login}@example.org"),
+                    ..proto::AuthenticateResponse::default()
+                }
+            }
+            Some(Wire::ScramStart(proto::ScramStart {})) => proto::AuthenticateResponse {
+                decision: accept(proto::Scope::Address),
+                scram_parameters: Some(proto::ScramParameters { salt: vec![1; 16], iterations: 4_096 }),
+                ..proto::AuthenticateResponse::default()
+            },
+            _ => proto::AuthenticateResponse { decision: Some(no), ..proto::AuthenticateResponse::default() },
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn check_author(
+        &self,
+        _: Request<proto::CheckAuthorRequest>,
+    ) -> Result<Response<proto::CheckAuthorResponse>, Status> {
+        self.count()?;
+        Ok(Response::new(proto::CheckAuthorResponse { decision: accept(proto::Scope::Address) }))
     }
 
     async fn resolve_route(
@@ -88,8 +133,7 @@ impl PolicyService for Script {
         self.count()?;
         Ok(Response::new(proto::ResolveRouteResponse {
             destination: request.into_inner().domain,
-            decided_by: String::new(),
-            valid_for: None,
+            ..proto::ResolveRouteResponse::default()
         }))
     }
 
@@ -157,10 +201,13 @@ fn client_address() -> IpAddr {
     CLIENT.parse().unwrap()
 }
 
+fn asker() -> Asker {
+    Asker::anonymous(client_address())
+}
+
 async fn deliver_to(client: &PolicyClient, recipient: &str) -> String {
     let sender = "a@sender.example".parse().unwrap();
-    let answer =
-        client.check_recipient(client_address(), &sender, &recipient.parse().unwrap()).await.unwrap();
+    let answer = client.check_recipient(&asker(), &sender, &recipient.parse().unwrap()).await.unwrap();
     match answer.verdict {
         RecipientVerdict::Accept { deliver_to, destination } => {
             assert_eq!(destination.to_string(), "[192.0.2.1]:25");
@@ -187,17 +234,51 @@ async fn an_answer_of_domain_scope_leaves_every_address_unchanged() {
         assert_eq!(deliver_to(&client, recipient).await, recipient);
     }
     assert_eq!(script.calls.load(Ordering::SeqCst), 1);
-    let other: IpAddr = "192.0.2.10".parse().unwrap();
     let sender = "a@sender.example".parse().unwrap();
-    client.check_recipient(other, &sender, &"x@wide.example".parse().unwrap()).await.unwrap();
-    assert_eq!(script.calls.load(Ordering::SeqCst), 2, "another client is another question");
+    let others = [
+        Asker { client: "192.0.2.10".parse().unwrap(), ..asker() },
+        Asker { listener: Listener::Submission, ..asker() },
+        Asker { identity: Some("a@b.example".parse().unwrap()), ..asker() },
+    ];
+    for (calls, other) in (2..).zip(others) {
+        client.check_recipient(&other, &sender, &"x@wide.example".parse().unwrap()).await.unwrap();
+        assert_eq!(script.calls.load(Ordering::SeqCst), calls, "{other:?} is another question");
+    }
+    deliver_to(&client, "x%other@wide.example").await;
+    assert_eq!(script.calls.load(Ordering::SeqCst), 5, "it is not meant by its domain");
+}
+
+#[tokio::test]
+async fn an_answer_for_a_sender_is_for_this_sender_only() {
+    let (script, client) = start().await;
+    for recipient in ["x@bound.example", "y@bound.example"] {
+        assert_eq!(deliver_to(&client, recipient).await, recipient);
+    }
+    assert_eq!(script.calls.load(Ordering::SeqCst), 1);
+    let other = "b@sender.example".parse().unwrap();
+    client.check_recipient(&asker(), &other, &"x@bound.example".parse().unwrap()).await.unwrap();
+    assert_eq!(script.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_login_is_asked_for_each_time() {
+    let (script, client) = start().await;
+    let login = Login { name: "user1", default_domain: None };
+    for (password, is_right) in [("user1", true), ("wrong", false), ("user1", true)] {
+        let proof = SecretString::from(password);
+        let answer = client.authenticate(client_address(), login, Proof::Password(&proof)).await.unwrap();
+        assert_eq!(matches!(answer, AuthenticationAnswer::Accept { .. }), is_right, "{answer:?}");
+    }
+    assert_eq!(script.calls.load(Ordering::SeqCst), 3);
+    let answer = client.authenticate(client_address(), login, Proof::ScramStart).await.unwrap();
+    assert_eq!(answer, AuthenticationAnswer::Continue { salt: vec![1; 16], iterations: 4_096 });
 }
 
 #[tokio::test]
 async fn a_mapped_client_is_the_ipv4_client() {
     let (script, client) = start().await;
-    assert!(client.check_connection(client_address()).await.unwrap().relay_network);
-    assert!(client.check_connection("::ffff:192.0.2.9".parse().unwrap()).await.unwrap().relay_network);
+    assert!(client.check_connection(client_address()).await.unwrap().unlimited);
+    assert!(client.check_connection("::ffff:192.0.2.9".parse().unwrap()).await.unwrap().unlimited);
     assert_eq!(script.calls.load(Ordering::SeqCst), 1);
 }
 
@@ -206,19 +287,19 @@ async fn a_broken_service_is_no_verdict() {
     let (script, client) = start().await;
     script.is_broken.store(true, Ordering::SeqCst);
     assert!(client.check_connection(client_address()).await.is_err());
-    assert!(client.check_sender(client_address(), &"a@b.example".parse().unwrap()).await.is_err());
+    assert!(client.check_sender(&asker(), &"a@b.example".parse().unwrap()).await.is_err());
     script.is_broken.store(false, Ordering::SeqCst);
-    let decision = client.check_sender(client_address(), &"a@b.example".parse().unwrap()).await.unwrap();
-    assert_eq!(decision.verdict, Verdict::Accept);
+    let answer = client.check_sender(&asker(), &"a@b.example".parse().unwrap()).await.unwrap();
+    assert_eq!((answer.decision.verdict, answer.trusted), (Verdict::Accept, true));
 }
 
 #[tokio::test]
 async fn an_old_route_is_no_answer() {
     let (script, client) = start().await;
     let known = "known.example".parse().unwrap();
-    assert_eq!(client.resolve_route(&known).await.unwrap().to_string(), "known.example");
+    assert_eq!(client.resolve_route(&known, &ReversePath::Null).await.unwrap().to_string(), "known.example");
     script.is_broken.store(true, Ordering::SeqCst);
-    assert!(client.resolve_route(&known).await.is_err());
+    assert!(client.resolve_route(&known, &ReversePath::Null).await.is_err());
 }
 
 #[tokio::test]

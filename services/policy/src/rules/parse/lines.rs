@@ -17,12 +17,21 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     /// Reports what no data field may contain. False: there is nothing more to say of this line.
     pub(super) fn is_clean(&self, findings: &mut Findings) -> bool {
+        if !self.is_bounded(findings) {
+            return false;
+        }
+        if !self.text.is_ascii() {
+            findings.error(self.number, "E-NONASCII", "non-ASCII character in a data field");
+        }
+        self.text.is_ascii()
+    }
+
+    /// The same for a line that may have text of people in it.
+    pub(super) fn is_bounded(&self, findings: &mut Findings) -> bool {
         let finding = if self.text.contains('\0') {
             ("E-BINARY", "NUL in a line")
         } else if self.text.chars().count() > MAX_LINE {
             ("E-LONG", "line is longer than 1,000 characters")
-        } else if !self.text.is_ascii() {
-            ("E-NONASCII", "non-ASCII character in a data field")
         } else {
             return true;
         };

@@ -3,12 +3,19 @@
 
 mod lines; // text -> data lines
 pub(crate) mod own_domains;
+mod networks; // networks as they are written
+pub(crate) mod connections;
+pub(crate) mod access;
 pub(crate) mod relay_networks;
 pub(crate) mod aliases;
+pub(crate) mod accounts;
+pub(crate) mod credentials;
+pub(crate) mod sender_rules;
 pub(crate) mod routes;
 pub(crate) mod smart_host;
 pub(crate) mod hosts;
 pub(crate) mod traffic;
+pub(crate) mod settings;
 
 use std::net::IpAddr;
 

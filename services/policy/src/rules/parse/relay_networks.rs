@@ -1,19 +1,16 @@
 //! `relay-networks`: `address`, `network/length` or `IPv4,mask` (spec.md 4.6, SEED-092 to 094).
 //! A network that would make an open relay is refused.
 
-use std::net::{IpAddr, Ipv4Addr};
+use ipnet::IpNet;
 
-use ipnet::{IpNet, Ipv4Net};
+use super::{
+    lines::{Line, clean_lines},
+    networks::{Malformed, read, shortest_trusted},
+};
+use crate::{problem::Findings, rules::table::networks::Networks};
 
-use super::lines::{Line, clean_lines};
-use crate::{problem::Findings, rules::table::relay_networks::RelayNetworks};
-
-/// Shorter prefixes are nobody's own network.
-const SHORTEST_IPV4: u8 = 8;
-const SHORTEST_IPV6: u8 = 32;
-
-pub(crate) fn parse(text: &str, findings: &mut Findings) -> RelayNetworks {
-    let mut table = RelayNetworks::default();
+pub(crate) fn parse(text: &str, findings: &mut Findings) -> Networks {
+    let mut table = Networks::default();
     for line in clean_lines(text, findings) {
         if let Some(network) = network(line, findings)
             && let Some(earlier) = table.insert(network, line.number)
@@ -26,17 +23,18 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> RelayNetworks {
 
 fn network(line: Line<'_>, findings: &mut Findings) -> Option<IpNet> {
     let written = match read(line.text) {
-        Ok(network) => unmap(network),
-        Err((code, reason)) => {
-            findings.error(line.number, code, reason);
+        Ok(network) => network,
+        Err(Malformed::Shape) => {
+            findings.error(line.number, "E-PM-FORMAT", format!("{:?}", line.text));
+            return None;
+        }
+        Err(Malformed::Mask(mask)) => {
+            findings.error(line.number, "E-PM-MASK", format!("mask {mask} has holes"));
             return None;
         }
     };
     let network = written.trunc();
-    let shortest = match network {
-        IpNet::V4(_) => SHORTEST_IPV4,
-        IpNet::V6(_) => SHORTEST_IPV6,
-    };
+    let shortest = shortest_trusted(&network);
     if network.prefix_len() == 0 {
         findings.error(line.number, "E-PM-OPENRELAY", format!("{network} opens the relay to everyone"));
         return None;
@@ -51,35 +49,13 @@ fn network(line: Line<'_>, findings: &mut Findings) -> Option<IpNet> {
     Some(network)
 }
 
-fn read(text: &str) -> Result<IpNet, (&'static str, String)> {
-    let malformed = || ("E-PM-FORMAT", format!("{text:?}"));
-    if let Some((address, mask)) = text.split_once(',') {
-        let address: Ipv4Addr = address.parse().map_err(|_| malformed())?;
-        let mask: Ipv4Addr = mask.parse().map_err(|_| malformed())?;
-        return Ipv4Net::with_netmask(address, mask)
-            .map(IpNet::V4)
-            .map_err(|_| ("E-PM-MASK", format!("mask {mask} has holes")));
-    }
-    if text.contains('/') {
-        return text.parse().map_err(|_| malformed());
-    }
-    text.parse::<IpAddr>().map(IpNet::from).map_err(|_| malformed())
-}
-
-/// `::ffff:192.0.2.0/120` is 192.0.2.0/24 (SEED-084).
-fn unmap(network: IpNet) -> IpNet {
-    let IpNet::V6(ipv6) = network else { return network };
-    let ipv4 = ipv6.addr().to_ipv4_mapped().zip(ipv6.prefix_len().checked_sub(96));
-    ipv4.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rules::tests::report;
 
-    fn allows(table: &RelayNetworks, client: &str) -> Option<u32> {
-        table.line_of(client.parse().unwrap())
+    fn allows(table: &Networks, client: &str) -> Option<u32> {
+        table.narrowest(client.parse().unwrap())
     }
 
     #[test]

@@ -1,20 +1,21 @@
-//! `routes`: the grammar of gateway.dat (spec.md 4.1) without the `|sender` part,
-//! which is refused.
+//! `routes`: the grammar of gateway.dat (spec.md 4.1), and a fourth field `expires=TIME` (SEED-024).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
 use hikyaku_types::{
     destination::{DestinationError, HostName, SMTP_PORT},
     domain::Domain,
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Surroundings,
+    accounts::address_of,
     lines::{Line, data_lines},
 };
 use crate::{
     problem::Findings,
-    rules::table::routes::{NextHop, Route, RouteTarget, Routes},
+    rules::table::routes::{NextHop, Route, RouteSender, RouteTarget, Routes},
 };
 
 pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Findings) -> Routes {
@@ -24,18 +25,18 @@ pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Find
         if is_decoration(line, findings) || !line.is_clean(findings) {
             continue;
         }
-        let Some((target, next_hop)) = route(line, surroundings, findings) else { continue };
-        if !is_new(&table, &target, &next_hop, line.number, findings) {
+        let Some((target, route)) = route(line, surroundings, findings) else { continue };
+        if !is_new(&table, &target, &route, findings) {
             continue;
         }
-        table.insert(&target, Route { line: line.number, next_hop });
+        table.insert(&target, route);
         if let RouteTarget::Below(domain) = target {
             wildcards.push((line.number, domain));
         }
     }
     // SEED-014: whether the product's *.abc.jp means abc.jp too is not known, so it is said.
     for (line, domain) in wildcards {
-        if table.find(&domain).is_none() {
+        if !table.always_takes(&domain) {
             findings.warning(line, "W-GW-APEX", format!("does not cover {domain} itself"));
         }
     }
@@ -62,27 +63,34 @@ fn route(
     line: Line<'_>,
     surroundings: &Surroundings,
     findings: &mut Findings,
-) -> Option<(RouteTarget, NextHop)> {
+) -> Option<(RouteTarget, Route)> {
     let fields: Vec<&str> = line.text.split(',').map(str::trim).collect();
-    let (target, host, port) = match fields[..] {
-        [target, host] => (target, host, ""),
-        [target, host, port] => (target, host, port),
+    let (target, host, port, expires) = match fields[..] {
+        [target, host] => (target, host, "", None),
+        [target, host, port] => (target, host, port, None),
+        [target, host, port, expires] => (target, host, port, Some(expires)),
         _ => {
             findings.error(line.number, "E-GW-FIELDS", format!("{} field(s), want 2 or 3", fields.len()));
             return None;
         }
     };
-    let target = target_of(target, line.number, findings);
-    let next_hop = next_hop(host, port, line.number, findings);
+    let number = line.number;
+    let (target, sender) = match target.split_once('|') {
+        Some((target, sender)) => (target_of(target, number, findings), sender_of(sender, number, findings)),
+        None => (target_of(target, number, findings), Some(RouteSender::Everybody)),
+    };
+    let next_hop = next_hop(host, port, number, findings);
+    let expires = expires.map(|text| expires_of(text, number, findings));
     let (target, next_hop) = (target?, next_hop?);
-    is_outside(&target, &next_hop.host, surroundings, line.number, findings).then_some((target, next_hop))
+    let expires = match expires {
+        Some(readable) => Some(readable?),
+        None => None,
+    };
+    is_outside(&target, &next_hop.host, surroundings, number, findings)
+        .then_some((target, Route { line: number, sender: sender?, next_hop, expires }))
 }
 
 fn target_of(text: &str, line: u32, findings: &mut Findings) -> Option<RouteTarget> {
-    if text.contains('|') {
-        findings.error(line, "E-GW-SENDER", "routes by sender are not supported");
-        return None;
-    }
     let domain = |text: &str| text.parse::<Domain>().ok();
     let target = match text.strip_prefix("*.") {
         _ if text == "*" => Some(RouteTarget::Everything),
@@ -93,6 +101,29 @@ fn target_of(text: &str, line: u32, findings: &mut Findings) -> Option<RouteTarg
         findings.error(line, "E-GW-TARGET", format!("{text:?} is not domain, *.domain or *"));
     }
     target
+}
+
+/// SEED-025.
+fn sender_of(text: &str, line: u32, findings: &mut Findings) -> Option<RouteSender> {
+    let sender = match text.strip_prefix("*@") {
+        _ if text == "*" => Some(RouteSender::Everybody),
+        Some(domain) => domain.parse().ok().map(RouteSender::Domain),
+        None => address_of(text).map(|mailbox| RouteSender::Address(Box::new(mailbox))),
+    };
+    if sender.is_none() {
+        findings.error(line, "E-GW-SENDER", format!("{text:?} is not *, *@domain or user@domain"));
+    }
+    sender
+}
+
+fn expires_of(text: &str, line: u32, findings: &mut Findings) -> Option<SystemTime> {
+    let time = text.strip_prefix("expires=").map(|time| OffsetDateTime::parse(time, &Rfc3339));
+    let Some(Ok(time)) = time else {
+        let reason = format!("{text:?} is not expires= with a time such as 2030-12-31T23:59:00+09:00");
+        findings.error(line, "E-GW-EXPIRES", reason);
+        return None;
+    };
+    Some(time.into())
 }
 
 /// Host and port. Also read by the smart host, which is a final `*` route (SEED-020).
@@ -160,23 +191,19 @@ pub(super) fn is_outside(
 
 /// A target that is there already is not taken again; one that cannot be reached is, so that
 /// it is known when the same target comes once more.
-fn is_new(
-    table: &Routes,
-    target: &RouteTarget,
-    next_hop: &NextHop,
-    line: u32,
-    findings: &mut Findings,
-) -> bool {
-    if let Some(earlier) = table.of_target(target) {
-        if earlier.next_hop == *next_hop {
+fn is_new(table: &Routes, target: &RouteTarget, route: &Route, findings: &mut Findings) -> bool {
+    let line = route.line;
+    let is_same = |earlier: &&Route| earlier.sender == route.sender && earlier.expires == route.expires;
+    if let Some(earlier) = table.of_target(target).iter().find(is_same) {
+        if earlier.next_hop == route.next_hop {
             findings.warning(line, "W-DUP", format!("same route as line {}", earlier.line));
         } else {
             findings.error(line, "E-GW-CONFLICT", format!("same target as line {}", earlier.line));
         }
         return false;
     }
-    if let Some(earlier) = table.covering(target) {
-        let everything = table.of_target(&RouteTarget::Everything);
+    if let Some(earlier) = table.covering(target, &route.sender) {
+        let everything = table.plain_of_target(&RouteTarget::Everything);
         let what = if everything == Some(earlier) { "matches everything" } else { "matches first" };
         findings.warning(line, "W-GW-SHADOW", format!("never reached, line {} {what}", earlier.line));
     }

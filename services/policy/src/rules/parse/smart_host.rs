@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     problem::Findings,
-    rules::table::routes::{Route, RouteTarget},
+    rules::table::routes::{RouteTarget, SmartHost},
 };
 
-pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Findings) -> Option<Route> {
+pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Findings) -> Option<SmartHost> {
     let lines = clean_lines(text, findings);
     let (first, rest) = lines.split_first()?;
     for line in rest {
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Find
     // No port is the usual case here (SEED-020), so it needs no note.
     let next_hop = next_hop(host, port.unwrap_or("25"), first.number, findings)?;
     is_outside(&RouteTarget::Everything, &next_hop.host, surroundings, first.number, findings)
-        .then_some(Route { line: first.number, next_hop })
+        .then_some(SmartHost { line: first.number, next_hop })
 }
 
 /// `host`, `host:port`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:port`.

@@ -122,6 +122,12 @@ impl Aliases {
         Some(Step { line: entry.line, next: next.filter(|next| !is_same(next, address)) })
     }
 
+    /// Whether an entry is for this very address.
+    pub(crate) fn has_exact(&self, address: &Mailbox) -> bool {
+        let aliases = address.domain().and_then(|domain| self.domains.get(domain));
+        aliases.is_some_and(|aliases| aliases.exact.contains_key(&canonical(address.local_part())))
+    }
+
     /// Target of `*@domain`.
     pub(crate) fn wildcard(&self, domain: &Domain) -> Option<(u32, &Target)> {
         let entry = self.domains.get(domain)?.wildcard.as_ref()?;
@@ -155,7 +161,7 @@ pub(crate) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
 
 /// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
 /// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
-fn canonical(local_part: &str) -> Box<str> {
+pub(crate) fn canonical(local_part: &str) -> Box<str> {
     let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let Some(quoted) = quoted else { return local_part.to_ascii_lowercase().into() };
     let mut plain = String::with_capacity(quoted.len());

@@ -23,6 +23,10 @@ impl Hosts {
         self.hosts.get(name).map_or(&[], |(_, addresses)| addresses)
     }
 
+    pub(crate) fn line_of(&self, name: &Domain) -> Option<u32> {
+        self.hosts.get(name).map(|(line, _)| *line)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Domain, &[IpAddr])> {
         self.hosts.iter().map(|(name, (_, addresses))| (name, addresses.as_slice()))
     }

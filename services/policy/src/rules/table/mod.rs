@@ -2,8 +2,14 @@
 //! each answer carries the line that it came from.
 
 pub(crate) mod own_domains;
-pub(crate) mod relay_networks;
+pub(crate) mod networks;
+pub(crate) mod connections;
+pub(crate) mod access;
 pub(crate) mod aliases;
+pub(crate) mod accounts;
+pub(crate) mod credentials;
+pub(crate) mod sender_rules;
 pub(crate) mod routes;
 pub(crate) mod hosts;
 pub(crate) mod traffic;
+pub(crate) mod settings;

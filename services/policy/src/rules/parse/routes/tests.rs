@@ -1,5 +1,7 @@
 //! The examples of spec.md 4.1, and what they leave open.
 
+use hikyaku_types::address::ReversePath;
+
 use super::*;
 use crate::rules::tests::report;
 
@@ -15,7 +17,9 @@ fn parsed(text: &str) -> (Routes, Vec<String>) {
 }
 
 fn route_to(table: &Routes, domain: &str) -> Option<String> {
-    table.find(&domain.parse().unwrap()).map(|route| route.next_hop.destination().to_string())
+    table
+        .find(&domain.parse().unwrap(), &ReversePath::Null, SystemTime::now())
+        .map(|route| route.next_hop.destination().to_string())
 }
 
 #[test]
@@ -105,8 +109,6 @@ x.jp,198.51.100.11,25
             is built in",
             "routes:8: error E-NONASCII: non-ASCII character in a data field",
             "routes:9: error E-GW-SELF: next hop is one of this cluster's own addresses",
-            "routes:10: error E-GW-SENDER: routes by sender are not supported",
-            "routes:11: error E-GW-SENDER: routes by sender are not supported",
             "routes:11: error E-GW-UPAUTH: upstream credentials are not imported; define them in the \
             secret store",
         ]
@@ -136,7 +138,7 @@ fn more_that_is_refused() {
         [
             "routes:1 error E-GW-PORT",
             "routes:2 error E-GW-PORT",
-            "routes:3 error E-GW-FIELDS",
+            "routes:3 error E-GW-EXPIRES",
             "routes:4 error E-GW-NEXTHOP",
             "routes:5 error E-GW-TARGET",
             "routes:6 error E-GW-TARGET",
@@ -169,4 +171,24 @@ fn wildcards_shadow_what_is_below_them() {
 fn a_resolver_may_be_the_next_hop_of_one_domain() {
     let (_, problems) = parsed("dns.example,192.168.0.53,25\n");
     assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn routes_of_a_sender_shadow_only_their_own() {
+    let (_, problems) = parsed(
+        "*|u@domain.jp,up.example,25\n*|*@domain.jp,b.example,25\n*|v@domain.jp,c.example,25\na.jp|x,h.jp,25\n\
+         *|u@domain.jp,other.example,25\na.jp|u@domain.jp,h.jp,25\na.jp,h.jp,25,expires=2030-01-01T00:00:00Z\n\
+         a.jp,i.jp,25\na.jp,h.jp,25,until=2030\n*,z.example,25\n",
+    );
+    assert_eq!(
+        problems,
+        [
+            "routes:3: warning W-GW-SHADOW: never reached, line 2 matches first",
+            "routes:4: error E-GW-SENDER: \"x\" is not *, *@domain or user@domain",
+            "routes:5: error E-GW-CONFLICT: same target as line 1",
+            "routes:6: warning W-GW-SHADOW: never reached, line 1 matches first",
+            "routes:9: error E-GW-EXPIRES: \"until=2030\" is not expires= with a time such as \
+             2030-12-31T23:59:00+09:00",
+        ]
+    );
 }

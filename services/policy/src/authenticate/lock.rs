@@ -1,0 +1,209 @@
+//! Failures are counted for a login from one network and for a login from everywhere; both counts are
+//! in JetStream KV, so all policy processes see them. A login that does not exist is counted like one
+//! that does. Somebody who guesses locks his own network out long before he locks out the user.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hikyaku_queue::{
+    Nats,
+    kv::{KvBucket, KvError},
+};
+use ipnet::IpNet;
+use rand::RngCore as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Limit;
+use crate::rules::table::settings::Lock;
+
+const BUCKET: &str = "hikyaku-locks";
+/// The longest lock is a day.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 24 * 3_600);
+/// From everywhere together so many times more.
+const EVERYWHERE: u32 = 10;
+/// Who guesses in parallel races with himself.
+const TRIES: u32 = 20;
+const SECRET_KEY: &str = "secret.unknown-logins";
+
+#[derive(Debug, Clone)]
+pub(super) struct Locks {
+    bucket: KvBucket,
+}
+
+/// The keys of a login: digests, because a login may hold anything.
+pub(super) struct Place {
+    from_network: String,
+    from_everywhere: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Failures {
+    count: u32,
+    /// Seconds since 1970: of the first failure that counts.
+    since: u64,
+}
+
+impl Place {
+    pub(super) fn new(login: &str, client: IpAddr) -> Self {
+        let login = digest(login.to_ascii_lowercase().as_bytes());
+        let prefix_len = if client.is_ipv4() { 24 } else { 64 };
+        let network = IpNet::new(client, prefix_len).map(|network| network.trunc().to_string());
+        let network = digest(network.unwrap_or_default().as_bytes());
+        Self { from_network: format!("{login}.{network}"), from_everywhere: login }
+    }
+
+    fn limits(&self, lock: Lock) -> [(&str, Limit); 2] {
+        let window = Duration::from_secs(u64::from(lock.minutes.get()) * 60);
+        let of = |times| Limit { failures: lock.after_failures.saturating_mul(times), window };
+        let [one, many] =
+            [1, EVERYWHERE].map(|times| of(times.try_into().unwrap_or(std::num::NonZeroU32::MIN)));
+        [(&self.from_network, one), (&self.from_everywhere, many)]
+    }
+}
+
+impl Locks {
+    pub(super) async fn open(nats: &Nats, replicas: usize) -> Result<Self, KvError> {
+        Ok(Self { bucket: KvBucket::open_forgetting(nats, BUCKET, replicas, FORGOTTEN_AFTER).await? })
+    }
+
+    pub(super) async fn is_locked(
+        &self,
+        place: &Place,
+        lock: Lock,
+        now: SystemTime,
+    ) -> Result<bool, KvError> {
+        for (key, limit) in place.limits(lock) {
+            let failures = self.failures(key).await?.1;
+            if failures.is_some_and(|failures| failures.lock(limit, now)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) async fn count(&self, place: &Place, lock: Lock, now: SystemTime) -> Result<(), KvError> {
+        for (key, limit) in place.limits(lock) {
+            self.count_one(key, limit, now).await?;
+        }
+        Ok(())
+    }
+
+    /// A success from a network shows that it is not the one that guesses.
+    pub(super) async fn forget(&self, place: &Place) -> Result<(), KvError> {
+        let (revision, failures) = self.failures(&place.from_network).await?;
+        if failures.is_none_or(|failures| failures.count == 0) {
+            return Ok(());
+        }
+        let none = Failures { count: 0, since: 0 };
+        match self.bucket.update(&place.from_network, none.encode(), revision).await {
+            // Somebody has just failed from there.
+            Ok(_) | Err(KvError::Conflict) => Ok(()),
+            Err(error @ KvError::Failed { .. }) => Err(error),
+        }
+    }
+
+    async fn count_one(&self, key: &str, limit: Limit, now: SystemTime) -> Result<(), KvError> {
+        for _ in 0..TRIES {
+            let (revision, failures) = self.failures(key).await?;
+            let next = Failures::after(failures, limit, now);
+            match self.bucket.update(key, next.encode(), revision).await {
+                Ok(_) => return Ok(()),
+                Err(KvError::Conflict) => {}
+                Err(error @ KvError::Failed { .. }) => return Err(error),
+            }
+        }
+        Err(KvError::Conflict)
+    }
+
+    async fn failures(&self, key: &str) -> Result<(u64, Option<Failures>), KvError> {
+        let Some(entry) = self.bucket.get(key).await? else { return Ok((0, None)) };
+        Ok((entry.revision, serde_json::from_slice(&entry.value).ok()))
+    }
+}
+
+impl Failures {
+    fn after(earlier: Option<Self>, limit: Limit, now: SystemTime) -> Self {
+        let fresh = Self { count: 1, since: seconds(now) };
+        match earlier {
+            Some(earlier) if earlier.count > 0 && earlier.counts(limit, now) => {
+                Self { count: earlier.count.saturating_add(1), since: earlier.since }
+            }
+            Some(_) | None => fresh,
+        }
+    }
+
+    fn lock(self, limit: Limit, now: SystemTime) -> bool {
+        self.count >= limit.failures.get() && self.counts(limit, now)
+    }
+
+    fn counts(self, limit: Limit, now: SystemTime) -> bool {
+        seconds(now).saturating_sub(self.since) < limit.window.as_secs()
+    }
+
+    fn encode(self) -> bytes::Bytes {
+        format!(r#"{{"count":{},"since":{}}}"#, self.count, self.since).into()
+    }
+}
+
+/// Made by the first process that asks for it.
+pub(super) async fn shared_secret(directory: &KvBucket) -> Result<Vec<u8>, KvError> {
+    let mut fresh = vec![0; 32];
+    rand::rng().fill_bytes(&mut fresh);
+    loop {
+        if let Some(entry) = directory.get(SECRET_KEY).await? {
+            return Ok(entry.value.to_vec());
+        }
+        match directory.update(SECRET_KEY, fresh.clone().into(), 0).await {
+            Ok(_) => return Ok(fresh),
+            Err(KvError::Conflict) => {}
+            Err(error @ KvError::Failed { .. }) => return Err(error),
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn digest(octets: &[u8]) -> String {
+    Sha256::digest(octets).iter().take(16).map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Limit =
+        Limit { failures: std::num::NonZeroU32::new(3).unwrap(), window: Duration::from_secs(900) };
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn failures_count_within_their_window() {
+        let mut failures = None;
+        for second in [1_000, 1_100, 1_200] {
+            assert!(!failures.is_some_and(|it: Failures| it.lock(LIMIT, at(second))));
+            failures = Some(Failures::after(failures, LIMIT, at(second)));
+        }
+        let failures = failures.unwrap();
+        assert!(failures.lock(LIMIT, at(1_201)));
+        assert!(!failures.lock(LIMIT, at(1_900)), "the window began with the first failure");
+        assert_eq!(Failures::after(Some(failures), LIMIT, at(1_900)).count, 1);
+        assert_eq!(serde_json::from_slice::<Failures>(&failures.encode()).unwrap(), failures);
+    }
+
+    #[test]
+    fn a_login_has_the_same_place_in_every_spelling() {
+        let place = |login, client: &str| Place::new(login, client.parse().unwrap());
+        let (a, b) = (place("User1@Domain.jp", "192.0.2.1"), place("user1@domain.jp", "192.0.2.200"));
+        assert_eq!((a.from_network, a.from_everywhere.clone()), (b.from_network.clone(), b.from_everywhere));
+        let elsewhere = place("user1@domain.jp", "198.51.100.1");
+        assert_eq!(elsewhere.from_everywhere, a.from_everywhere);
+        assert_ne!(elsewhere.from_network, b.from_network);
+    }
+}

@@ -1,0 +1,218 @@
+//! Who a client is (SEED-112 to 116). Nothing is kept between the steps of an exchange, so any policy
+//! process may answer any of them. A login that does not exist costs as much as one that does.
+
+mod lock; // too many failures, seen by all processes
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use hikyaku_queue::{
+    Nats,
+    kv::{KvBucket, KvError},
+};
+use hikyaku_types::{
+    address::{MailHost, Mailbox},
+    domain::Domain,
+    reply::{EnhancedCode, Reply},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+
+use crate::{
+    credential::{Argon2Verifier, unknown_salt},
+    metrics,
+    rules::{Rules, table::credentials::Credentials},
+};
+use lock::{Locks, Place};
+
+/// Of logins that do not exist, and of new verifiers.
+pub(crate) const SCRAM_ITERATIONS: u32 = 10_000;
+/// Longer than the tries of honest clients take together; then the service is overloaded.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(5);
+/// Each takes a core and up to 64 MiB.
+const MOST_AT_ONCE: usize = 8;
+
+pub(crate) struct Question {
+    pub(crate) client: IpAddr,
+    /// As it was given.
+    pub(crate) login: String,
+    pub(crate) default_domain: Option<Domain>,
+    pub(crate) proof: Proof,
+}
+
+#[derive(Clone)]
+pub(crate) enum Proof {
+    Password(SecretString),
+    CramMd5 { challenge: Vec<u8>, digest: Vec<u8> },
+    ScramStart,
+    Scram { auth_message: Vec<u8>, client_proof: Vec<u8> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accept { identity: Mailbox, server_signature: Vec<u8> },
+    Continue { salt: Vec<u8>, iterations: u32 },
+    Refuse(Reply),
+}
+
+/// A handle; clones share the permits.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticator {
+    locks: Locks,
+    permits: Arc<Semaphore>,
+    /// The same in all processes: what a login that does not exist is told never changes.
+    secret: Arc<[u8]>,
+}
+
+/// What a proof has shown.
+enum Shown {
+    Right { server_signature: Vec<u8> },
+    Wrong,
+}
+
+impl Authenticator {
+    pub(crate) async fn open(nats: &Nats, directory: &KvBucket, replicas: usize) -> Result<Self, KvError> {
+        let permits = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
+        Ok(Self {
+            locks: Locks::open(nats, replicas).await?,
+            permits: Arc::new(Semaphore::new(permits)),
+            secret: lock::shared_secret(directory).await?.into(),
+        })
+    }
+
+    pub(crate) async fn authenticate(&self, rules: Arc<Rules>, question: Question) -> Answer {
+        let Question { client, login, default_domain, proof } = question;
+        let mailbox = mailbox(&login, default_domain);
+        if let Proof::ScramStart = proof {
+            return self.scram_parameters(&rules, mailbox.as_ref(), &login);
+        }
+        let name = mailbox.as_ref().map_or_else(|| login.clone(), ToString::to_string);
+        let place = Place::new(&name, client);
+        let (now, lock) = (SystemTime::now(), rules.lock());
+        match self.locks.is_locked(&place, lock, now).await {
+            Ok(false) => {}
+            Ok(true) => {
+                log(&name, client, "locked");
+                return Answer::Refuse(locked());
+            }
+            Err(error) => return unavailable(&error),
+        }
+        let shown = match self.verify(rules, mailbox.clone(), proof).await {
+            Some(shown) => shown,
+            None => return unavailable(&"too many logins at once"),
+        };
+        let (outcome, answer) = match (shown, mailbox) {
+            (Shown::Right { server_signature }, Some(identity)) => {
+                ("accepted", Answer::Accept { identity, server_signature })
+            }
+            (Shown::Right { .. } | Shown::Wrong, _) => ("refused", Answer::Refuse(wrong())),
+        };
+        log(&name, client, outcome);
+        let counted = match &answer {
+            Answer::Accept { .. } => self.locks.forget(&place).await,
+            Answer::Continue { .. } | Answer::Refuse(_) => self.locks.count(&place, lock, now).await,
+        };
+        match counted {
+            Ok(()) => answer,
+            // Guesses that are not counted are guesses without end.
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    fn scram_parameters(&self, rules: &Rules, mailbox: Option<&Mailbox>, login: &str) -> Answer {
+        let known = mailbox.and_then(|mailbox| rules.account_for_login(mailbox));
+        match known.and_then(|(_, credentials)| credentials.scram.as_ref()) {
+            Some(scram) => Answer::Continue { salt: scram.salt.to_vec(), iterations: scram.iterations },
+            None => Answer::Continue {
+                salt: unknown_salt(&self.secret, &login.to_ascii_lowercase()),
+                iterations: SCRAM_ITERATIONS,
+            },
+        }
+    }
+
+    /// Off the runtime's threads: verifying takes long on purpose. `None`: there was no turn in time.
+    async fn verify(&self, rules: Arc<Rules>, mailbox: Option<Mailbox>, proof: Proof) -> Option<Shown> {
+        let turn = tokio::time::timeout(WAIT_FOR_TURN, Arc::clone(&self.permits).acquire_owned());
+        let permit = turn.await.ok()?.ok()?;
+        let verified = tokio::task::spawn_blocking(move || {
+            let known = mailbox.as_ref().and_then(|mailbox| rules.account_for_login(mailbox));
+            let shown = verify(known.map(|(_, credentials)| credentials), &proof);
+            drop(permit);
+            shown
+        });
+        verified.await.ok()
+    }
+}
+
+fn verify(credentials: Option<&Credentials>, proof: &Proof) -> Shown {
+    let signature = match proof {
+        Proof::Password(password) => is_password(credentials, password.expose_secret()).then(Vec::new),
+        Proof::CramMd5 { challenge, digest } => credentials
+            .and_then(|credentials| credentials.cram_md5.as_ref())
+            .filter(|verifier| verifier.verify(challenge, digest))
+            .map(|_| Vec::new()),
+        Proof::ScramStart => None,
+        Proof::Scram { auth_message, client_proof } => credentials
+            .and_then(|credentials| credentials.scram.as_ref())
+            .and_then(|verifier| verifier.verify(auth_message, client_proof))
+            .map(|signature| signature.to_vec()),
+    };
+    signature.map_or(Shown::Wrong, |server_signature| Shown::Right { server_signature })
+}
+
+/// One Argon2 in every case, so that time tells nothing.
+fn is_password(credentials: Option<&Credentials>, password: &str) -> bool {
+    match credentials.and_then(|credentials| credentials.argon2.as_ref()) {
+        Some(verifier) => verifier.verify(password),
+        None => {
+            let is_nobodys = Argon2Verifier::of_nobody().verify(password);
+            let is_theirs = credentials.is_some_and(|credentials| {
+                let scram = credentials.scram.as_ref().is_some_and(|it| it.verify_password(password));
+                scram || credentials.cram_md5.as_ref().is_some_and(|it| it.verify_password(password))
+            });
+            is_theirs && !is_nobodys
+        }
+    }
+}
+
+/// SEED-048: a name without a domain belongs to the domain of the listener, or to nobody.
+fn mailbox(login: &str, default_domain: Option<Domain>) -> Option<Mailbox> {
+    if login.contains('@') {
+        return login.parse().ok().filter(|mailbox: &Mailbox| mailbox.domain().is_some());
+    }
+    Mailbox::new(login, MailHost::Domain(default_domain?)).ok()
+}
+
+fn wrong() -> Reply {
+    Reply::new(535, Some(EnhancedCode(5, 7, 8)), "authentication failed")
+}
+
+fn locked() -> Reply {
+    Reply::new(454, Some(EnhancedCode(4, 7, 0)), "too many failed logins; try again later")
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> Answer {
+    tracing::warn!(%error, "a login could not be checked");
+    metrics::authentication("unavailable");
+    Answer::Refuse(Reply::new(
+        454,
+        Some(EnhancedCode(4, 7, 0)),
+        "authentication not available, try again later",
+    ))
+}
+
+fn log(login: &str, client: IpAddr, outcome: &'static str) {
+    metrics::authentication(outcome);
+    tracing::info!(target: "mail", event = "authentication", outcome, login, %client);
+}
+
+/// The lock of SEED-116 in the words of the settings.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    failures: NonZeroU32,
+    window: Duration,
+}

@@ -1,0 +1,87 @@
+//! Question to answer, in the order of SEED-032. The sender address never grants anything
+//! (SEED-082), nor does a route (SEED-028), nor an alias outside the own domains (SEED-041).
+
+mod standing; // access table and relay list: what the client may do
+mod connection; // greeted or not
+mod sender; // MAIL FROM
+mod recipient; // RCPT TO: alias, own domain, right to relay, sender rules
+mod route; // next hop
+mod author; // the From field of an authenticated client
+pub(crate) mod trace; // the steps of an answer, for people
+
+use std::{net::IpAddr, time::SystemTime};
+
+use hikyaku_types::{
+    address::{Mailbox, ReversePath},
+    domain::Domain,
+    origin::Listener,
+    traffic::TrafficRules,
+};
+
+use super::{Rules, table::settings::Lock};
+use crate::rules::table::{accounts::Account, credentials::Credentials};
+
+const POSTMASTER: &str = "postmaster";
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    client: IpAddr,
+    pub listener: Listener,
+    /// Address that the client has authenticated as.
+    pub identity: Option<Mailbox>,
+}
+
+impl Asker {
+    /// SEED-084: `::ffff:192.168.0.20` is 192.168.0.20.
+    pub fn new(client: IpAddr, listener: Listener, identity: Option<Mailbox>) -> Self {
+        Self { client: client.to_canonical(), listener, identity }
+    }
+
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+}
+
+impl Rules {
+    /// Names with their addresses, before DNS (SEED-152).
+    pub fn hosts(&self) -> impl Iterator<Item = (&Domain, &[IpAddr])> {
+        self.hosts.table.iter()
+    }
+
+    /// How much goes where, and by which version a worker knows it.
+    pub(crate) fn traffic(&self) -> (&TrafficRules, u64) {
+        (&self.traffic.table.rules, self.traffic.table.version)
+    }
+
+    /// The account that a login names, with what proves it. Absent: it does not exist, has nothing to
+    /// prove it with, or may not send (SEED-119).
+    pub(crate) fn account_for_login(&self, login: &Mailbox) -> Option<(&Account, &Credentials)> {
+        let account = self.accounts.table.of(login).filter(|account| account.may_send)?;
+        Some((account, self.credentials.table.of(login)?))
+    }
+
+    pub(crate) fn lock(&self) -> Lock {
+        self.settings.table.lock
+    }
+
+    /// When the answers change by themselves: the next route that runs out.
+    pub(crate) fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        self.routes.table.next_expiry(now)
+    }
+
+    fn is_own(&self, mailbox: &Mailbox) -> bool {
+        // An address literal is never an own domain.
+        mailbox.domain().is_some_and(|domain| self.own_domains.table.contains(domain))
+    }
+}
+
+fn sender_mailbox(reverse_path: &ReversePath) -> Option<&Mailbox> {
+    match reverse_path {
+        ReversePath::Null => None,
+        ReversePath::Mailbox(mailbox) => Some(mailbox),
+    }
+}
+
+#[cfg(test)]
+mod tests;
