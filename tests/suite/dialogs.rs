@@ -10,7 +10,10 @@ use std::{
 };
 
 use hikyaku_ingress::{app::App as Ingress, config::IngressConfig};
-use hikyaku_policy::{App as Policy, DocumentName, Documents, PolicyConfig, Store, store::commit::Mode};
+use hikyaku_policy::{
+    App as Policy, DocumentName, Documents, PolicyConfig, Store,
+    store::commit::{Author, Mode},
+};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
@@ -140,7 +143,7 @@ impl World {
         documents.set(DocumentName::Routes, lines(routes));
         self.store.loaded_once().await;
         let version = self.store.rules().map_or(0, |rules| rules.version());
-        let outcome = self.store.commit(version, &documents, Mode::Store).await?;
+        let outcome = self.store.commit(version, &documents, Mode::Store, &Author::default()).await?;
         anyhow::ensure!(outcome.accepted, "{:?}", outcome.problems);
         anyhow::ensure!(
             self.store.wait_for_version(outcome.version, READ_LIMIT).await,

@@ -102,8 +102,12 @@ impl App {
             stop.cancel();
             ended
         };
-        let (ended, (), ()) =
-            tokio::join!(server, store.follow(stop.clone()), report_readiness(&store, &reporter, &stop));
+        let (ended, (), (), ()) = tokio::join!(
+            server,
+            store.follow(stop.clone()),
+            store.expire(&stop),
+            report_readiness(&store, &reporter, &stop)
+        );
         Ok(ended?)
     }
 }

@@ -147,11 +147,11 @@ impl KvBucket {
         })))
     }
 
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), KvError> {
+    pub async fn delete(&self, key: &str) -> Result<(), KvError> {
         self.store.delete(key).await.map_err(|source| self.failed("delete", source))
     }
 
-    pub(crate) async fn keys(&self) -> Result<Vec<String>, KvError> {
+    pub async fn keys(&self) -> Result<Vec<String>, KvError> {
         let keys = self.store.keys().await.map_err(|source| self.failed("list", source))?;
         keys.try_collect().await.map_err(|source| self.failed("list", source))
     }

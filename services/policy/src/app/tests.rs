@@ -1,19 +1,26 @@
 //! The service over gRPC, asked by its own client, on a real nats-server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use hikyaku_policy_client::{Asker, PolicyClient, PolicyClientConfig, RecipientVerdict, Verdict};
+use hikyaku_policy_client::{
+    Asker, AuthenticationAnswer, Login, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
+};
 use hikyaku_proto::directory::v1::{
-    CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest,
+    self as proto, CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest,
     directory_service_client::DirectoryServiceClient,
 };
+use secrecy::SecretString;
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 use super::*;
-use crate::{document::DocumentName, store::tests::Broker};
+use crate::{
+    credential::{CramMd5Verifier, ScramVerifier},
+    document::DocumentName,
+    store::tests::Broker,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -40,6 +47,17 @@ async fn start() -> Running {
 }
 
 impl Running {
+    /// A client of a second process with the same directory.
+    async fn another(&self) -> PolicyClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = App::build(PolicyConfig::default(), listener, self.nats.connect().await).await.unwrap();
+        tokio::spawn(app.run(self.stop.clone()));
+        let client = PolicyClient::new(PolicyClientConfig::new(format!("http://{address}"))).unwrap();
+        client.wait_ready(PATIENCE).await.unwrap();
+        client
+    }
+
     async fn commit(&mut self, base: u64, texts: &[(&str, &str)]) -> Result<CommitDocumentsResponse, Status> {
         let documents =
             texts.iter().map(|(name, text)| Document { name: (*name).to_owned(), text: (*text).to_owned() });
@@ -47,6 +65,7 @@ impl Running {
             base_version: base,
             documents: documents.collect(),
             validate_only: false,
+            comment: String::new(),
         };
         Ok(self.directory.commit_documents(request).await?.into_inner())
     }
@@ -154,7 +173,12 @@ async fn refusals_of_a_commit() {
     let problems: Vec<(u32, &str)> = outcome.problems.iter().map(|it| (it.line, it.code.as_str())).collect();
     assert_eq!(problems, [(1, "E-GW-PORT"), (2, "E-GW-FIELDS")]);
 
-    let response = running.directory.get_directory(GetDirectoryRequest {}).await.unwrap().into_inner();
+    let response = running
+        .directory
+        .get_directory(GetDirectoryRequest { with_credentials: true, ..GetDirectoryRequest::default() })
+        .await
+        .unwrap()
+        .into_inner();
     let names: Vec<&str> = response.documents.iter().map(|document| document.name.as_str()).collect();
     assert_eq!(names, DocumentName::ALL.map(DocumentName::name));
     assert_eq!(response.version, 0);
@@ -191,4 +215,147 @@ async fn a_client_does_not_notice_that_the_service_was_started_again() {
     tokio::spawn(app.run(CancellationToken::new()));
     assert!(store.wait_for_version(0, PATIENCE).await);
     running.client.check_connection("203.0.113.2".parse().unwrap()).await.unwrap();
+}
+
+/// Versions are told, compared, searched and brought back.
+#[tokio::test]
+async fn versions_over_grpc() {
+    let mut running = start().await;
+    let mut watch =
+        running.directory.watch_directory(proto::WatchDirectoryRequest {}).await.unwrap().into_inner();
+    let mut in_force = async || watch.message().await.unwrap().unwrap().version;
+    assert_eq!(in_force().await, 0);
+    let own = ("own-domains", "domain.jp\n");
+    running.commit(0, &[own, ("aliases", "user1@domain.jp\tuser1@domain.jp\n")]).await.unwrap();
+    running.commit(1, &[("routes", "domain.jp,192.0.2.1,25\n")]).await.unwrap();
+    while in_force().await != 2 {}
+
+    let listed = running.directory.list_versions(proto::ListVersionsRequest {}).await.unwrap().into_inner();
+    let shown: Vec<(u64, Vec<String>)> =
+        listed.versions.into_iter().map(|version| (version.version, version.changed)).collect();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(shown, [(2, names(&["routes"])), (1, names(&["own-domains", "aliases"]))]);
+    let search = proto::SearchDirectoryRequest { text: "DOMAIN.jp".to_owned(), limit: 2 };
+    let found = running.directory.search_directory(search).await.unwrap().into_inner();
+    let lines: Vec<(&str, u32)> = found.lines.iter().map(|it| (it.document.as_str(), it.line)).collect();
+    assert_eq!((lines, found.has_more), (vec![("own-domains", 1), ("aliases", 1)], true));
+
+    let question = proto::Question {
+        client: "203.0.113.9".to_owned(),
+        reverse_path: "a@x.example".to_owned(),
+        recipient: "user1@domain.jp".to_owned(),
+        ..proto::Question::default()
+    };
+    let explain = proto::ExplainRequest { question: Some(question.clone()) };
+    let explained = running.directory.explain(explain).await.unwrap().into_inner();
+    assert_eq!((explained.steps.len(), explained.decided_by.as_str()), (9, "aliases:1"));
+    let other = proto::Question { recipient: "v@z.example".to_owned(), ..question.clone() };
+    let replay = |text: &str| proto::ReplayEnvelopesRequest {
+        questions: vec![other.clone(), question.clone()],
+        documents: vec![Document { name: "routes".to_owned(), text: text.to_owned() }],
+    };
+    let moved =
+        running.directory.replay_envelopes(replay("domain.jp,192.0.2.2,25")).await.unwrap().into_inner();
+    assert!(moved.accepted);
+    let differences: Vec<(u32, &str, &str)> =
+        moved.differences.iter().map(|it| (it.question, it.before.as_str(), it.after.as_str())).collect();
+    assert_eq!(
+        differences,
+        [(1, "250 user1@domain.jp by [192.0.2.1]:25", "250 user1@domain.jp by [192.0.2.2]:25")]
+    );
+    let refused =
+        running.directory.replay_envelopes(replay("domain.jp,192.0.2.x,25")).await.unwrap().into_inner();
+    assert!(!refused.accepted && refused.problems.iter().any(|problem| problem.code == "E-GW-NEXTHOP"));
+    let tested = running.directory.test_relay(proto::TestRelayRequest {}).await.unwrap().into_inner();
+    assert_eq!(tested.forms.iter().filter(|form| form.refused).count(), 30);
+
+    let back = proto::RollBackRequest { base_version: 2, version: 1 };
+    let rolled = running.directory.roll_back(back).await.unwrap().into_inner();
+    assert_eq!((rolled.version, rolled.accepted), (3, true));
+    let version = |version| GetDirectoryRequest { version, with_credentials: false };
+    let third = running.directory.get_directory(version(0)).await.unwrap().into_inner();
+    let first = running.directory.get_directory(version(1)).await.unwrap().into_inner();
+    assert_eq!(third.documents, first.documents);
+    assert!(third.documents.iter().all(|document| document.name != "credentials"));
+    let unknown = running.directory.get_directory(version(9)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let unknown = proto::RollBackRequest { base_version: 3, version: 9 };
+    assert_eq!(running.directory.roll_back(unknown).await.unwrap_err().code(), Code::NotFound);
+}
+
+/// SEED-112, SEED-116: the right secret, a wrong one and none at all, until the account is locked; also by another process.
+#[tokio::test]
+async fn logins_over_grpc() {
+    let mut running = start().await;
+    let scram = ScramVerifier::of_password("pass1234", b"0123456789abcdef", 4_096);
+    let cram_md5 = CramMd5Verifier::of_password("tanstaaftanstaaf");
+    let texts = [
+        ("own-domains", "domain.co.jp".to_owned()),
+        (
+            "accounts",
+            "user1@domain.co.jp\nuser2@domain.co.jp\nbucho@domain.co.jp\noff@domain.co.jp\tsmtp=off\n"
+                .to_owned(),
+        ),
+        (
+            "credentials",
+            format!(
+                "user1@domain.co.jp\tscram-sha-256\t{scram}\nuser2@domain.co.jp\tcram-md5\t{cram_md5}\noff@domain.co.jp\tscram-sha-256\t{scram}\n"
+            ),
+        ),
+        ("settings", "lock_after_failures = 3".to_owned()),
+    ];
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let outcome = running.commit(0, &texts).await.unwrap();
+    assert!(outcome.accepted, "{:?}", outcome.problems);
+    let from = |last: u8| IpAddr::from([203, 0, last, 9]);
+    let ask = async |client: &PolicyClient, from: IpAddr, name: &str, password: &str| {
+        let (login, secret) =
+            (Login { name, default_domain: Some("domain.co.jp") }, SecretString::from(password));
+        match client.authenticate(from, login, Proof::Password(&secret)).await.unwrap() {
+            AuthenticationAnswer::Accept { identity, .. } => format!("235 {identity}"),
+            AuthenticationAnswer::Continue { .. } => "334".to_owned(),
+            AuthenticationAnswer::Refuse { reply, .. } => {
+                format!("{} {}", reply.code(), reply.enhanced().unwrap())
+            }
+        }
+    };
+    let client = &running.client;
+    for (name, password, said) in [
+        ("user1@domain.co.jp", "pass1234", "235 user1@domain.co.jp"),
+        ("user1", "pass1234", "235 user1@domain.co.jp"),
+        ("user2", "tanstaaftanstaaf", "235 user2@domain.co.jp"),
+        ("user1", "wrong", "535 5.7.8"),
+        ("bucho", "pass1234", "535 5.7.8"),
+        ("off", "pass1234", "535 5.7.8"),
+        ("nobody@domain.co.jp", "pass1234", "535 5.7.8"),
+        ("not an address@", "pass1234", "535 5.7.8"),
+    ] {
+        assert_eq!(ask(client, from(1), name, password).await, said, "{name}");
+    }
+    let bare = Login { name: "user1", default_domain: None };
+    let secret = SecretString::from("pass1234");
+    let answer = client.authenticate(from(1), bare, Proof::Password(&secret)).await.unwrap();
+    assert!(matches!(answer, AuthenticationAnswer::Refuse { .. }), "nobody's without a domain (SEED-048)");
+
+    let digest =
+        [0xb9, 0x13, 0xa6, 0x02, 0xc7, 0xed, 0xa7, 0xa4, 0x95, 0xb4, 0xe6, 0xe7, 0x33, 0x4d, 0x38, 0x90];
+    let proof = Proof::CramMd5 { challenge: b"<1896.697170952@postoffice.reston.mci.net>", digest: &digest };
+    let login = Login { name: "user2@domain.co.jp", default_domain: None };
+    let answer = client.authenticate(from(1), login, proof).await.unwrap();
+    assert!(matches!(answer, AuthenticationAnswer::Accept { .. }), "{answer:?}");
+    // A login that does not exist has parameters too, and always the same.
+    let unknown = Login { name: "nobody@domain.co.jp", default_domain: None };
+    let parameters = async |login| client.authenticate(from(1), login, Proof::ScramStart).await.unwrap();
+    assert_eq!(parameters(unknown).await, parameters(unknown).await);
+    let expected = AuthenticationAnswer::Continue { salt: b"0123456789abcdef".to_vec(), iterations: 4_096 };
+    assert_eq!(parameters(Login { name: "user1@domain.co.jp", default_domain: None }).await, expected);
+
+    let other = running.another().await;
+    for _ in 0..3 {
+        assert_eq!(ask(client, from(2), "user1", "wrong").await, "535 5.7.8");
+    }
+    for client in [client, &other] {
+        assert_eq!(ask(client, from(2), "user1", "pass1234").await, "454 4.7.0", "locked for that network");
+        assert_eq!(ask(client, from(3), "user1", "pass1234").await, "235 user1@domain.co.jp");
+    }
 }

@@ -1,19 +1,26 @@
-//! Reading and replacing documents.
+//! Reading and replacing documents, and asking what they mean.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use hikyaku_proto::directory::v1::{self as proto, directory_service_server::DirectoryService};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::status::CallError;
+use super::{directory_wire as wire, status::CallError};
 use crate::{
     document::{DocumentName, Documents},
-    problem::{Problem, Severity},
-    store::{Store, commit::Mode},
+    store::{
+        Store,
+        commit::{Author, Mode, Outcome},
+    },
 };
 
 /// Who has committed should find the change in force here. It is stored either way.
 const WAIT_FOR_FORCE: Duration = Duration::from_secs(2);
+const SEARCH_LIMIT: usize = 1_000;
+const SHORTEST_SEARCH: usize = 2;
+const MOST_QUESTIONS: usize = 100_000;
 
 #[derive(Debug)]
 pub(crate) struct DirectoryGrpc {
@@ -24,68 +31,179 @@ impl DirectoryGrpc {
     pub(crate) fn new(store: Store) -> Self {
         Self { store }
     }
+
+    async fn commit(
+        &self,
+        base: u64,
+        changes: &Documents,
+        mode: Mode,
+        author: &Author,
+    ) -> Result<Outcome, CallError> {
+        let outcome = self.store.commit(base, changes, mode, author).await?;
+        if outcome.accepted {
+            self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
+        }
+        Ok(outcome)
+    }
 }
 
 #[tonic::async_trait]
 impl DirectoryService for DirectoryGrpc {
+    type WatchDirectoryStream = ReceiverStream<Result<proto::WatchDirectoryResponse, Status>>;
+
     async fn get_directory(
         &self,
-        _: Request<proto::GetDirectoryRequest>,
+        request: Request<proto::GetDirectoryRequest>,
     ) -> Result<Response<proto::GetDirectoryResponse>, Status> {
-        let snapshot = self.store.snapshot().await.map_err(CallError::from)?;
-        let documents = DocumentName::ALL.into_iter().map(|document| proto::Document {
-            name: document.to_string(),
-            text: snapshot.documents.text(document).to_string(),
-        });
-        Ok(Response::new(proto::GetDirectoryResponse {
-            version: snapshot.version(),
-            documents: documents.collect(),
-        }))
+        let proto::GetDirectoryRequest { version, with_credentials } = request.into_inner();
+        let (version, documents) = if version == 0 {
+            let snapshot = self.store.snapshot().await.map_err(CallError::from)?;
+            (snapshot.version(), snapshot.documents)
+        } else {
+            let documents = self.store.documents_of(version).await.map_err(CallError::from)?;
+            (version, documents.ok_or(CallError::NoVersion(version))?)
+        };
+        let documents = DocumentName::ALL
+            .into_iter()
+            .filter(|document| with_credentials || *document != DocumentName::Credentials)
+            .map(|document| proto::Document {
+                name: document.to_string(),
+                text: documents.text(document).to_string(),
+            });
+        Ok(Response::new(proto::GetDirectoryResponse { version, documents: documents.collect() }))
     }
 
     async fn commit_documents(
         &self,
         request: Request<proto::CommitDocumentsRequest>,
     ) -> Result<Response<proto::CommitDocumentsResponse>, Status> {
-        let proto::CommitDocumentsRequest { base_version, documents, validate_only } = request.into_inner();
-        let changes = changes(documents)?;
+        let author = wire::author(&request, request.get_ref().comment.clone())?;
+        let proto::CommitDocumentsRequest { base_version, documents, validate_only, comment: _ } =
+            request.into_inner();
+        let changes = wire::changes(documents)?;
         let mode = if validate_only { Mode::ValidateOnly } else { Mode::Store };
-        let outcome = self.store.commit(base_version, &changes, mode).await.map_err(CallError::from)?;
-        if outcome.accepted {
-            self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
-        }
-        Ok(Response::new(proto::CommitDocumentsResponse {
-            version: outcome.version,
-            accepted: outcome.accepted,
-            problems: outcome.problems.into_iter().map(problem).collect(),
-        }))
+        let Outcome { version, accepted, problems } =
+            self.commit(base_version, &changes, mode, &author).await?;
+        let problems = problems.into_iter().map(wire::problem).collect();
+        Ok(Response::new(proto::CommitDocumentsResponse { version, accepted, problems }))
     }
-}
 
-fn changes(documents: Vec<proto::Document>) -> Result<Documents, CallError> {
-    let mut seen = HashSet::new();
-    let mut changes = Documents::default();
-    for proto::Document { name, text } in documents {
-        let document: DocumentName = name.parse()?;
-        if !seen.insert(document) {
-            return Err(CallError::Twice(name));
-        }
-        changes.set(document, text);
+    async fn list_versions(
+        &self,
+        _: Request<proto::ListVersionsRequest>,
+    ) -> Result<Response<proto::ListVersionsResponse>, Status> {
+        let versions = self.store.versions().await.map_err(CallError::from)?;
+        let versions = versions.into_iter().map(wire::version).collect();
+        Ok(Response::new(proto::ListVersionsResponse { versions }))
     }
-    Ok(changes)
-}
 
-fn problem(problem: Problem) -> proto::Problem {
-    let severity = match problem.severity {
-        Severity::Note => proto::Severity::Note,
-        Severity::Warning => proto::Severity::Warning,
-        Severity::Error => proto::Severity::Error,
-    };
-    proto::Problem {
-        document: problem.document.to_string(),
-        line: problem.line,
-        severity: severity.into(),
-        code: problem.code.to_owned(),
-        reason: problem.reason,
+    async fn roll_back(
+        &self,
+        request: Request<proto::RollBackRequest>,
+    ) -> Result<Response<proto::RollBackResponse>, Status> {
+        let proto::RollBackRequest { base_version, version } = *request.get_ref();
+        let author = wire::author(&request, format!("back to version {version}"))?;
+        let documents = self.store.documents_of(version).await.map_err(CallError::from)?;
+        let documents = documents.ok_or(CallError::NoVersion(version))?;
+        // A document that the old version did not have is emptied.
+        let all = DocumentName::ALL.map(|document| (document, documents.text(document)));
+        let changes = Documents::from_iter(all);
+        let Outcome { version, accepted, problems } =
+            self.commit(base_version, &changes, Mode::Store, &author).await?;
+        let problems = problems.into_iter().map(wire::problem).collect();
+        Ok(Response::new(proto::RollBackResponse { version, accepted, problems }))
+    }
+
+    async fn watch_directory(
+        &self,
+        _: Request<proto::WatchDirectoryRequest>,
+    ) -> Result<Response<Self::WatchDirectoryStream>, Status> {
+        let mut versions = self.store.versions_in_force();
+        let (answers, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let version = *versions.borrow_and_update();
+                let told = match version {
+                    Some(version) => answers.send(Ok(proto::WatchDirectoryResponse { version })).await,
+                    None => Ok(()),
+                };
+                let changed = tokio::select! {
+                    changed = versions.changed() => changed.is_ok(),
+                    () = answers.closed() => false,
+                };
+                if told.is_err() || !changed {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn search_directory(
+        &self,
+        request: Request<proto::SearchDirectoryRequest>,
+    ) -> Result<Response<proto::SearchDirectoryResponse>, Status> {
+        let proto::SearchDirectoryRequest { text, limit } = request.into_inner();
+        if text.len() < SHORTEST_SEARCH {
+            return Err(CallError::Search.into());
+        }
+        let limit = match usize::try_from(limit) {
+            Ok(0) | Err(_) => SEARCH_LIMIT,
+            Ok(limit) => limit,
+        };
+        let rules = self.store.rules().ok_or(CallError::NotLoaded)?;
+        let version = rules.version();
+        // Millions of lines: not on a thread of the runtime.
+        let search = move || wire::search(&rules.documents(), &text, limit);
+        let (lines, has_more) = tokio::task::spawn_blocking(search).await.map_err(|_| CallError::Ended)?;
+        Ok(Response::new(proto::SearchDirectoryResponse { version, lines, has_more }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
+        let question = wire::question(request.into_inner().question.unwrap_or_default())?;
+        let rules = self.store.rules().ok_or(CallError::NotLoaded)?;
+        let explanation = rules.explain(&question, SystemTime::now());
+        Ok(Response::new(wire::explanation(rules.version(), explanation)))
+    }
+
+    async fn replay_envelopes(
+        &self,
+        request: Request<proto::ReplayEnvelopesRequest>,
+    ) -> Result<Response<proto::ReplayEnvelopesResponse>, Status> {
+        let proto::ReplayEnvelopesRequest { questions, documents } = request.into_inner();
+        if questions.len() > MOST_QUESTIONS {
+            return Err(CallError::Questions(questions.len()).into());
+        }
+        let questions: Result<Vec<_>, CallError> = questions.into_iter().map(wire::question).collect();
+        let (questions, changes) = (questions?, wire::changes(documents)?);
+        let before = self.store.rules().ok_or(CallError::NotLoaded)?;
+        let candidate = self.store.candidate(&changes).await.map_err(CallError::from)?;
+        let accepted = match candidate {
+            Ok(accepted) => accepted,
+            Err(rejected) => {
+                let problems = rejected.problems.into_iter().map(wire::problem).collect();
+                return Ok(Response::new(proto::ReplayEnvelopesResponse {
+                    problems,
+                    ..proto::ReplayEnvelopesResponse::default()
+                }));
+            }
+        };
+        let problems = accepted.problems.into_iter().map(wire::problem).collect();
+        let after = accepted.rules;
+        let replay = move || wire::differences(&questions, &before, &after, SystemTime::now());
+        let differences = tokio::task::spawn_blocking(replay).await.map_err(|_| CallError::Ended)?;
+        Ok(Response::new(proto::ReplayEnvelopesResponse { accepted: true, problems, differences }))
+    }
+
+    async fn test_relay(
+        &self,
+        _: Request<proto::TestRelayRequest>,
+    ) -> Result<Response<proto::TestRelayResponse>, Status> {
+        let rules = self.store.rules().ok_or(CallError::NotLoaded)?;
+        let forms = rules.test_for_open_relay(SystemTime::now()).into_iter().map(wire::relay_form).collect();
+        Ok(Response::new(proto::TestRelayResponse { version: rules.version(), forms }))
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod policy; // questions of sessions and workers
 mod authenticate; // steps of AUTH
 mod traffic; // traffic rules -> wire
 pub(crate) mod directory; // documents
+mod directory_wire; // documents and questions about them
 mod status; // the only error -> tonic::Status

@@ -152,7 +152,7 @@ fn asker(address: &str, listener: proto::Listener, identity: &str) -> Result<Ask
     Ok(Asker::new(client(address)?, listener, identity))
 }
 
-fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, CallError> {
+pub(super) fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, CallError> {
     text.parse().map_err(unreadable(field, text))
 }
 
@@ -160,11 +160,11 @@ pub(super) fn client(text: &str) -> Result<IpAddr, CallError> {
     text.parse().map_err(|_| CallError::Client(text.to_owned()))
 }
 
-fn reverse_path(text: &str) -> Result<ReversePath, CallError> {
+pub(super) fn reverse_path(text: &str) -> Result<ReversePath, CallError> {
     text.parse().map_err(unreadable("reverse_path", text))
 }
 
-fn unreadable(field: &'static str, text: &str) -> impl FnOnce(AddressError) -> CallError {
+pub(super) fn unreadable(field: &'static str, text: &str) -> impl FnOnce(AddressError) -> CallError {
     move |reason| CallError::Address { field, text: text.to_owned(), reason }
 }
 

@@ -26,6 +26,16 @@ pub(super) enum CallError {
     Document(#[from] UnknownDocument),
     #[error("{0} is named twice")]
     Twice(String),
+    #[error("version {0} is not kept, or never was")]
+    NoVersion(u64),
+    #[error("a comment has at most 500 characters, on one line")]
+    Comment,
+    #[error("a search needs at least 2 characters")]
+    Search,
+    #[error("{0} envelopes in one call; 100,000 are allowed")]
+    Questions(usize),
+    #[error("the call ended early")]
+    Ended,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -42,7 +52,12 @@ impl From<CallError> for Status {
             | CallError::Proof
             | CallError::Address { .. }
             | CallError::Document(_)
-            | CallError::Twice(_) => Self::invalid_argument(text),
+            | CallError::Twice(_)
+            | CallError::Comment
+            | CallError::Search
+            | CallError::Questions(_) => Self::invalid_argument(text),
+            CallError::NoVersion(_) => Self::not_found(text),
+            CallError::Ended => Self::internal(text),
             CallError::Commit(CommitError::Stale { .. } | CommitError::Raced) => Self::aborted(text),
             CallError::Store(_) | CallError::Commit(CommitError::Store(_)) => {
                 warn!(error = text, "directory call failed");

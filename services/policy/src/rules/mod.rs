@@ -5,17 +5,20 @@ pub(crate) mod table; // tables, ordered for being asked
 mod check; // what only shows when documents are read together
 pub mod decision; // what an answer says
 mod eval; // question -> answer
+pub mod explain; // the way to an answer
+pub mod self_test; // is it an open relay
 pub mod grow; // texts with what a new installation needs
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use crate::{
     document::{DocumentName, Documents},
     problem::{Findings, Problem, has_errors},
 };
 
-pub use eval::{Asker, trace::Step};
+pub use eval::Asker;
 pub use parse::Surroundings;
+use self_test::{Form, Tested};
 use table::{
     access::AccessTable,
     accounts::Accounts,
@@ -135,7 +138,10 @@ impl Rules {
             own_domains,
             accounts,
         };
-        let problems = rules.problems();
+        let mut problems = rules.problems();
+        if !has_errors(&problems) {
+            problems.extend(rules.open_relay());
+        }
         if has_errors(&problems) { Err(Rejected { problems }) } else { Ok(Accepted { rules, problems }) }
     }
 
@@ -160,6 +166,19 @@ impl Rules {
             (DocumentName::Settings, &self.settings.text),
         ];
         texts.into_iter().map(|(document, text)| (document, Arc::clone(text))).collect()
+    }
+
+    /// SEED-228: whatever the documents say, a stranger relays nothing.
+    fn open_relay(&self) -> Vec<Problem> {
+        let mut findings = Findings::new(DocumentName::Access);
+        for Tested { form, refused, said } in self.test_for_open_relay(SystemTime::UNIX_EPOCH) {
+            if !refused {
+                let Form { mail_from, rcpt_to } = form;
+                let reason = format!("a stranger may send from <{mail_from}> to <{rcpt_to}>: {said}");
+                findings.error(0, "E-OPENRELAY", reason);
+            }
+        }
+        findings.into_problems()
     }
 
     fn problems(&self) -> Vec<Problem> {

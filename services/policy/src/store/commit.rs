@@ -1,10 +1,13 @@
 //! The next version: checked as a whole, then stored, or refused as a whole with
 //! every problem (SEED-023).
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use hikyaku_queue::kv::KvError;
+use hikyaku_runtime::error_chain::chain;
 use tracing::{info, warn};
 
-use super::{MANIFEST_KEY, Snapshot, Store, StoreError, summary, texts};
+use super::{MANIFEST_KEY, Snapshot, Store, StoreError, manifest::Made, summary, texts};
 use crate::{
     document::Documents,
     problem::Problem,
@@ -19,6 +22,20 @@ pub enum Mode {
     Store,
     /// Check, but store nothing.
     ValidateOnly,
+}
+
+/// Who changes the directory, and why. It is kept with the version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Author {
+    pub name: String,
+    pub comment: String,
+}
+
+impl Author {
+    /// What the relay does by itself.
+    pub(crate) fn relay(comment: &str) -> Self {
+        Self { name: "relay".to_owned(), comment: comment.to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +73,13 @@ pub enum EnsureError {
 
 impl Store {
     /// Puts `changes` over version `base`.
-    pub async fn commit(&self, base: u64, changes: &Documents, mode: Mode) -> Result<Outcome, CommitError> {
+    pub async fn commit(
+        &self,
+        base: u64,
+        changes: &Documents,
+        mode: Mode,
+        author: &Author,
+    ) -> Result<Outcome, CommitError> {
         let snapshot = self.snapshot().await?;
         let current = snapshot.version();
         if current != base {
@@ -73,7 +96,7 @@ impl Store {
         let version = match mode {
             Mode::ValidateOnly => current,
             Mode::Store if is_same => current,
-            Mode::Store => self.store(snapshot, &documents).await?,
+            Mode::Store => self.store(snapshot, &documents, author).await?,
         };
         Ok(Outcome { version, accepted: true, problems })
     }
@@ -87,7 +110,8 @@ impl Store {
                 Ok(accepted) => accepted.rules,
                 Err(rejected) => return Err(EnsureError::Unusable { problems: rejected.problems }),
             };
-            match self.commit(version, &grow(&rules, additions), Mode::Store).await {
+            match self.commit(version, &grow(&rules, additions), Mode::Store, &Author::relay("set up")).await
+            {
                 Ok(outcome) if outcome.accepted => return Ok(outcome),
                 Ok(outcome) => return Err(EnsureError::Refused { problems: outcome.problems }),
                 Err(CommitError::Stale { .. } | CommitError::Raced) => {}
@@ -98,17 +122,27 @@ impl Store {
     }
 
     /// Texts first, manifest last: a crash in between leaves texts that nothing names.
-    async fn store(&self, snapshot: Snapshot, documents: &Documents) -> Result<u64, CommitError> {
-        let Snapshot { revision, manifest: mut next, documents: earlier } = snapshot;
-        next.version += 1;
+    async fn store(
+        &self,
+        snapshot: Snapshot,
+        documents: &Documents,
+        author: &Author,
+    ) -> Result<u64, CommitError> {
+        let Snapshot { revision, manifest, documents: earlier } = snapshot;
+        self.record(&manifest).await?;
+        let mut next = manifest.next();
         let mut written = Vec::new();
-        let mut removable = Vec::new();
+        let mut changed = Vec::new();
         for (document, text) in documents.iter().filter(|(document, text)| earlier.text(*document) != **text)
         {
             let stored = texts::write(&self.bucket, document, next.version, text).await?;
             written.push(stored.clone());
-            removable.extend(next.replace(document, stored));
+            changed.push(document.to_string());
+            next.replace(document, stored);
         }
+        let Author { name, comment } = author.clone();
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
+        next.made = Made { at: u64::try_from(at).unwrap_or(u64::MAX), by: name, comment, changed };
         let json = next.encode().map_err(StoreError::from)?;
         match self.bucket.update(MANIFEST_KEY, json.into(), revision).await {
             Ok(_) => {}
@@ -123,10 +157,12 @@ impl Store {
                 return Err(StoreError::from(error).into());
             }
         }
-        for stored in &removable {
-            texts::remove(&self.bucket, stored).await;
+        // What remains of older versions only takes space.
+        if let Err(error) = self.prune(&next).await {
+            warn!(error = %chain(&error), "old versions of the directory were not removed");
         }
-        info!(directory.version = next.version, "directory was committed");
+        info!(target: "mail", event = "directory", version = next.version, by = next.made.by,
+            changed = next.made.changed.join(","), comment = next.made.comment);
         Ok(next.version)
     }
 }

@@ -77,6 +77,7 @@ impl Store {
             Ok(accepted) => {
                 let loaded = Loaded { manifest: Arc::new(manifest), rules: Arc::new(accepted.rules) };
                 self.loaded.send_replace(Some(loaded));
+                self.version.send_replace(Some(version));
                 metrics::version_loaded(version, start.elapsed());
                 info!(directory.version = version, duration = ?start.elapsed(), "directory is in force");
             }

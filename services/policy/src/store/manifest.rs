@@ -21,36 +21,42 @@ pub enum ManifestError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     format: u32,
     /// 0: nothing was ever committed.
-    pub(super) version: u64,
-    documents: BTreeMap<String, Stored>,
+    pub(crate) version: u64,
+    #[serde(default)]
+    pub(crate) made: Made,
+    documents: BTreeMap<String, TextRef>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stored {
-    #[serde(flatten)]
-    text: TextRef,
-    /// The text before this one. A reader may still be busy with it, so it is removed one change later.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retired: Option<TextRef>,
+/// How a version came to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// Milliseconds since 1970.
+    pub(crate) at: u64,
+    /// Who asked for it.
+    pub(crate) by: String,
+    /// What it is for, in the words of who asked.
+    pub(crate) comment: String,
+    /// The documents that it changed.
+    pub(crate) changed: Vec<String>,
 }
 
 /// Where a text is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TextRef {
+pub(crate) struct TextRef {
     /// Version that brought it.
     pub(super) version: u64,
     /// Key without the chunk number.
     pub(super) key: String,
     pub(super) chunks: u32,
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { format: FORMAT, version: 0, documents: BTreeMap::new() }
+        Self { format: FORMAT, version: 0, made: Made::default(), documents: BTreeMap::new() }
     }
 }
 
@@ -76,20 +82,21 @@ impl Manifest {
         Ok(serde_json::to_vec(self)?)
     }
 
+    /// The next version, with the same texts.
+    pub(super) fn next(self) -> Self {
+        Self { version: self.version + 1, ..self }
+    }
+
     pub(super) fn known_documents(&self) -> impl Iterator<Item = (DocumentName, &TextRef)> {
-        self.documents.iter().filter_map(|(name, stored)| Some((name.parse().ok()?, &stored.text)))
+        self.documents.iter().filter_map(|(name, text)| Some((name.parse().ok()?, text)))
     }
 
     pub(super) fn text_of(&self, document: DocumentName) -> Option<&TextRef> {
-        self.documents.get(document.name()).map(|stored| &stored.text)
+        self.documents.get(document.name())
     }
 
-    /// The next version, with `text` in place of what was there. Gives back what nobody can need any more.
-    pub(super) fn replace(&mut self, document: DocumentName, text: TextRef) -> Option<TextRef> {
-        let earlier = self.documents.remove(document.name());
-        let (retired, removable) = earlier.map_or((None, None), |it| (Some(it.text), it.retired));
-        self.documents.insert(document.name().to_owned(), Stored { text, retired });
-        removable
+    pub(super) fn replace(&mut self, document: DocumentName, text: TextRef) {
+        self.documents.insert(document.name().to_owned(), text);
     }
 }
 
@@ -103,14 +110,16 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let mut manifest = Manifest { version: 2, ..Manifest::default() };
+        let made =
+            Made { at: 7, by: "ann".to_owned(), changed: vec!["routes".to_owned()], ..Made::default() };
+        let mut manifest = Manifest { version: 2, made, ..Manifest::default() };
         manifest.replace(DocumentName::Routes, text(1));
         manifest.replace(DocumentName::Routes, text(2));
         let json = manifest.encode().unwrap();
         assert_eq!(Manifest::decode(&json).unwrap(), manifest);
         assert_eq!(
             String::from_utf8(json).unwrap(),
-            r#"{"format":1,"version":2,"documents":{"routes":{"version":2,"key":"doc.routes.2.x","chunks":1,"bytes":3,"retired":{"version":1,"key":"doc.routes.1.x","chunks":1,"bytes":3}}}}"#
+            r#"{"format":1,"version":2,"made":{"at":7,"by":"ann","comment":"","changed":["routes"]},"documents":{"routes":{"version":2,"key":"doc.routes.2.x","chunks":1,"bytes":3}}}"#
         );
     }
 
@@ -124,14 +133,5 @@ mod tests {
         ] {
             assert!(Manifest::decode(json.as_bytes()).is_err(), "{json}");
         }
-    }
-
-    #[test]
-    fn a_text_is_removed_one_change_after_it_was_replaced() {
-        let mut manifest = Manifest::default();
-        assert_eq!(manifest.replace(DocumentName::Routes, text(1)), None);
-        assert_eq!(manifest.replace(DocumentName::Routes, text(2)), None);
-        assert_eq!(manifest.replace(DocumentName::Routes, text(3)), Some(text(1)));
-        assert_eq!(manifest.text_of(DocumentName::Routes), Some(&text(3)));
     }
 }

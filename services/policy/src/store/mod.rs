@@ -7,6 +7,8 @@
 mod manifest; // which texts make a version
 mod texts; // a text in chunks
 pub mod commit; // check and store the next version
+mod history; // versions before this one
+pub(crate) mod expiry; // lines that run out
 mod follow; // each version into force
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -22,7 +24,8 @@ use crate::{
     problem::{Problem, Severity},
     rules::{Accepted, Rejected, Rules, Surroundings},
 };
-use manifest::{Manifest, ManifestError};
+pub(crate) use manifest::Manifest;
+use manifest::ManifestError;
 
 const BUCKET: &str = "hikyaku-directory";
 const MANIFEST_KEY: &str = "manifest";
@@ -47,6 +50,7 @@ pub struct Store {
     bucket: KvBucket,
     surroundings: Arc<Surroundings>,
     loaded: Arc<watch::Sender<Option<Loaded>>>,
+    version: Arc<watch::Sender<Option<u64>>>,
 }
 
 /// What is in force in this process.
@@ -74,7 +78,12 @@ impl Store {
     /// Makes the bucket when it is missing.
     pub async fn open(nats: &Nats, replicas: usize, surroundings: Surroundings) -> Result<Self, StoreError> {
         let bucket = KvBucket::open(nats, BUCKET, replicas).await?;
-        Ok(Self { bucket, surroundings: Arc::new(surroundings), loaded: Arc::new(watch::Sender::new(None)) })
+        Ok(Self {
+            bucket,
+            surroundings: Arc::new(surroundings),
+            loaded: Arc::new(watch::Sender::new(None)),
+            version: Arc::new(watch::Sender::new(None)),
+        })
     }
 
     pub(crate) fn bucket(&self) -> &KvBucket {
@@ -84,6 +93,21 @@ impl Store {
     /// The rules in force; absent until the first version has been loaded.
     pub fn rules(&self) -> Option<Arc<Rules>> {
         self.loaded.borrow().as_ref().map(|loaded| Arc::clone(&loaded.rules))
+    }
+
+    /// The version in force, and each that follows it; absent before the first.
+    pub(crate) fn versions_in_force(&self) -> watch::Receiver<Option<u64>> {
+        self.version.subscribe()
+    }
+
+    /// What `changes` over the version in the store would be. Nothing is stored.
+    pub(crate) async fn candidate(
+        &self,
+        changes: &Documents,
+    ) -> Result<Result<Accepted, Rejected>, StoreError> {
+        let snapshot = self.snapshot().await?;
+        let version = snapshot.version();
+        self.check(version, snapshot.documents.with(changes)).await
     }
 
     /// Waits until there are rules.
@@ -105,16 +129,20 @@ impl Store {
         // a newer manifest.
         let mut tries = 3;
         loop {
-            let (revision, manifest) = match self.bucket.get(MANIFEST_KEY).await? {
-                Some(entry) => (entry.revision, Manifest::decode(&entry.value)?),
-                None => (0, Manifest::default()),
-            };
+            let (revision, manifest) = self.current().await?;
             match self.documents(&manifest).await {
                 Ok(documents) => return Ok(Snapshot { revision, manifest, documents }),
                 Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) if tries > 1 => tries -= 1,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn current(&self) -> Result<(u64, Manifest), StoreError> {
+        Ok(match self.bucket.get(MANIFEST_KEY).await? {
+            Some(entry) => (entry.revision, Manifest::decode(&entry.value)?),
+            None => (0, Manifest::default()),
+        })
     }
 
     /// The texts of `manifest`; those in force are not read again.

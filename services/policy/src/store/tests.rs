@@ -11,7 +11,7 @@ use hikyaku_types::address::ReversePath;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    commit::{CommitError, EnsureError, Mode, Outcome},
+    commit::{Author, CommitError, EnsureError, Mode, Outcome},
     *,
 };
 use crate::{
@@ -45,12 +45,16 @@ impl Broker {
     }
 }
 
+fn author() -> Author {
+    Author { name: "ann".to_owned(), comment: "for a test".to_owned() }
+}
+
 fn change(document: DocumentName, text: &str) -> Documents {
     Documents::from_iter([(document, text)])
 }
 
 async fn accepted(store: &Store, base: u64, changes: &Documents) -> u64 {
-    let outcome = store.commit(base, changes, Mode::Store).await.unwrap();
+    let outcome = store.commit(base, changes, Mode::Store, &author()).await.unwrap();
     assert!(outcome.accepted, "{:?}", outcome.problems);
     outcome.version
 }
@@ -100,7 +104,7 @@ async fn a_set_with_an_error_is_refused_as_a_whole() {
         (DocumentName::Routes, "b.jp,192.168.0.x,25"),
         (DocumentName::RelayNetworks, "0.0.0.0/0"),
     ]);
-    let outcome = store.commit(1, &bad, Mode::Store).await.unwrap();
+    let outcome = store.commit(1, &bad, Mode::Store, &author()).await.unwrap();
     assert_eq!((outcome.version, outcome.accepted), (1, false));
     let codes: Vec<&str> = outcome.problems.iter().map(|problem| problem.code).collect();
     for code in ["E-PM-OPENRELAY", "E-GW-NEXTHOP"] {
@@ -116,7 +120,7 @@ async fn a_check_stores_nothing_and_the_same_text_makes_no_version() {
     let nats = Broker::start();
     let store = nats.store().await;
     let change = change(DocumentName::OwnDomains, "a.jp");
-    let checked = store.commit(0, &change, Mode::ValidateOnly).await.unwrap();
+    let checked = store.commit(0, &change, Mode::ValidateOnly, &author()).await.unwrap();
     assert_eq!((checked.version, checked.accepted), (0, true));
     assert_eq!(store.snapshot().await.unwrap().version(), 0);
     assert_eq!(accepted(&store, 0, &change).await, 1);
@@ -131,7 +135,7 @@ async fn of_two_commits_on_one_version_one_is_stored() {
         let store = store.clone();
         tokio::spawn(async move {
             let change = change(DocumentName::OwnDomains, &format!("d{n}.jp"));
-            (n, store.commit(0, &change, Mode::Store).await)
+            (n, store.commit(0, &change, Mode::Store, &author()).await)
         })
     });
     let mut winner = None;
@@ -193,19 +197,29 @@ async fn additions_are_made_once_also_by_several_at_a_time() {
     );
 }
 
+/// Each version can be had back, with who made it, until there are too many.
 #[tokio::test]
-async fn replaced_texts_do_not_pile_up() {
+async fn versions_are_kept_and_texts_do_not_pile_up() {
     let nats = Broker::start();
     let store = nats.store().await;
-    let mut keys = Vec::new();
-    for base in 0..3 {
+    for base in 0..103 {
         accepted(&store, base, &change(DocumentName::OwnDomains, &format!("d{base}.jp"))).await;
-        let snapshot = store.snapshot().await.unwrap();
-        keys.push(format!("{}.0", snapshot.manifest.text_of(DocumentName::OwnDomains).unwrap().key));
     }
-    let mut sizes = Vec::new();
-    for key in &keys {
-        sizes.push(store.bucket.get(key).await.unwrap().map_or(0, |entry| entry.value.len()));
+    let versions = store.versions().await.unwrap();
+    let numbers: Vec<u64> = versions.iter().map(|manifest| manifest.version).collect();
+    assert_eq!(numbers, (3..=103).rev().collect::<Vec<_>>(), "a hundred and the one in force");
+    let made = &versions[1].made;
+    assert_eq!((made.by.as_str(), made.comment.as_str()), ("ann", "for a test"));
+    assert_eq!(made.changed, ["own-domains"]);
+    let of = async |version| store.documents_of(version).await.unwrap();
+    assert_eq!(&*of(3).await.unwrap().text(DocumentName::OwnDomains), "d2.jp");
+    assert_eq!(&*of(103).await.unwrap().text(DocumentName::OwnDomains), "d102.jp");
+    assert_eq!((of(2).await, of(104).await), (None, None));
+
+    let keys = store.bucket.keys().await.unwrap();
+    let mut texts = 0;
+    for key in keys.iter().filter(|key| key.starts_with("doc.")) {
+        texts += usize::from(!store.bucket.get(key).await.unwrap().unwrap().value.is_empty());
     }
-    assert_eq!(sizes, [0, 5, 5], "the one before last may still be read");
+    assert_eq!(texts, 101);
 }

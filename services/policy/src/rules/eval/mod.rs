@@ -65,9 +65,9 @@ impl Rules {
         self.settings.table.lock
     }
 
-    /// When the answers change by themselves: the next route that runs out.
-    pub(crate) fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
-        self.routes.table.next_expiry(now)
+    /// Lines of routes that have run out.
+    pub(crate) fn expired_routes(&self, now: SystemTime) -> Vec<u32> {
+        self.routes.table.expired(now)
     }
 
     fn is_own(&self, mailbox: &Mailbox) -> bool {

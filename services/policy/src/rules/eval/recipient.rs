@@ -40,8 +40,8 @@ pub(super) struct Resolved {
     pub(super) address: Mailbox,
     /// The first entry of an own domain that took part; with one the mail is ours to accept.
     own_entry: Option<u32>,
-    /// It was for the domain, not for the address.
-    by_wildcard: bool,
+    /// That entry was for the whole domain, and the address asks to be sent on (SEED-228).
+    is_hop: bool,
 }
 
 /// One question on its way.
@@ -115,13 +115,14 @@ impl Rules {
     }
 
     pub(super) fn resolve_aliases(&self, mailbox: Mailbox) -> Result<Resolved, u32> {
-        let mut resolved = Resolved { address: mailbox, own_entry: None, by_wildcard: false };
+        let mut resolved = Resolved { address: mailbox, own_entry: None, is_hop: false };
         // One more than a chain may have, for the entry that maps its end to itself.
         for _ in 0..=MAX_CHAIN {
             let Some(step) = self.aliases.table.step(&resolved.address) else { return Ok(resolved) };
             if resolved.own_entry.is_none() && self.is_own(&resolved.address) {
                 resolved.own_entry = Some(step.line);
-                resolved.by_wildcard = !self.aliases.table.has_exact(&resolved.address);
+                resolved.is_hop =
+                    resolved.address.asks_to_be_routed() && !self.aliases.table.has_exact(&resolved.address);
             }
             match step.next {
                 Some(next) => resolved.address = next,
@@ -236,15 +237,15 @@ impl Walk<'_, '_> {
     }
 
     fn own_recipient_verdict(&self, resolved: &Resolved) -> Result<Option<DecidedBy>, Refused> {
-        let Resolved { address, own_entry, by_wildcard } = resolved;
+        let Resolved { address, own_entry, is_hop } = resolved;
         let account = self.rules.accounts.table.of(address).filter(|_| self.rules.is_own(address));
         if let Some(account) = account.filter(|account| !account.may_receive) {
             let decided_by = DecidedBy::Line(DocumentName::Accounts, account.line);
             return Err(Refused { reply: replies::mailbox_disabled(), decided_by });
         }
         if let Some(line) = own_entry {
-            // SEED-228: the inner server might send `user%host` on, because it trusts us.
-            if *by_wildcard && address.asks_to_be_routed() && !self.may_relay() {
+            // The inner server might send `user%host` on, because it trusts us.
+            if *is_hop && !self.may_relay() {
                 let decided_by = DecidedBy::RoutedLocalPart;
                 return Err(Refused { reply: replies::relaying_denied(), decided_by });
             }

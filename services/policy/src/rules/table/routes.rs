@@ -165,11 +165,6 @@ impl Routes {
         all.filter(covers).min_by_key(|route| route.line)
     }
 
-    /// When the next route runs out, after `now`.
-    pub(crate) fn next_expiry(&self, now: SystemTime) -> Option<SystemTime> {
-        self.all().filter_map(|route| route.expires).filter(|expires| *expires > now).min()
-    }
-
     /// Lines that have run out.
     pub(crate) fn expired(&self, now: SystemTime) -> Vec<u32> {
         self.all().filter(|route| !route.is_in_force(now)).map(|route| route.line).collect()

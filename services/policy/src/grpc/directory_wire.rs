@@ -1,0 +1,143 @@
+//! Documents, problems and questions about them: wire to ours and back.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hikyaku_proto::directory::v1 as proto;
+use hikyaku_types::origin::Listener;
+use tonic::Request;
+
+use super::{
+    policy::{client, mailbox, reverse_path, unreadable},
+    status::CallError,
+};
+use crate::{
+    document::{DocumentName, Documents},
+    problem::{Problem, Severity},
+    rules::{
+        Asker, Rules,
+        explain::{Explanation, Question},
+        self_test::{Form, Tested},
+    },
+    store::{Manifest, commit::Author},
+};
+
+const LONGEST_COMMENT: usize = 500;
+
+/// Who calls, and what for.
+pub(super) fn author<T>(_request: &Request<T>, comment: String) -> Result<Author, CallError> {
+    if comment.chars().count() > LONGEST_COMMENT || comment.contains(char::is_control) {
+        return Err(CallError::Comment);
+    }
+    Ok(Author { name: String::new(), comment })
+}
+
+pub(super) fn changes(documents: Vec<proto::Document>) -> Result<Documents, CallError> {
+    let mut seen = HashSet::new();
+    let mut changes = Documents::default();
+    for proto::Document { name, text } in documents {
+        let document: DocumentName = name.parse()?;
+        if !seen.insert(document) {
+            return Err(CallError::Twice(name));
+        }
+        changes.set(document, text);
+    }
+    Ok(changes)
+}
+
+pub(super) fn problem(problem: Problem) -> proto::Problem {
+    let severity = match problem.severity {
+        Severity::Note => proto::Severity::Note,
+        Severity::Warning => proto::Severity::Warning,
+        Severity::Error => proto::Severity::Error,
+    };
+    proto::Problem {
+        document: problem.document.to_string(),
+        line: problem.line,
+        severity: severity.into(),
+        code: problem.code.to_owned(),
+        reason: problem.reason,
+    }
+}
+
+pub(super) fn version(manifest: Manifest) -> proto::Version {
+    let made = manifest.made;
+    let at: SystemTime = UNIX_EPOCH + Duration::from_millis(made.at);
+    proto::Version {
+        version: manifest.version,
+        at: Some(at.into()),
+        by: made.by,
+        comment: made.comment,
+        changed: made.changed,
+    }
+}
+
+/// Lines that contain `text`, at most `limit`, and whether there are more. Verifiers are not searched.
+pub(super) fn search(documents: &Documents, text: &str, limit: usize) -> (Vec<proto::FoundLine>, bool) {
+    let wanted = text.to_ascii_lowercase();
+    let mut found = Vec::new();
+    let searched = documents.iter().filter(|(document, _)| *document != DocumentName::Credentials);
+    for (document, text) in searched {
+        for (number, line) in (1..).zip(text.lines()) {
+            if !line.to_ascii_lowercase().contains(&wanted) {
+                continue;
+            }
+            if found.len() == limit {
+                return (found, true);
+            }
+            found.push(proto::FoundLine {
+                document: document.to_string(),
+                line: number,
+                text: line.to_owned(),
+            });
+        }
+    }
+    (found, false)
+}
+
+pub(super) fn question(question: proto::Question) -> Result<Question, CallError> {
+    let proto::Question { client: address, submission, identity, reverse_path: sender, recipient } = question;
+    let identity = match identity.as_str() {
+        "" => None,
+        text => Some(mailbox("identity", text)?),
+    };
+    let listener = if submission { Listener::Submission } else { Listener::Relay };
+    Ok(Question {
+        asker: Asker::new(client(&address)?, listener, identity),
+        reverse_path: reverse_path(&sender)?,
+        recipient: recipient.parse().map_err(unreadable("recipient", &recipient))?,
+    })
+}
+
+pub(super) fn explanation(version: u64, explanation: Explanation) -> proto::ExplainResponse {
+    let Explanation { steps, sender_reply, recipient_reply, decided_by } = explanation;
+    let steps = steps.into_iter().map(|(name, step)| proto::Step {
+        name: name.to_string(),
+        decided_by: step
+            .as_ref()
+            .and_then(|step| step.decided_by)
+            .map_or_else(String::new, |by| by.to_string()),
+        finding: step.map(|step| step.finding).unwrap_or_default(),
+    });
+    proto::ExplainResponse { version, steps: steps.collect(), sender_reply, recipient_reply, decided_by }
+}
+
+pub(super) fn differences(
+    questions: &[Question],
+    before: &Rules,
+    after: &Rules,
+    now: SystemTime,
+) -> Vec<proto::Difference> {
+    let differing = (0..).zip(questions).filter_map(|(place, question)| {
+        let (before, after) = (before.outcome(question, now), after.outcome(question, now));
+        (before != after).then_some(proto::Difference { question: place, before, after })
+    });
+    differing.collect()
+}
+
+pub(super) fn relay_form(tested: Tested) -> proto::RelayForm {
+    let Tested { form: Form { mail_from, rcpt_to }, refused, said } = tested;
+    proto::RelayForm { mail_from, rcpt_to, refused, said }
+}
