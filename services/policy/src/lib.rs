@@ -10,6 +10,7 @@ mod authenticate; // who a client is
 pub mod rules; // documents -> tables -> answers; pure
 mod credential; // what is kept of a secret
 pub mod document; // the texts, by name
+mod import; // files of the old products
 pub mod problem; // what is wrong with them
 pub mod store; // versions in JetStream KV
 pub mod metrics; // names

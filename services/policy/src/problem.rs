@@ -69,6 +69,11 @@ impl Findings {
         self.add(line, Severity::Note, code, reason.into());
     }
 
+    /// How many there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
     fn add(&mut self, line: u32, severity: Severity, code: &'static str, reason: String) {
         self.problems.push(Problem { document: self.document, line, severity, code, reason });
     }

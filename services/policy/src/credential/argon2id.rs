@@ -4,7 +4,7 @@ use std::fmt;
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordVerifier as _, phc::PasswordHash},
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 
 use super::VerifierError;
@@ -36,6 +36,15 @@ impl Argon2Verifier {
         if is_bearable { Ok(Self(text.into())) } else { Err(VerifierError::Cost) }
     }
 
+    pub(crate) fn of_password(password: &str, salt: &[u8; 16]) -> Self {
+        #[expect(
+            clippy::unwrap_used,
+            reason = "the salt has a length that is allowed, and so has any password"
+        )]
+        let hash = argon2().hash_password_with_salt(password.as_bytes(), salt).unwrap();
+        Self(hash.to_string().into())
+    }
+
     /// Takes as long as it says.
     pub(crate) fn verify(&self, password: &str) -> bool {
         argon2().verify_password(password.as_bytes(), &*self.0).is_ok()
@@ -54,6 +63,12 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
+impl fmt::Display for Argon2Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Debug for Argon2Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Argon2Verifier")
@@ -62,12 +77,10 @@ impl fmt::Debug for Argon2Verifier {
 
 #[cfg(test)]
 mod tests {
-    use argon2::password_hash::PasswordHasher as _;
-
     use super::*;
 
     fn made(password: &str) -> String {
-        argon2().hash_password_with_salt(password.as_bytes(), b"0123456789abcdef").unwrap().to_string()
+        Argon2Verifier::of_password(password, b"0123456789abcdef").to_string()
     }
 
     #[test]

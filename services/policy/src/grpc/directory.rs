@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{directory_wire as wire, status::CallError};
+use super::{directory_wire as wire, import_wire, policy::mailbox, status::CallError};
 use crate::{
     document::{DocumentName, Documents},
     store::{
@@ -86,6 +86,39 @@ impl DirectoryService for DirectoryGrpc {
             self.commit(base_version, &changes, mode, &author).await?;
         let problems = problems.into_iter().map(wire::problem).collect();
         Ok(Response::new(proto::CommitDocumentsResponse { version, accepted, problems }))
+    }
+
+    async fn import_files(
+        &self,
+        request: Request<proto::ImportFilesRequest>,
+    ) -> Result<Response<proto::ImportFilesResponse>, Status> {
+        let author = import_wire::author(&request)?;
+        let proto::ImportFilesRequest { files, options, dry_run } = request.into_inner();
+        let (files, options) =
+            (import_wire::files(files)?, import_wire::options(options.unwrap_or_default())?);
+        let mode = if dry_run { Mode::ValidateOnly } else { Mode::Store };
+        let outcome = self.store.import(files, options, mode, &author).await.map_err(CallError::from)?;
+        if outcome.accepted {
+            self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
+        }
+        Ok(Response::new(import_wire::response(outcome)))
+    }
+
+    async fn set_secret(
+        &self,
+        request: Request<proto::SetSecretRequest>,
+    ) -> Result<Response<proto::SetSecretResponse>, Status> {
+        let author = wire::author(&request, format!("secret of {}", request.get_ref().account))?;
+        let proto::SetSecretRequest { account, secret, cram_md5 } = request.into_inner();
+        let account = mailbox("account", &account)?;
+        let secret = import_wire::secret(&account, secret);
+        let outcome =
+            self.store.set_secret(&account, secret, cram_md5, &author).await.map_err(CallError::from)?;
+        if !outcome.accepted {
+            return Err(CallError::NoAccount(account).into());
+        }
+        self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
+        Ok(Response::new(proto::SetSecretResponse { version: outcome.version }))
     }
 
     async fn list_versions(

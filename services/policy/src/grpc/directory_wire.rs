@@ -48,17 +48,21 @@ pub(super) fn changes(documents: Vec<proto::Document>) -> Result<Documents, Call
 }
 
 pub(super) fn problem(problem: Problem) -> proto::Problem {
-    let severity = match problem.severity {
-        Severity::Note => proto::Severity::Note,
-        Severity::Warning => proto::Severity::Warning,
-        Severity::Error => proto::Severity::Error,
-    };
+    let severity = severity(problem.severity);
     proto::Problem {
         document: problem.document.to_string(),
         line: problem.line,
         severity: severity.into(),
         code: problem.code.to_owned(),
         reason: problem.reason,
+    }
+}
+
+pub(super) fn severity(severity: Severity) -> proto::Severity {
+    match severity {
+        Severity::Note => proto::Severity::Note,
+        Severity::Warning => proto::Severity::Warning,
+        Severity::Error => proto::Severity::Error,
     }
 }
 

@@ -5,5 +5,6 @@ pub(crate) mod policy; // questions of sessions and workers
 mod authenticate; // steps of AUTH
 mod traffic; // traffic rules -> wire
 pub(crate) mod directory; // documents
+mod import_wire; // files of the old products
 mod directory_wire; // documents and questions about them
 mod status; // the only error -> tonic::Status

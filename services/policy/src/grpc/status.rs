@@ -1,7 +1,7 @@
 //! The only place where an error becomes a [`tonic::Status`].
 
 use hikyaku_runtime::error_chain::chain;
-use hikyaku_types::address::AddressError;
+use hikyaku_types::address::{AddressError, Mailbox};
 use tonic::Status;
 use tracing::warn;
 
@@ -34,6 +34,12 @@ pub(super) enum CallError {
     Search,
     #[error("{0} envelopes in one call; 100,000 are allowed")]
     Questions(usize),
+    #[error("{0:?} is of no kind that can be imported")]
+    LegacyKind(String),
+    #[error("{0:?} is not a domain")]
+    ImportDomain(String),
+    #[error("{0} is not an account")]
+    NoAccount(Mailbox),
     #[error("the call ended early")]
     Ended,
     #[error(transparent)]
@@ -55,8 +61,10 @@ impl From<CallError> for Status {
             | CallError::Twice(_)
             | CallError::Comment
             | CallError::Search
+            | CallError::LegacyKind(_)
+            | CallError::ImportDomain(_)
             | CallError::Questions(_) => Self::invalid_argument(text),
-            CallError::NoVersion(_) => Self::not_found(text),
+            CallError::NoVersion(_) | CallError::NoAccount(_) => Self::not_found(text),
             CallError::Ended => Self::internal(text),
             CallError::Commit(CommitError::Stale { .. } | CommitError::Raced) => Self::aborted(text),
             CallError::Store(_) | CallError::Commit(CommitError::Store(_)) => {

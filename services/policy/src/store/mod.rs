@@ -8,6 +8,8 @@ mod manifest; // which texts make a version
 mod texts; // a text in chunks
 pub mod commit; // check and store the next version
 mod history; // versions before this one
+mod secret; // secrets to verifiers
+mod import; // files of the old products
 pub(crate) mod expiry; // lines that run out
 mod follow; // each version into force
 
@@ -24,6 +26,7 @@ use crate::{
     problem::{Problem, Severity},
     rules::{Accepted, Rejected, Rules, Surroundings},
 };
+pub(crate) use import::ImportOutcome;
 pub(crate) use manifest::Manifest;
 use manifest::ManifestError;
 

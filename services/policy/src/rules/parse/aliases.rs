@@ -5,8 +5,9 @@ use hikyaku_types::{address::Mailbox, domain::Domain};
 
 use super::lines::{Line, clean_lines};
 use crate::{
+    document::DocumentName,
     problem::Findings,
-    rules::table::aliases::{AliasAddress, Aliases, Source, Target, is_same},
+    rules::table::aliases::{AliasAddress, Aliases, Occupied, Source, Target, is_same},
 };
 
 /// SEED-046: chains are followed so far.
@@ -37,6 +38,26 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Aliases {
         check_chain(&table, line, source, findings);
     }
     table
+}
+
+/// What a table says of an entry that may be put to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    New,
+    /// The same is on this line.
+    Same(u32),
+    /// Another target is on this line.
+    Other(u32),
+}
+
+pub(crate) fn known(table: &Aliases, text: &str) -> Known {
+    let mut ignored = Findings::new(DocumentName::Aliases);
+    let Some((source, target)) = entry(Line { number: 0, text }, &mut ignored) else { return Known::New };
+    match table.occupied(&source, &target) {
+        None => Known::New,
+        Some(Occupied { line, same_target: true }) => Known::Same(line),
+        Some(Occupied { line, same_target: false }) => Known::Other(line),
+    }
 }
 
 /// SEED-041: the second hazard of mode A stays visible.

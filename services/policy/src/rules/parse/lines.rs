@@ -8,15 +8,15 @@ const MAX_LINE: usize = 1000;
 
 /// A line that is neither blank nor a comment, without blanks at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// From 1.
-    pub(super) number: u32,
-    pub(super) text: &'a str,
+    pub(crate) number: u32,
+    pub(crate) text: &'a str,
 }
 
 impl Line<'_> {
     /// Reports what no data field may contain. False: there is nothing more to say of this line.
-    pub(super) fn is_clean(&self, findings: &mut Findings) -> bool {
+    pub(crate) fn is_clean(&self, findings: &mut Findings) -> bool {
         if !self.is_bounded(findings) {
             return false;
         }
@@ -27,7 +27,7 @@ impl Line<'_> {
     }
 
     /// The same for a line that may have text of people in it.
-    pub(super) fn is_bounded(&self, findings: &mut Findings) -> bool {
+    pub(crate) fn is_bounded(&self, findings: &mut Findings) -> bool {
         let finding = if self.text.contains('\0') {
             ("E-BINARY", "NUL in a line")
         } else if self.text.chars().count() > MAX_LINE {
@@ -41,17 +41,22 @@ impl Line<'_> {
 }
 
 /// The data lines. `;` and `'` begin a comment (SEED-011); `#` never does.
-pub(super) fn data_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+pub(crate) fn data_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    all_lines(text).filter(|line| !line.text.starts_with([';', '\'']))
+}
+
+/// The lines that are not blank, of a text that has no comments.
+pub(crate) fn all_lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     (1..).zip(text.lines()).filter_map(|(number, line)| {
         // A leading TAB is an empty first field, so only blanks go.
         let text = line.trim_end().trim_start_matches(' ');
-        (!text.is_empty() && !text.starts_with([';', '\''])).then_some(Line { number, text })
+        (!text.is_empty()).then_some(Line { number, text })
     })
 }
 
 /// The data lines that are also clean.
-pub(super) fn clean_lines<'a>(text: &'a str, findings: &mut Findings) -> Vec<Line<'a>> {
+pub(crate) fn clean_lines<'a>(text: &'a str, findings: &mut Findings) -> Vec<Line<'a>> {
     data_lines(text).filter(|line| line.is_clean(findings)).collect()
 }
 

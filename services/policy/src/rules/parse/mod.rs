@@ -19,11 +19,15 @@ pub(crate) mod settings;
 
 use std::net::IpAddr;
 
+pub(crate) use lines::{Line, all_lines, clean_lines, data_lines};
+
 /// What the relay knows of itself; a next hop must not be one of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// Addresses of this cluster's own listeners (E-GW-SELF, SEED-004).
     pub own_addresses: Vec<IpAddr>,
+    /// Name of the cluster, for reports.
+    pub hostname: String,
     /// Addresses of the resolvers (E-GW-DNSIP, SEED-021).
     pub dns_servers: Vec<IpAddr>,
 }

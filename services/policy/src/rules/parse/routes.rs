@@ -20,7 +20,6 @@ use crate::{
 
 pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Findings) -> Routes {
     let mut table = Routes::default();
-    let mut wildcards = Vec::new();
     for line in data_lines(text) {
         if is_decoration(line, findings) || !line.is_clean(findings) {
             continue;
@@ -30,15 +29,10 @@ pub(crate) fn parse(text: &str, surroundings: &Surroundings, findings: &mut Find
             continue;
         }
         table.insert(&target, route);
-        if let RouteTarget::Below(domain) = target {
-            wildcards.push((line.number, domain));
-        }
     }
     // SEED-014: whether the product's *.abc.jp means abc.jp too is not known, so it is said.
-    for (line, domain) in wildcards {
-        if !table.always_takes(&domain) {
-            findings.warning(line, "W-GW-APEX", format!("does not cover {domain} itself"));
-        }
+    for (line, domain, _) in table.wildcards_without_apex() {
+        findings.warning(line, "W-GW-APEX", format!("does not cover {domain} itself"));
     }
     table
 }

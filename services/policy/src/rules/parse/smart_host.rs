@@ -43,6 +43,7 @@ mod tests {
         let surroundings = Surroundings {
             own_addresses: vec!["198.51.100.11".parse().unwrap()],
             dns_servers: vec!["192.168.0.53".parse().unwrap()],
+            ..Surroundings::default()
         };
         let (route, problems) = report("smart-host", |findings| parse(text, &surroundings, findings));
         (route.map(|route| route.next_hop.destination().to_string()), problems)

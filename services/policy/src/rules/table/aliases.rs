@@ -44,6 +44,14 @@ pub(crate) struct AliasAddress {
     pub(crate) domain: Domain,
 }
 
+impl Source {
+    fn domain(&self) -> &Domain {
+        match self {
+            Self::Wildcard(domain) | Self::Address(AliasAddress { domain, .. }) => domain,
+        }
+    }
+}
+
 /// The right side of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -82,28 +90,30 @@ pub(crate) enum DomainRule {
 
 impl Aliases {
     pub(crate) fn insert(&mut self, source: &Source, target: Target, line: u32) -> Result<(), Occupied> {
-        let (domain, local_part) = match source {
-            Source::Wildcard(domain) => (domain, None),
-            Source::Address(AliasAddress { mailbox, domain }) => {
-                (domain, Some(canonical(mailbox.local_part())))
-            }
-        };
-        let aliases = self.domains.entry(domain.clone()).or_default();
-        let earlier = match &local_part {
-            None => aliases.wildcard.as_ref(),
-            Some(local_part) => aliases.exact.get(local_part),
-        };
-        if let Some(earlier) = earlier {
-            return Err(Occupied { line: earlier.line, same_target: earlier.target == target });
+        if let Some(occupied) = self.occupied(source, &target) {
+            return Err(occupied);
         }
+        let aliases = self.domains.entry(source.domain().clone()).or_default();
         let entry = Entry { line, target };
-        match local_part {
-            None => aliases.wildcard = Some(entry),
-            Some(local_part) => {
-                aliases.exact.insert(local_part, entry);
+        match source {
+            Source::Wildcard(_) => aliases.wildcard = Some(entry),
+            Source::Address(AliasAddress { mailbox, .. }) => {
+                aliases.exact.insert(canonical(mailbox.local_part()), entry);
             }
         }
         Ok(())
+    }
+
+    /// What there is for this source.
+    pub(crate) fn occupied(&self, source: &Source, target: &Target) -> Option<Occupied> {
+        let aliases = self.domains.get(source.domain())?;
+        let earlier = match source {
+            Source::Wildcard(_) => aliases.wildcard.as_ref(),
+            Source::Address(AliasAddress { mailbox, .. }) => {
+                aliases.exact.get(&canonical(mailbox.local_part()))
+            }
+        }?;
+        Some(Occupied { line: earlier.line, same_target: earlier.target == *target })
     }
 
     /// The entry for `address`; an exact one beats the wildcard (SEED-046).

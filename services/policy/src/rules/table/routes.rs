@@ -165,6 +165,27 @@ impl Routes {
         all.filter(covers).min_by_key(|route| route.line)
     }
 
+    /// The domains that are named, at or below.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = Domain> {
+        let names = self.exact.keys().chain(self.below.keys());
+        names.filter_map(|name| name.parse().ok())
+    }
+
+    /// `*.domain` where nothing takes the domain itself, as (line, domain, next hop).
+    pub(crate) fn wildcards_without_apex(&self) -> Vec<(u32, Domain, NextHop)> {
+        let mut found: Vec<(u32, Domain, NextHop)> = self
+            .below
+            .iter()
+            .filter_map(|(name, routes)| Some((name.parse::<Domain>().ok()?, routes)))
+            .filter(|(domain, _)| !self.always_takes(domain))
+            .flat_map(|(domain, routes)| {
+                routes.iter().map(move |route| (route.line, domain.clone(), route.next_hop.clone()))
+            })
+            .collect();
+        found.sort_by_key(|(line, ..)| *line);
+        found
+    }
+
     /// Lines that have run out.
     pub(crate) fn expired(&self, now: SystemTime) -> Vec<u32> {
         self.all().filter(|route| !route.is_in_force(now)).map(|route| route.line).collect()

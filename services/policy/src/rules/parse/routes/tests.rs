@@ -9,6 +9,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         own_addresses: vec!["198.51.100.11".parse().unwrap()],
         dns_servers: vec!["192.168.0.53".parse().unwrap()],
+        ..Surroundings::default()
     }
 }
 
