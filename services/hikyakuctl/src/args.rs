@@ -3,8 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use hikyaku_grpc::{ClientConfig, ClientTls, Role, tls::Identity};
 use prost_types::Timestamp;
 use tonic::transport::Endpoint;
+
+use crate::server::Server;
 
 const DESTINATION: &str =
     "Entries for this destination: example.org (by MX) or '[host]:port' (a fixed next hop)";
@@ -23,17 +26,19 @@ Examples:
   hikyakuctl destination limits example.org
   hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
   hikyakuctl directory get routes > routes
-  hikyakuctl directory set routes routes --validate-only")]
+  hikyakuctl directory set routes routes --validate-only
+  hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
     /// A delivery worker's admin service, for all but `directory`; any worker answers for the whole queue.
-    #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
-    #[arg(default_value = "http://127.0.0.1:7003")]
-    pub(crate) server: Endpoint,
+    #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
+    server: String,
 
     /// The policy service, for `directory`.
-    #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
-    #[arg(default_value = "http://127.0.0.1:7002")]
-    pub(crate) directory_server: Endpoint,
+    #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7002")]
+    directory_server: String,
+
+    #[command(flatten)]
+    access: Access,
 
     /// Print one JSON document instead of words.
     #[arg(long, global = true)]
@@ -41,6 +46,65 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) noun: Noun,
+}
+
+/// Who asks. Each may stand in the environment too.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Who asks")]
+struct Access {
+    /// A file with a token. `hikyaku up` keeps one in its data folder: operator-token.
+    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Authorities that may have issued the server's certificate, in PEM; for https.
+    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_CA")]
+    ca: Option<PathBuf>,
+    /// Our certificate, in PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_CERTIFICATE")]
+    certificate: Option<PathBuf>,
+    /// Its key, in PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_KEY")]
+    key: Option<PathBuf>,
+    /// The name in the server's certificate [default: the host of the URL].
+    #[arg(long, global = true, value_name = "NAME", env = "HIKYAKU_SERVER_NAME")]
+    server_name: Option<String>,
+    /// Send the token without TLS to other machines too: the network hides it (a service mesh).
+    #[arg(long, global = true)]
+    plaintext: bool,
+}
+
+impl Args {
+    /// The service of delivery.
+    pub(crate) fn server(&self) -> Result<Server, String> {
+        self.server_at(&self.server)
+    }
+
+    /// The service of the directory.
+    pub(crate) fn directory_server(&self) -> Result<Server, String> {
+        self.server_at(&self.directory_server)
+    }
+
+    fn server_at(&self, url: &str) -> Result<Server, String> {
+        Ok(Server { url: url.to_owned(), access: self.access.config()? })
+    }
+}
+
+impl Access {
+    fn config(&self) -> Result<ClientConfig, String> {
+        let Self { token_file, ca, certificate, key, server_name, plaintext } = self.clone();
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err("--certificate and --key belong together".to_owned());
+            }
+        };
+        let tls = match (ca, &identity) {
+            (Some(ca), _) => Some(ClientTls { ca, identity, server_name }),
+            (None, Some(_)) => return Err("--certificate needs --ca".to_owned()),
+            (None, None) => None,
+        };
+        Ok(ClientConfig { tls, token_file, plaintext })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +145,11 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     Directory {
         #[command(subcommand)]
         command: DirectoryCommand,
+    },
+    /// Make tokens for those who may look and change.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
     },
     /// Print the version of this program.
     Version,
@@ -288,10 +357,37 @@ Examples:
     },
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let is_http = text.starts_with("http://");
-    let endpoint = Endpoint::from_shared(text.to_owned()).ok().filter(|_| is_http);
-    endpoint.ok_or_else(|| "want http://host:port".to_owned())
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Write a fresh token into a new file that only you can read, and print its line for the file of
+    /// callers (grpc.callers). The line has only the SHA-256 of the token.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl token new ann --role operator --out ann.token >> callers
+  hikyakuctl --token-file ann.token queue list")]
+    New {
+        /// Who shows it; stands in the logs.
+        #[arg(value_parser = name)]
+        name: String,
+        /// relay, viewer or operator.
+        #[arg(long)]
+        role: Role,
+        /// A file that does not exist; - prints the token.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let is_http = text.starts_with("http://") || text.starts_with("https://");
+    let is_url = is_http && Endpoint::from_shared(text.to_owned()).is_ok();
+    is_url.then(|| text.to_owned()).ok_or_else(|| "want http://host:port or https://host:port".to_owned())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    hikyaku_grpc::callers::is_name(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("want {}", hikyaku_grpc::callers::NAME))
 }
 
 /// `30m`, `4h`, `7d`.

@@ -7,25 +7,25 @@ use std::{
     string::FromUtf8Error,
 };
 
+use hikyaku_grpc::Channel;
 use hikyaku_proto::directory::v1::{
     CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest, GetDirectoryResponse,
     Problem, Severity, directory_service_client::DirectoryServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End, Unreadable,
     args::DirectoryCommand,
     output::{Output, harmless, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 type Client = DirectoryServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: DirectoryCommand,
-    server: &Endpoint,
+    server: &Server,
     stdin: impl Read,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn client(server: &Endpoint) -> anyhow::Result<Client> {
+async fn client(server: &Server) -> anyhow::Result<Client> {
     // All documents travel in one message.
     Ok(Client::new(connect(server).await?).max_decoding_message_size(usize::MAX))
 }

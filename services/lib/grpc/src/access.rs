@@ -7,9 +7,11 @@ use crate::role::Role;
 pub(crate) enum Access {
     Anybody,
     Least(Role),
+    /// What relays and operators do, but who only looks does not: a password is tried.
+    Relays,
 }
 
-use Access::{Anybody, Least};
+use Access::{Anybody, Least, Relays};
 use Role::{Operator, Relay, Viewer};
 
 const TABLE: &[(&str, &[(&str, Access)])] = &[
@@ -19,6 +21,8 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("CheckConnection", Least(Relay)),
             ("CheckSender", Least(Relay)),
             ("CheckRecipient", Least(Relay)),
+            ("Authenticate", Relays),
+            ("CheckAuthor", Least(Relay)),
             ("ResolveRoute", Least(Relay)),
             ("ListHosts", Least(Relay)),
             ("GetTraffic", Least(Relay)),
@@ -27,10 +31,18 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
     (
         "hikyaku.directory.v1.DirectoryService",
         &[
+            // With the verifiers of passwords only for an operator.
             ("GetDirectory", Least(Viewer)),
             // Who only asks whether a change would be accepted changes nothing; the service asks for
             // an operator (`require`) before it stores one.
             ("CommitDocuments", Least(Viewer)),
+            ("ListVersions", Least(Viewer)),
+            ("RollBack", Least(Operator)),
+            ("WatchDirectory", Least(Viewer)),
+            ("SearchDirectory", Least(Viewer)),
+            ("Explain", Least(Viewer)),
+            ("ReplayEnvelopes", Least(Viewer)),
+            ("TestRelay", Least(Viewer)),
         ],
     ),
     (
@@ -69,6 +81,25 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
     ("grpc.health.v1.Health", &[("Check", Anybody), ("Watch", Anybody), ("List", Anybody)]),
     ("grpc.reflection.v1.ServerReflection", &[("ServerReflectionInfo", Least(Viewer))]),
 ];
+
+impl Access {
+    /// The role that a caller lacks.
+    pub(crate) fn needed(self) -> Option<Role> {
+        match self {
+            Anybody => None,
+            Least(role) => Some(role),
+            Relays => Some(Relay),
+        }
+    }
+
+    pub(crate) fn admits(self, role: Role) -> bool {
+        match self {
+            Anybody => true,
+            Least(least) => role >= least,
+            Relays => matches!(role, Relay | Operator),
+        }
+    }
+}
 
 /// `path` is that of the request: `/package.Service/Method`.
 pub(crate) fn access(path: &str) -> Access {

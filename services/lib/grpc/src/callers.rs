@@ -21,12 +21,19 @@ use crate::{
 };
 
 const LONGEST_NAME: usize = 64;
+/// What a name is, in words.
+pub const NAME: &str = "1 to 64 letters, digits and . _ @ -";
 
 /// Who makes a call. It stands among the extensions of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub name: Arc<str>,
     pub role: Role,
+}
+
+pub fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
+    (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(fits)
 }
 
 /// Who may call, by what they show.
@@ -91,10 +98,8 @@ impl Callers {
                 "a line is: name role sha256:<hash>, uri:, dns: or cn:<name>".into(),
             ));
         };
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
-        if name.len() > LONGEST_NAME || !name.chars().all(fits) {
-            let reason = format!("{name:?} is not 1 to {LONGEST_NAME} letters, digits and . _ @ -");
-            return Err(("E-CA-NAME", reason));
+        if !is_name(name) {
+            return Err(("E-CA-NAME", format!("{name:?} is not {NAME}")));
         }
         let role: Role =
             role.parse().map_err(|error: crate::role::UnknownRole| ("E-CA-ROLE", error.to_string()))?;

@@ -125,8 +125,8 @@ fn line(url: &str, config: &ClientConfig) -> Result<Line, ClientError> {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.parse().is_ok_and(|address: std::net::IpAddr| address.to_canonical().is_loopback())
+    let is_ours = |address: std::net::IpAddr| address.is_loopback() || address.is_unspecified();
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| is_ours(address.to_canonical()))
 }
 
 /// Shows the token with each call.

@@ -49,6 +49,11 @@ pub fn caller<T>(request: &Request<T>) -> Option<&Caller> {
     request.extensions().get()
 }
 
+/// Their name, for a log.
+pub fn who<T>(request: &Request<T>) -> String {
+    caller(request).map_or_else(|| "-".to_owned(), |caller| caller.name.to_string())
+}
+
 /// For a call that needs more than the table says, because of what it asks for.
 pub fn require<T>(request: &Request<T>, needed: Role) -> Result<(), Status> {
     let refusal = match caller(request) {
@@ -75,12 +80,9 @@ struct Shown<'a> {
 
 impl Gate {
     fn admit(&self, access: Access, shown: Shown<'_>) -> Result<Option<Caller>, Refusal> {
-        let needed = match access {
-            Access::Anybody => return Ok(None),
-            Access::Least(needed) => needed,
-        };
+        let Some(needed) = access.needed() else { return Ok(None) };
         let caller = self.known(needed, shown)?;
-        if caller.role >= needed {
+        if access.admits(caller.role) {
             Ok(Some(caller))
         } else {
             Err(Refusal::Role { name: caller.name.to_string(), role: caller.role, needed })
@@ -209,6 +211,10 @@ mod tests {
         let refused = gate.admit(CHANGE, token("Bearer of-bob"));
         let role = Refusal::Role { name: "bob".to_owned(), role: Role::Viewer, needed: Role::Operator };
         assert_eq!(refused, Err(role));
+        assert_eq!(said(gate.admit(Access::Relays, token("Bearer of-ann"))), "ann operator");
+        let refused = gate.admit(Access::Relays, token("Bearer of-bob"));
+        let role = Refusal::Role { name: "bob".to_owned(), role: Role::Viewer, needed: Role::Relay };
+        assert_eq!(refused, Err(role), "who only looks tries no passwords");
         for unknown in ["Bearer of-eve", "Bearer", "Bearer ", "Basic of-ann", "of-ann", "", "Bearer \u{fc}"] {
             assert_eq!(gate.admit(READ, token(unknown)), Err(Refusal::UnknownToken), "{unknown:?}");
         }

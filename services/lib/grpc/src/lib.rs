@@ -20,7 +20,7 @@ pub mod metrics; // names
 pub use crate::{
     callers::Caller,
     client::{Channel, ClientConfig},
-    gate::{caller, require},
+    gate::{caller, require, who},
     guard::{Guard, GuardConfig},
     role::Role,
     tls::{ClientTls, ServerTls},
