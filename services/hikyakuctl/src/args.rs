@@ -3,11 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use hikyaku_grpc::{ClientConfig, ClientTls, Role, tls::Identity};
 use prost_types::Timestamp;
 use tonic::transport::Endpoint;
 
-use crate::server::Server;
+use crate::{access::Access, server::Server, token::TokenCommand};
 
 const DESTINATION: &str =
     "Entries for this destination: example.org (by MX) or '[host]:port' (a fixed next hop)";
@@ -48,30 +47,6 @@ pub(crate) struct Args {
     pub(crate) noun: Noun,
 }
 
-/// Who asks. Each may stand in the environment too.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Who asks")]
-struct Access {
-    /// A file with a token. `hikyaku up` keeps one in its data folder: operator-token.
-    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-    /// Authorities that may have issued the server's certificate, in PEM; for https.
-    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_CA")]
-    ca: Option<PathBuf>,
-    /// Our certificate, in PEM.
-    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_CERTIFICATE")]
-    certificate: Option<PathBuf>,
-    /// Its key, in PEM.
-    #[arg(long, global = true, value_name = "FILE", env = "HIKYAKU_KEY")]
-    key: Option<PathBuf>,
-    /// The name in the server's certificate [default: the host of the URL].
-    #[arg(long, global = true, value_name = "NAME", env = "HIKYAKU_SERVER_NAME")]
-    server_name: Option<String>,
-    /// Send the token without TLS to other machines too: the network hides it (a service mesh).
-    #[arg(long, global = true)]
-    plaintext: bool,
-}
-
 impl Args {
     /// The service of delivery.
     pub(crate) fn server(&self) -> Result<Server, String> {
@@ -85,25 +60,6 @@ impl Args {
 
     fn server_at(&self, url: &str) -> Result<Server, String> {
         Ok(Server { url: url.to_owned(), access: self.access.config()? })
-    }
-}
-
-impl Access {
-    fn config(&self) -> Result<ClientConfig, String> {
-        let Self { token_file, ca, certificate, key, server_name, plaintext } = self.clone();
-        let identity = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => {
-                return Err("--certificate and --key belong together".to_owned());
-            }
-        };
-        let tls = match (ca, &identity) {
-            (Some(ca), _) => Some(ClientTls { ca, identity, server_name }),
-            (None, Some(_)) => return Err("--certificate needs --ca".to_owned()),
-            (None, None) => None,
-        };
-        Ok(ClientConfig { tls, token_file, plaintext })
     }
 }
 
@@ -357,37 +313,10 @@ Examples:
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Write a fresh token into a new file that only you can read, and print its line for the file of
-    /// callers (grpc.callers). The line has only the SHA-256 of the token.
-    #[command(after_help = "\
-Examples:
-  hikyakuctl token new ann --role operator --out ann.token >> callers
-  hikyakuctl --token-file ann.token queue list")]
-    New {
-        /// Who shows it; stands in the logs.
-        #[arg(value_parser = name)]
-        name: String,
-        /// relay, viewer or operator.
-        #[arg(long)]
-        role: Role,
-        /// A file that does not exist; - prints the token.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-}
-
 fn url(text: &str) -> Result<String, String> {
     let is_http = text.starts_with("http://") || text.starts_with("https://");
     let is_url = is_http && Endpoint::from_shared(text.to_owned()).is_ok();
     is_url.then(|| text.to_owned()).ok_or_else(|| "want http://host:port or https://host:port".to_owned())
-}
-
-fn name(text: &str) -> Result<String, String> {
-    hikyaku_grpc::callers::is_name(text)
-        .then(|| text.to_owned())
-        .ok_or_else(|| format!("want {}", hikyaku_grpc::callers::NAME))
 }
 
 /// `30m`, `4h`, `7d`.

@@ -4,6 +4,7 @@
 //! cannot be understood or its file cannot be read.
 
 mod args; // the command line
+mod access; // who asks
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
 mod audit; // hikyakuctl queue audit

@@ -1,11 +1,36 @@
 //! `hikyakuctl token`: tokens, and their lines in the file of callers. Nothing is asked of the cluster.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
-use hikyaku_grpc::token::Token;
+use clap::Subcommand;
+use hikyaku_grpc::{Role, callers, token::Token};
 
-use crate::{End, args::TokenCommand, output::Output};
+use crate::{End, output::Output};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Write a fresh token into a new file that only you can read, and print its line for the file of
+    /// callers (grpc.callers). The line has only the SHA-256 of the token.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl token new ann --role operator --out ann.token >> callers
+  hikyakuctl --token-file ann.token queue list")]
+    New {
+        /// Who shows it; stands in the logs.
+        #[arg(value_parser = name)]
+        name: String,
+        /// relay, viewer or operator.
+        #[arg(long)]
+        role: Role,
+        /// A file that does not exist; - prints the token.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
 
 pub(crate) fn run(command: TokenCommand, output: &mut Output<impl Write>) -> anyhow::Result<End> {
     let TokenCommand::New { name, role, out } = command;
@@ -20,4 +45,8 @@ pub(crate) fn run(command: TokenCommand, output: &mut Output<impl Write>) -> any
         output.print(&shown, |writer| writeln!(writer, "{line}"))?;
     }
     Ok(End::Done)
+}
+
+fn name(text: &str) -> Result<String, String> {
+    callers::is_name(text).then(|| text.to_owned()).ok_or_else(|| format!("want {}", callers::NAME))
 }

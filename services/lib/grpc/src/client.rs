@@ -54,7 +54,7 @@ pub enum ClientError {
     Clear { endpoint: String },
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("failed to connect")]
+    #[error(transparent)]
     Connect(#[from] transport::Error),
 }
 

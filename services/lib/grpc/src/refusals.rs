@@ -19,6 +19,7 @@ use crate::{
 
 /// So many lines in so much time; the first line after it says how many were left out.
 const LINES: u32 = 20;
+const LONGEST_CALL: usize = 128;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Why a call is not made.
@@ -83,14 +84,15 @@ pub(crate) struct Refusals(Mutex<Moderation>);
 impl Refusals {
     /// Counts and logs it; returns the answer.
     pub(crate) fn call(&self, address: Option<SocketAddr>, path: &str, refusal: &Refusal) -> Status {
-        let call = path.trim_start_matches('/');
+        // Anybody may ask for a call of any name.
+        let call: String = path.trim_start_matches('/').chars().take(LONGEST_CALL).collect();
         metrics::refused(refusal.reason());
         if let Some(unlogged) = self.next(Instant::now()) {
             let (who, reason) = (refusal.who(), refusal.reason().name());
             let remote = address.map(|address| address.to_string());
             warn!(who, rpc = call, reason, remote, unlogged, "call was refused");
         }
-        refusal.status(call)
+        refusal.status(&call)
     }
 
     pub(crate) fn handshake(&self, address: Option<SocketAddr>, error: &io::Error) {
