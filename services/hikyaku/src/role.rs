@@ -34,7 +34,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         (Role::Policy, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let (policy, _) = parts::policy(&config, nats, parts::guard(&config.grpc)?).await?;
-            Ok(policy.run(shutdown).await?)
+            Ok(Box::pin(policy.run(shutdown)).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;

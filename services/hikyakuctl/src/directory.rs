@@ -56,7 +56,7 @@ async fn client(server: &Server) -> anyhow::Result<Client> {
 }
 
 async fn get(client: &mut Client) -> anyhow::Result<GetDirectoryResponse> {
-    Ok(client.get_directory(GetDirectoryRequest {}).await.map_err(refusal)?.into_inner())
+    Ok(client.get_directory(GetDirectoryRequest::default()).await.map_err(refusal)?.into_inner())
 }
 
 async fn get_one(client: &mut Client, name: &str, output: &mut Output<impl Write>) -> anyhow::Result<End> {
@@ -102,7 +102,12 @@ async fn set(client: &mut Client, change: Change, output: &mut Output<impl Write
         Some(version) => version,
         None => get(client).await?.version,
     };
-    let request = CommitDocumentsRequest { base_version, documents: vec![document], validate_only };
+    let request = CommitDocumentsRequest {
+        base_version,
+        documents: vec![document],
+        validate_only,
+        comment: String::new(),
+    };
     let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
     let CommitDocumentsResponse { version, accepted, problems } = response;
     let problems = problems.into_iter().map(|problem| Shown::new(problem, &name, &shown_as)).collect();

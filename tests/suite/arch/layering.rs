@@ -65,7 +65,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
@@ -73,7 +73,6 @@ const OWNERS: [(&str, &[&str]); 12] = [
     // The process's provider; the channels between our processes.
     ("rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
     ("tokio-rustls", &["hikyaku-grpc"]),
-    ("aws-lc-rs", &["hikyaku-grpc"]),
     ("x509-parser", &["hikyaku-grpc"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyaku-testkit"]),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::digest;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -109,7 +109,7 @@ fn contents(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
 
 /// Private keys are not kept for a comparison.
 fn fingerprint(contents: &[Vec<u8>]) -> Vec<u8> {
-    contents.iter().flat_map(|content| digest::digest(&digest::SHA256, content).as_ref().to_vec()).collect()
+    contents.iter().flat_map(|content| Sha256::digest(content).to_vec()).collect()
 }
 
 #[cfg(test)]

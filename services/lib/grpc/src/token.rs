@@ -9,9 +9,11 @@ use std::{
     str::FromStr,
 };
 
-use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::{TryRngCore as _, rngs::OsRng};
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 const BYTES: usize = 32;
 /// A token may come from elsewhere, but it must fit into a header.
@@ -29,7 +31,7 @@ impl Token {
     /// Fails only when the system has no random numbers.
     pub fn fresh() -> io::Result<Self> {
         let mut bytes = [0; BYTES];
-        rand::fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        OsRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
     }
 
@@ -79,14 +81,12 @@ pub struct TokenHash([u8; BYTES]);
 
 impl TokenHash {
     pub(crate) fn of(token: &str) -> Self {
-        let mut hash = [0; BYTES];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        Self(hash)
+        Self(Sha256::digest(token.as_bytes()).into())
     }
 
     /// In constant time.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        verify_slices_are_equal(&self.0, &other.0).is_ok()
+        self.0.ct_eq(&other.0).into()
     }
 }
 
