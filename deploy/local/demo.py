@@ -16,6 +16,7 @@ RECEIVER = ("127.0.0.1", 2526)
 ADMIN = "127.0.0.1:7003"
 METRICS = "127.0.0.1:9090"
 LOCAL = Path(".local")
+TOKEN = LOCAL / "data/operator-token"
 START_LIMIT = 60
 STEP_LIMIT = 30
 
@@ -98,7 +99,8 @@ class Relay:
 
     def ctl(self, *arguments):
         program = self.programs / "hikyakuctl"
-        return subprocess.run([program, "--server", f"http://{ADMIN}", *arguments], check=True)
+        command = [program, "--server", f"http://{ADMIN}", "--token-file", TOKEN, *arguments]
+        return subprocess.run(command, check=True)
 
     def stop(self):
         if self.process.poll() is None:
@@ -148,6 +150,7 @@ The relay is running. It accepts mail on {RELAY[0]}:{RELAY[1]} from this machine
 and from anybody for demo.example.
 
   send      swaks --server {RELAY[0]}:{RELAY[1]} --from a@office.example --to you@demo.example
+  who asks  export HIKYAKU_TOKEN_FILE={TOKEN}
   look      {{programs}}/hikyakuctl queue list
   directory {{programs}}/hikyakuctl directory get
   metrics   http://{METRICS}/metrics

@@ -69,6 +69,7 @@ start_up() {
   relay=$!
   processes+=("$relay")
   wait_for "$work/relay/log" '"message":"ready"'
+  export HIKYAKU_TOKEN_FILE="$work/relay/data/operator-token"
   "$target/hikyakuctl" directory set routes "$work/routes" >/dev/null
 }
 
@@ -87,6 +88,10 @@ accounts {
 system_account: SYSTEM
 CONFIG
   start_broker
+  if [ ! -e "$work/operator-token" ]; then
+    "$target/hikyakuctl" token new operator --role operator --out "$work/operator-token" >"$work/callers"
+  fi
+  export HIKYAKU_TOKEN_FILE="$work/operator-token"
   cluster_toml="${2:-}"
   start_role policy 0 "policy_listen = \"127.0.0.1:$policy_port\""
   printf '127.0.0.0/8\n' >"$work/relay-networks"
@@ -115,6 +120,7 @@ nats = "nats://127.0.0.1:$nats_port"
 nats_login = { user = "hikyaku", password_file = "$work/password" }
 nats_system_login = { user = "system", password_file = "$work/password" }
 policy = "http://127.0.0.1:$policy_port"
+grpc = { callers = "$work/callers" }
 $3
 $cluster_toml
 CONFIG

@@ -1,12 +1,14 @@
 //! Each role as a process of its own, as in a cluster, over one broker or three.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::Path};
 
 use hikyaku_testkit::{
-    eventually::eventually, mx::ScriptedMx, nats::NatsServer, nats_cluster::NatsCluster, relay::Relay,
+    certificates::{Authority, Names},
+    eventually::eventually,
+    mx::ScriptedMx,
+    nats::NatsServer,
+    nats_cluster::NatsCluster,
+    relay::{self, Relay},
 };
 use tempfile::TempDir;
 
@@ -26,6 +28,9 @@ pub struct Rig {
     roles: usize,
 }
 
+/// The name of the policy service in its certificate.
+const POLICY_NAME: &str = "policy.test";
+
 impl Rig {
     /// Mail for each of the domains goes to its server. `tables` is added to the configuration.
     pub async fn start(
@@ -34,23 +39,96 @@ impl Rig {
         tables: &str,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
+        let (_, line) = relay::token(folder.path(), "operator", "operator").await?;
+        std::fs::write(folder.path().join("callers"), line)?;
+        let grpc = format!("grpc = {{ callers = {:?} }}", folder.path().join("callers"));
+        Self::start_in(folder, brokers, domains, tables, [&grpc, &grpc]).await
+    }
+
+    /// With certificates of an authority, which is `ca.crt` in the folder. Each role has one of its
+    /// own; that of `ann` is an operator's. Without `client_ca` the policy asks for none, and the others
+    /// show it the token of a relay instead.
+    pub async fn secured(
+        brokers: Brokers,
+        domains: &[(String, SocketAddr)],
+        client_ca: bool,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path();
+        let authority = Authority::new("ours")?;
+        authority.write(&path.join("ca.crt"))?;
+        let issue = |name: &str, dns: &[&str], uri: &str| {
+            let names = Names { common: name, dns, uris: &[uri] };
+            authority.issue(&names)?.write(path, name)
+        };
+        issue("policy", &[POLICY_NAME], "spiffe://rig/policy")?;
+        issue("relay", &["admin.test"], "spiffe://rig/relay")?;
+        issue("ann", &[], "spiffe://rig/ann")?;
+        let mut callers =
+            "relay relay uri:spiffe://rig/relay\nann operator uri:spiffe://rig/ann\n".to_owned();
+        callers += &relay::token(path, "operator", "operator").await?.1;
+        callers += &relay::token(path, "relay", "relay").await?.1;
+        std::fs::write(path.join("callers"), callers)?;
+        let asks = if client_ca { format!(", client_ca = {:?}", path.join("ca.crt")) } else { String::new() };
+        let policy = policy_tls(path, client_ca.then_some("ca.crt"));
+        let who = if client_ca {
+            format!("{}, {} {asks}", shows(path, "relay"), names(path, "callers"))
+        } else {
+            format!("token_file = {:?}", path.join("relay-token"))
+        };
+        let others = format!("grpc = {{ {}, server_name = {POLICY_NAME:?}, {who} }}", names(path, "ca"));
+        Self::start_in(folder, brokers, domains, "", [&policy, &others]).await
+    }
+
+    /// `grpc` is that of the policy, and of the others.
+    async fn start_in(
+        folder: TempDir,
+        brokers: Brokers,
+        domains: &[(String, SocketAddr)],
+        tables: &str,
+        [of_policy, of_others]: [&str; 2],
+    ) -> anyhow::Result<Self> {
         let (url, file, replicas) = match &brokers {
             Brokers::One(server) => (server.url(), server.password_file()?, 1),
             Brokers::Three(cluster) => (cluster.url(), cluster.password_file()?, 3),
         };
-        let config = |url: &str| {
-            format!(
-                "hostname = \"gw.test\"\nsmtp = [\"127.0.0.1:0\"]\nnats = \"{url}\"\nreplicas = {replicas}\n\
-                 nats_login = {{ user = \"hikyaku\", password_file = {file:?} }}\n\
-                 nats_system_login = {{ user = \"system\", password_file = {file:?} }}\n"
-            )
-        };
-        let policy = role(&folder, "policy", "policy", &config(&url), &[])?;
+        let config = format!(
+            "hostname = \"gw.test\"\nsmtp = [\"127.0.0.1:0\"]\nnats = \"{url}\"\nreplicas = {replicas}\n\
+             nats_login = {{ user = \"hikyaku\", password_file = {file:?} }}\n\
+             nats_system_login = {{ user = \"system\", password_file = {file:?} }}\n"
+        );
+        let policy = role(&folder, "policy", "policy", &format!("{config}{of_policy}\n"), &[])?;
         policy.wait_for_message("listening").await;
         let address = policy.address("policy")?;
-        set_documents(&folder, address, domains).await?;
-        let config = format!("{}policy = \"http://{address}\"\n", config(&url));
-        Ok(Self { brokers, policy, folder, config, tables: tables.to_owned(), roles: 0 })
+        let scheme = if of_policy.contains("certificate") { "https" } else { "http" };
+        let config = format!("{config}policy = \"{scheme}://{address}\"\n{of_others}\n");
+        let rig = Self { brokers, policy, folder, config, tables: tables.to_owned(), roles: 0 };
+        rig.set_documents(domains).await?;
+        Ok(rig)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// The policy service again, where it was. `grpc` may be another than before.
+    pub async fn policy_again(&mut self, grpc: &str) -> anyhow::Result<()> {
+        let address = self.policy.address("policy")?;
+        let path = self.folder.path().join("policy.toml");
+        let config = std::fs::read_to_string(&path)?;
+        let same = config.lines().filter(|line| !line.starts_with("grpc = "));
+        let config = same.chain([grpc]).map(|line| format!("{line}\n")).collect::<String>();
+        let environment = [("HIKYAKU__POLICY_LISTEN", address.to_string())];
+        // The old one is killed when it is dropped; its address is free then.
+        self.policy.end().await?;
+        self.policy = role(&self.folder, "policy", "policy", &config, &environment)?;
+        self.policy.wait_for_message("listening").await;
+        Ok(())
+    }
+
+    /// The line of the configuration for a policy service with TLS.
+    pub fn policy_tls(&self, client_ca: Option<&str>) -> String {
+        policy_tls(self.folder.path(), client_ca)
     }
 
     pub async fn ingress(&mut self) -> anyhow::Result<Relay> {
@@ -96,9 +174,46 @@ impl Rig {
 
     /// Another text of a document of the directory.
     pub async fn document(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.folder.path().join(name);
+        let path = self.path(name);
         std::fs::write(&path, text)?;
-        set(self.policy.address("policy")?, name, &path).await
+        eventually(SOON, async || {
+            let done = self.policy_ctl(&["directory", "set", name, &path]).await;
+            done.map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
+        Ok(())
+    }
+
+    /// `hikyakuctl` against the policy, as its operator.
+    async fn policy_ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        if !self.config.contains("https://") {
+            return self.policy.ctl(arguments).await;
+        }
+        let (ca, token) = (self.path("ca.crt"), self.path("operator-token"));
+        let (certificate, key) = (self.path("relay.crt"), self.path("relay.key"));
+        let who = ["--ca", &ca, "--certificate", &certificate, "--key", &key, "--server-name", POLICY_NAME];
+        let who: Vec<&str> = who.into_iter().chain(["--token-file", &token]).collect();
+        self.policy.ctl_as("https", &who, arguments).await
+    }
+
+    async fn set_documents(&self, domains: &[(String, SocketAddr)]) -> anyhow::Result<()> {
+        let mut own = String::new();
+        let mut aliases = String::new();
+        let mut routes = String::new();
+        for (domain, server) in domains {
+            own += &format!("{domain}\n");
+            aliases += &format!("*@{domain}\t*@{domain}\n");
+            routes += &format!("{domain},{},{}\n", server.ip(), server.port());
+        }
+        for (name, text) in [
+            ("own-domains", &*own),
+            ("relay-networks", "127.0.0.0/8\n"),
+            ("aliases", &aliases),
+            ("routes", &routes),
+        ] {
+            self.document(name, text).await?;
+        }
+        Ok(())
     }
 
     pub fn cluster(&mut self) -> anyhow::Result<&mut NatsCluster> {
@@ -121,48 +236,21 @@ fn role(
     Relay::start_in(folder.path(), &[role, "--config", &path.to_string_lossy()], environment)
 }
 
-async fn set_documents(
-    folder: &TempDir,
-    policy: SocketAddr,
-    domains: &[(String, SocketAddr)],
-) -> anyhow::Result<()> {
-    let mut own = String::new();
-    let mut aliases = String::new();
-    let mut routes = String::new();
-    for (domain, server) in domains {
-        own += &format!("{domain}\n");
-        aliases += &format!("*@{domain}\t*@{domain}\n");
-        routes += &format!("{domain},{},{}\n", server.ip(), server.port());
-    }
-    let documents = [
-        ("own-domains", own),
-        ("relay-networks", "127.0.0.0/8\n".to_owned()),
-        ("aliases", aliases),
-        ("routes", routes),
-    ];
-    for (name, text) in documents {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text)?;
-        set(policy, name, &path).await?;
-    }
-    Ok(())
+fn policy_tls(folder: &Path, client_ca: Option<&str>) -> String {
+    let asks = client_ca.map(|file| format!(", client_ca = {:?}", folder.join(file))).unwrap_or_default();
+    format!("grpc = {{ {}, {} {asks} }}", shows(folder, "policy"), names(folder, "callers"))
 }
 
-async fn set(policy: SocketAddr, name: &str, path: &Path) -> anyhow::Result<()> {
-    let program: PathBuf = hikyaku_testkit::relay::program("hikyakuctl");
-    let server = format!("http://{policy}");
-    eventually(SOON, async || {
-        let mut command = tokio::process::Command::new(&program);
-        command.args(["--directory-server", &server, "directory", "set", name]).arg(path);
-        let output = command.output().await.map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
-    })
-    .await;
-    Ok(())
+/// Keys of `[grpc]`: a certificate and its key.
+fn shows(folder: &Path, name: &str) -> String {
+    let file = |extension: &str| folder.join(format!("{name}.{extension}"));
+    format!("certificate = {:?}, key = {:?}", file("crt"), file("key"))
+}
+
+/// A key of `[grpc]` whose file has its name.
+fn names(folder: &Path, key: &str) -> String {
+    let file = if key == "ca" { "ca.crt" } else { key };
+    format!("{key} = {:?}", folder.join(file))
 }
 
 /// One domain whose mail goes to one server.

@@ -15,6 +15,22 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .role }}
 {{- end -}}
 
+{{/* How the roles know each other, in the configuration. */}}
+{{- define "hikyaku.grpc" -}}
+{{- $grpc := .Values.grpc -}}
+{{- if and $grpc.existingSecret $grpc.plaintext -}}
+{{- fail "grpc.existingSecret and grpc.plaintext contradict each other: TLS, or none" -}}
+{{- else if $grpc.existingSecret -}}
+grpc = { callers = "/etc/hikyaku-callers/callers", certificate = "/run/secrets/hikyaku-grpc/tls.crt", key = "/run/secrets/hikyaku-grpc/tls.key", client_ca = "/run/secrets/hikyaku-grpc/ca.crt", ca = "/run/secrets/hikyaku-grpc/ca.crt" }
+{{- else if not $grpc.plaintext -}}
+{{- fail "grpc.existingSecret is required: the certificate that the roles show each other; or grpc.plaintext, when a service mesh does it" -}}
+{{- else if not $grpc.tokenSecret -}}
+{{- fail "grpc.tokenSecret is required with grpc.plaintext: the token that ingress and delivery show to the policy" -}}
+{{- else -}}
+grpc = { callers = "/etc/hikyaku-callers/callers", token_file = "/run/secrets/hikyaku-grpc/token", plaintext = true }
+{{- end -}}
+{{- end -}}
+
 {{/* One role, its port and the port that tells whether it is there:
 {{ include "hikyaku.deployment" (dict "root" . "role" "ingress" "port" 2525 "probe" "ingress") }} */}}
 {{- define "hikyaku.deployment" -}}
@@ -77,11 +93,17 @@ spec:
           volumeMounts:
             - { name: config, mountPath: /etc/hikyaku, readOnly: true }
             - { name: passwords, mountPath: /run/secrets/hikyaku, readOnly: true }
+            - { name: callers, mountPath: /etc/hikyaku-callers, readOnly: true }
+            - { name: grpc, mountPath: /run/secrets/hikyaku-grpc, readOnly: true }
       volumes:
         - name: config
           configMap: { name: {{ include "hikyaku.name" .root }} }
         - name: passwords
           secret: { secretName: {{ .root.Values.nats.existingSecret }}, defaultMode: 0440 }
+        - name: callers
+          configMap: { name: {{ include "hikyaku.name" .root }}-callers }
+        - name: grpc
+          secret: { secretName: {{ .root.Values.grpc.existingSecret | default .root.Values.grpc.tokenSecret }}, defaultMode: 0440 }
 {{- end -}}
 
 {{/* {{ include "hikyaku.disruption" (dict "root" . "role" "ingress") }} */}}

@@ -73,6 +73,11 @@ pub(crate) fn resent(letter: &Envelope, new: &Envelope) {
         recipients = addresses.join(","));
 }
 
+/// What an operator did with a dead letter.
+pub(crate) fn operator_on_letter(verb: &str, id: &str, who: &str, done: usize) {
+    tracing::info!(target: "mail", event = "operator", verb, dead_letter = id, who, done);
+}
+
 pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
     tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination,

@@ -21,9 +21,12 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::cli::Flags;
+use crate::cli::{Flags, Role};
 
+pub(crate) mod grpc; // who may call
 mod retry; // the clocks of delivery
+
+use grpc::{GrpcConfig, RawGrpc};
 
 const DEFAULT_SHARDS: u16 = 16;
 const DNS_PORT: u16 = 53;
@@ -53,6 +56,7 @@ struct Raw {
     log_filter: Option<String>,
     otlp_endpoint: Option<String>,
     trace_sample_ratio: Option<f64>,
+    grpc: RawGrpc,
     ingress: RawIngress,
     delivery: RawDelivery,
 }
@@ -111,7 +115,7 @@ pub(crate) struct Config {
     pub(crate) own_domains: Vec<OwnDomain>,
     pub(crate) nats: Broker,
     pub(crate) topology: TopologyConfig,
-    pub(crate) policy_endpoint: String,
+    pub(crate) grpc: GrpcConfig,
     pub(crate) policy_listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
@@ -135,13 +139,13 @@ pub(crate) enum ConfigError {
     Problems(Vec<String>),
 }
 
-pub(crate) fn load(flags: Flags) -> Result<Config, ConfigError> {
+pub(crate) fn load(role: Role, flags: Flags) -> Result<Config, ConfigError> {
     let mut figment = Figment::new();
     if let Some(file) = &flags.config {
         figment = figment.merge(Toml::file_exact(file));
     }
     let figment = figment.merge(Env::prefixed("HIKYAKU__").split("__")).merge(Serialized::defaults(&flags));
-    check(figment.extract().map_err(Box::new)?)
+    check(role, figment.extract().map_err(Box::new)?)
 }
 
 /// Collects problems, so that all are told at once.
@@ -185,7 +189,7 @@ impl Problems {
     }
 }
 
-fn check(raw: Raw) -> Result<Config, ConfigError> {
+fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let mut problems = Problems::default();
     let hostname = hostname(raw.hostname.as_deref(), &mut problems);
     let smtp = match raw.smtp.as_slice() {
@@ -231,6 +235,8 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
     else {
         return Err(ConfigError::Problems(problems.0));
     };
+    let around = grpc::Surroundings { role, policy: raw.policy.as_deref(), policy_listen, admin_listen };
+    let grpc = grpc::check(raw.grpc, &around, &mut problems);
     let ingress = ingress(raw.ingress, hostname.clone(), &mut problems);
     let mut delivery = delivery(raw.delivery, hostname, &mut problems);
     if let Some(node) = raw.node.or_else(machine_name) {
@@ -247,7 +253,7 @@ fn check(raw: Raw) -> Result<Config, ConfigError> {
         own_domains,
         nats,
         topology: TopologyConfig { shards, replicas },
-        policy_endpoint: raw.policy.unwrap_or_else(|| format!("http://{policy_listen}")),
+        grpc,
         policy_listen,
         admin_listen,
         metrics,

@@ -1,8 +1,12 @@
 use super::*;
 
 fn from_toml(text: &str) -> Result<Config, String> {
+    of_role(Role::Up, text)
+}
+
+fn of_role(role: Role, text: &str) -> Result<Config, String> {
     let figment = Figment::new().merge(Toml::string(text));
-    check(figment.extract().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    check(role, figment.extract().map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -92,6 +96,55 @@ fn the_documented_file_is_the_default() {
         .map(|line| format!("{line}\n"))
         .collect();
     assert_eq!(format!("{:?}", from_toml(&uncommented).unwrap()), format!("{:?}", from_toml("").unwrap()));
+}
+
+const MUTUAL: &str = "certificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n";
+
+#[test]
+fn what_others_can_reach_must_know_who_calls() {
+    let policy = "policy_listen = \"[::]:7002\"\n[grpc]\n";
+    let error = of_role(Role::Policy, policy).unwrap_err();
+    assert!(
+        error.contains("- policy_listen: [::]:7002: other machines reach it: give grpc.certificate"),
+        "{error}"
+    );
+    assert!(error.contains("grpc.callers does not say who may call"), "{error}");
+    let callers = "callers = \"f\"\n";
+    let one_way = "certificate = \"c\"\nkey = \"k\"\n";
+    assert!(of_role(Role::Policy, &format!("{policy}{callers}{one_way}")).is_err());
+    of_role(Role::Policy, &format!("{policy}{callers}{MUTUAL}")).unwrap();
+    of_role(Role::Policy, &format!("{policy}{callers}plaintext = true")).unwrap();
+    // It does not listen there.
+    of_role(Role::Ingress, policy).unwrap();
+    of_role(Role::Delivery, policy).unwrap();
+    let admin = "admin_listen = \"192.0.2.1:7003\"";
+    assert!(of_role(Role::Delivery, admin).unwrap_err().contains("- admin_listen: "));
+    assert!(of_role(Role::Up, admin).is_err());
+    of_role(Role::Policy, admin).unwrap();
+    of_role(Role::Up, &format!("{admin}\n[grpc]\nplaintext = true")).unwrap();
+    of_role(Role::Policy, "policy_listen = \"[::1]:7002\"").unwrap();
+}
+
+#[test]
+fn certificates_and_endpoints_fit_together() {
+    for (text, key) in [
+        ("[grpc]\ncertificate = \"c\"", "grpc.certificate"),
+        ("[grpc]\nkey = \"k\"", "grpc.key"),
+        ("[grpc]\nclient_ca = \"a\"", "grpc.client_ca"),
+        ("policy = \"https://p:7002\"", "policy"),
+        ("policy = \"http://p:7002\"\n[grpc]\nca = \"a\"", "policy"),
+    ] {
+        let error = of_role(Role::Ingress, text).unwrap_err();
+        assert!(error.contains(&format!("- {key}: ")), "{key} is missing in {error}");
+    }
+    let error = from_toml(&format!("[grpc]\n{MUTUAL}")).unwrap_err();
+    assert!(error.contains("- grpc.ca: missing"), "{error}");
+    let delivery = of_role(Role::Delivery, "[grpc]\nca = \"a\"").unwrap();
+    assert_eq!(delivery.grpc.policy_endpoint, "https://127.0.0.1:7002");
+    let up = from_toml(&format!("[grpc]\n{MUTUAL}ca = \"a\"")).unwrap().grpc;
+    let ours = up.with_operator_token("t".into()).to_ourselves("127.0.0.1:9".parse().unwrap());
+    assert_eq!(ours.policy_endpoint, "https://127.0.0.1:9");
+    assert_eq!(ours.client.token_file, Some("t".into()));
 }
 
 #[test]

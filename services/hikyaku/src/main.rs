@@ -18,7 +18,7 @@ mod role; // up | ingress | delivery | policy
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let (role, flags) = cli.command.split();
-    let config = match config::load(flags) {
+    let config = match config::load(role, flags) {
         Ok(config) => config,
         Err(error) => return fail(&error.into()),
     };

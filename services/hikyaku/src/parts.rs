@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use hikyaku_delivery::admin::Admin;
+use hikyaku_grpc::Guard;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
@@ -21,11 +22,13 @@ use hikyaku_route::resolver::Resolver;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, grpc::GrpcConfig};
 
 /// A broker or a policy service that starts at the same time may need so long.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(100);
+/// In the data folder of `up`.
+const OPERATOR_TOKEN: &str = "operator-token";
 
 pub(crate) fn describe_metrics() {
     hikyaku_ingress::metrics::describe();
@@ -33,6 +36,7 @@ pub(crate) fn describe_metrics() {
     hikyaku_policy_client::metrics::describe();
     hikyaku_queue::metrics::describe();
     hikyaku_delivery::metrics::describe();
+    hikyaku_grpc::metrics::describe();
 }
 
 /// Connects, and makes the streams what they should be.
@@ -63,8 +67,35 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
     }
 }
 
+/// Who may call our services.
+pub(crate) fn guard(grpc: &GrpcConfig) -> anyhow::Result<Guard> {
+    let guard = &grpc.guard;
+    if guard.callers.is_none() && guard.operator_token.is_none() {
+        tracing::warn!("no operator is known here: grpc.callers says who may look and change");
+    }
+    Guard::new(guard).context("grpc")
+}
+
+/// `up` keeps a token for its operator, unless a file says who may call.
+pub(crate) fn operator_token(config: &Config) -> anyhow::Result<GrpcConfig> {
+    let grpc = config.grpc.clone();
+    if grpc.guard.callers.is_some() {
+        return Ok(grpc);
+    }
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to prepare {}", folder.display()))?;
+    let file = folder.join(OPERATOR_TOKEN);
+    hikyaku_grpc::token::keep(&file).with_context(|| format!("failed to keep {}", file.display()))?;
+    tracing::info!(file = %file.display(), "operators show the token in this file");
+    Ok(grpc.with_operator_token(file))
+}
+
 /// The service, and where it listens.
-pub(crate) async fn policy(config: &Config, nats: Nats) -> anyhow::Result<(PolicyApp, SocketAddr)> {
+pub(crate) async fn policy(
+    config: &Config,
+    nats: Nats,
+    guard: Guard,
+) -> anyhow::Result<(PolicyApp, SocketAddr)> {
     let listener = bind("policy", config.policy_listen).await?;
     let address = listener.local_addr()?;
     // On loopback many services share an address, so there it says nothing about a loop.
@@ -72,13 +103,19 @@ pub(crate) async fn policy(config: &Config, nats: Nats) -> anyhow::Result<(Polic
         let outside = |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified();
         addresses.iter().map(SocketAddr::ip).filter(outside).collect()
     };
-    let surroundings = Surroundings { own_addresses: known(&config.smtp), dns_servers: known(&config.dns) };
-    let policy = PolicyConfig { replicas: config.topology.replicas, surroundings };
+    let surroundings = Surroundings {
+        own_addresses: known(&config.smtp),
+        hostname: config.ingress.hostname.to_string(),
+        dns_servers: known(&config.dns),
+    };
+    let policy = PolicyConfig { replicas: config.topology.replicas, surroundings, guard };
     Ok((PolicyApp::build(policy, listener, nats).await?, address))
 }
 
-pub(crate) async fn policy_client(endpoint: &str) -> anyhow::Result<PolicyClient> {
-    let client = PolicyClient::new(PolicyClientConfig::new(endpoint))?;
+pub(crate) async fn policy_client(grpc: &GrpcConfig) -> anyhow::Result<PolicyClient> {
+    let endpoint = &grpc.policy_endpoint;
+    let access = grpc.client.clone();
+    let client = PolicyClient::new(PolicyClientConfig { access, ..PolicyClientConfig::new(endpoint) })?;
     client.wait_ready(READY_TIMEOUT).await.with_context(|| format!("policy service {endpoint}"))?;
     Ok(client)
 }
@@ -116,10 +153,11 @@ pub(crate) async fn delivery(
 pub(crate) async fn admin(
     config: &Config,
     admin: Admin,
+    guard: Guard,
     shutdown: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let listener = bind("admin", config.admin_listen).await?;
-    Ok(async move { Ok(admin.serve(listener, shutdown).await?) })
+    Ok(async move { Ok(admin.serve(listener, guard, shutdown).await?) })
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -33,21 +33,22 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         }
         (Role::Policy, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let (policy, _) = parts::policy(&config, nats).await?;
-            Ok(policy.run(shutdown).await?)
+            let (policy, _) = parts::policy(&config, nats, parts::guard(&config.grpc)?).await?;
+            Ok(Box::pin(policy.run(shutdown)).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let policy = parts::policy_client(&config.policy_endpoint).await?;
+            let policy = parts::policy_client(&config.grpc).await?;
             parts::ingress(&config, &nats, policy).await?.run(shutdown).await;
             nats.flush().await;
             Ok(())
         }
         (Role::Delivery, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let policy = parts::policy_client(&config.policy_endpoint).await?;
+            let policy = parts::policy_client(&config.grpc).await?;
             let delivery = parts::delivery(&config, &nats, policy).await?;
-            let admin = parts::admin(&config, delivery.admin(), shutdown.clone()).await?;
+            let guard = parts::guard(&config.grpc)?;
+            let admin = parts::admin(&config, delivery.admin(), guard, shutdown.clone()).await?;
             let delivery = delivery.run(shutdown);
             tokio::try_join!(admin, async { Ok(delivery.await?) })?;
             Ok(())
@@ -61,19 +62,20 @@ async fn everything(
     nats: &hikyaku_queue::NatsConfig,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let grpc = parts::operator_token(config)?;
+    let guard = parts::guard(&grpc)?;
     let nats = parts::queue(nats, config).await?;
-    let (policy, address) = parts::policy(config, nats.clone()).await?;
-    let endpoint = format!("http://{address}");
+    let (policy, address) = parts::policy(config, nats.clone(), guard.clone()).await?;
     let additions =
         Additions { own_domains: config.own_domains.clone(), relay_networks: config.relay_from.clone() };
     policy.store().ensure(&additions).await?;
     // The policy service answers until the others have ended.
     let stop_policy = CancellationToken::new();
     let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
-    let client = parts::policy_client(&endpoint).await?;
+    let client = parts::policy_client(&grpc.to_ourselves(address)).await?;
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
-    let admin = parts::admin(config, delivery.admin(), stop_policy.clone()).await?;
+    let admin = parts::admin(config, delivery.admin(), guard, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
     tracing::info!("ready");
     let ingress = ingress.run(shutdown.clone());

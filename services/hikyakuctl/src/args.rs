@@ -6,6 +6,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use prost_types::Timestamp;
 use tonic::transport::Endpoint;
 
+use crate::{access::Access, server::Server, token::TokenCommand};
+
 const DESTINATION: &str =
     "Entries for this destination: example.org (by MX) or '[host]:port' (a fixed next hop)";
 
@@ -23,17 +25,19 @@ Examples:
   hikyakuctl destination limits example.org
   hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
   hikyakuctl directory get routes > routes
-  hikyakuctl directory set routes routes --validate-only")]
+  hikyakuctl directory set routes routes --validate-only
+  hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
     /// A delivery worker's admin service, for all but `directory`; any worker answers for the whole queue.
-    #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
-    #[arg(default_value = "http://127.0.0.1:7003")]
-    pub(crate) server: Endpoint,
+    #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
+    server: String,
 
     /// The policy service, for `directory`.
-    #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
-    #[arg(default_value = "http://127.0.0.1:7002")]
-    pub(crate) directory_server: Endpoint,
+    #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7002")]
+    directory_server: String,
+
+    #[command(flatten)]
+    access: Access,
 
     /// Print one JSON document instead of words.
     #[arg(long, global = true)]
@@ -41,6 +45,22 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) noun: Noun,
+}
+
+impl Args {
+    /// The service of delivery.
+    pub(crate) fn server(&self) -> Result<Server, String> {
+        self.server_at(&self.server)
+    }
+
+    /// The service of the directory.
+    pub(crate) fn directory_server(&self) -> Result<Server, String> {
+        self.server_at(&self.directory_server)
+    }
+
+    fn server_at(&self, url: &str) -> Result<Server, String> {
+        Ok(Server { url: url.to_owned(), access: self.access.config()? })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +101,11 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     Directory {
         #[command(subcommand)]
         command: DirectoryCommand,
+    },
+    /// Make tokens for those who may look and change.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
     },
     /// Print the version of this program.
     Version,
@@ -288,10 +313,10 @@ Examples:
     },
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let is_http = text.starts_with("http://");
-    let endpoint = Endpoint::from_shared(text.to_owned()).ok().filter(|_| is_http);
-    endpoint.ok_or_else(|| "want http://host:port".to_owned())
+fn url(text: &str) -> Result<String, String> {
+    let is_http = text.starts_with("http://") || text.starts_with("https://");
+    let is_url = is_http && Endpoint::from_shared(text.to_owned()).is_ok();
+    is_url.then(|| text.to_owned()).ok_or_else(|| "want http://host:port or https://host:port".to_owned())
 }
 
 /// `30m`, `4h`, `7d`.

@@ -10,12 +10,11 @@ use hikyaku_proto::admin::v1::{
     AuditQueueRequest, AuditQueueResponse, custody_admin_service_client::CustodyAdminServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::Endpoint;
 
 use crate::{
     End,
     output::{Output, harmless, rfc3339, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -33,7 +32,7 @@ pub(crate) struct AuditArgs {
 
 pub(crate) async fn run(
     arguments: AuditArgs,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client =

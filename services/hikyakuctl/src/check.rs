@@ -10,13 +10,12 @@ use hikyaku_proto::admin::v1::{
     CheckQueueRequest, CheckQueueResponse, custody_admin_service_client::CustodyAdminServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::Endpoint;
 
 use crate::{
     End,
     audit::duration,
     output::{Output, harmless},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -29,7 +28,7 @@ pub(crate) struct CheckArgs {
 
 pub(crate) async fn run(
     arguments: CheckArgs,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client =

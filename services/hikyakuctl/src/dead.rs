@@ -2,26 +2,26 @@
 
 use std::io::{self, Write};
 
+use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     DeadLetter, DeleteDeadLetterRequest, GetDeadLetterRequest, ListDeadLettersRequest,
     ResendDeadLetterRequest, dead_letter_admin_service_client::DeadLetterAdminServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End,
     args::DeadCommand,
     output::{Output, harmless, path, rfc3339, table},
     queue::{ShownRecipient, recipients},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 type Client = DeadLetterAdminServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: DeadCommand,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client = Client::new(connect(server).await?).max_decoding_message_size(usize::MAX);

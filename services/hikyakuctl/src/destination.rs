@@ -2,26 +2,26 @@
 
 use std::io::{self, Write};
 
+use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     Counts, DestinationSummary, GetDestinationRequest, GetDestinationResponse, GetLimitsRequest,
     GetLimitsResponse, Hold, Limit, ListDestinationsRequest,
     destination_admin_service_client::DestinationAdminServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End,
     args::DestinationCommand,
     output::{Output, harmless, rfc3339, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 type Client = DestinationAdminServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: DestinationCommand,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client = Client::new(connect(server).await?).max_decoding_message_size(usize::MAX);

@@ -7,25 +7,25 @@ use std::{
     string::FromUtf8Error,
 };
 
+use hikyaku_grpc::Channel;
 use hikyaku_proto::directory::v1::{
     CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest, GetDirectoryResponse,
     Problem, Severity, directory_service_client::DirectoryServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End, Unreadable,
     args::DirectoryCommand,
     output::{Output, harmless, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 type Client = DirectoryServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: DirectoryCommand,
-    server: &Endpoint,
+    server: &Server,
     stdin: impl Read,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
@@ -50,13 +50,13 @@ pub(crate) async fn run(
     }
 }
 
-async fn client(server: &Endpoint) -> anyhow::Result<Client> {
+async fn client(server: &Server) -> anyhow::Result<Client> {
     // All documents travel in one message.
     Ok(Client::new(connect(server).await?).max_decoding_message_size(usize::MAX))
 }
 
 async fn get(client: &mut Client) -> anyhow::Result<GetDirectoryResponse> {
-    Ok(client.get_directory(GetDirectoryRequest {}).await.map_err(refusal)?.into_inner())
+    Ok(client.get_directory(GetDirectoryRequest::default()).await.map_err(refusal)?.into_inner())
 }
 
 async fn get_one(client: &mut Client, name: &str, output: &mut Output<impl Write>) -> anyhow::Result<End> {
@@ -102,7 +102,12 @@ async fn set(client: &mut Client, change: Change, output: &mut Output<impl Write
         Some(version) => version,
         None => get(client).await?.version,
     };
-    let request = CommitDocumentsRequest { base_version, documents: vec![document], validate_only };
+    let request = CommitDocumentsRequest {
+        base_version,
+        documents: vec![document],
+        validate_only,
+        comment: String::new(),
+    };
     let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
     let CommitDocumentsResponse { version, accepted, problems } = response;
     let problems = problems.into_iter().map(|problem| Shown::new(problem, &name, &shown_as)).collect();

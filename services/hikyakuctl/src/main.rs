@@ -4,6 +4,7 @@
 //! cannot be understood or its file cannot be read.
 
 mod args; // the command line
+mod access; // who asks
 mod server; // a channel to a service
 mod queue; // hikyakuctl queue ...
 mod audit; // hikyakuctl queue audit
@@ -12,6 +13,7 @@ mod node; // hikyakuctl node ...
 mod destination; // hikyakuctl destination ...
 mod dead; // hikyakuctl dead ...
 mod directory; // hikyakuctl directory ...
+mod token; // hikyakuctl token ...
 mod output; // tables and JSON
 
 use std::{
@@ -54,6 +56,18 @@ impl fmt::Display for Unreadable {
 
 impl Error for Unreadable {}
 
+/// Options that do not fit together.
+#[derive(Debug)]
+struct Unusable(String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unusable {}
+
 impl From<End> for ExitCode {
     fn from(end: End) -> Self {
         match end {
@@ -73,7 +87,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             // There is nobody to tell that this cannot be told.
             let _ = writeln!(io::stderr(), "hikyakuctl: {error:#}");
-            if error.is::<Unreadable>() { USAGE.into() } else { ExitCode::FAILURE }
+            if error.is::<Unreadable>() || error.is::<Unusable>() { USAGE.into() } else { ExitCode::FAILURE }
         }
     }
 }
@@ -81,14 +95,14 @@ async fn main() -> ExitCode {
 async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow::Result<End> {
     let format = if args.json { Format::Json } else { Format::Human };
     let mut output = Output::new(format, stdout);
+    let (server, directory) = (args.server().map_err(Unusable)?, args.directory_server().map_err(Unusable)?);
     match args.noun {
-        Noun::Queue { command } => queue::run(command, &args.server, &mut output).await,
-        Noun::Node { command } => node::run(command, &args.server, &mut output).await,
-        Noun::Destination { command } => destination::run(command, &args.server, &mut output).await,
-        Noun::Dead { command } => dead::run(command, &args.server, &mut output).await,
-        Noun::Directory { command } => {
-            directory::run(command, &args.directory_server, stdin, &mut output).await
-        }
+        Noun::Queue { command } => queue::run(command, &server, &mut output).await,
+        Noun::Node { command } => node::run(command, &server, &mut output).await,
+        Noun::Destination { command } => destination::run(command, &server, &mut output).await,
+        Noun::Dead { command } => dead::run(command, &server, &mut output).await,
+        Noun::Directory { command } => directory::run(command, &directory, stdin, &mut output).await,
+        Noun::Token { command } => token::run(command, &mut output),
         Noun::Version => output.version(env!("CARGO_PKG_VERSION")),
     }
 }

@@ -4,16 +4,16 @@ use std::{io::Write, time::Duration};
 
 use anyhow::bail;
 use clap::Subcommand;
+use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     DrainNodeRequest, ListNodesRequest, Worker, node_admin_service_client::NodeAdminServiceClient,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End,
     output::{Output, harmless, rfc3339, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ Examples:
 
 pub(crate) async fn run(
     command: NodeCommand,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client = NodeAdminServiceClient::new(connect(server).await?);

@@ -1,26 +1,47 @@
 //! A channel to a service, and its refusals in words.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use hikyaku_grpc::{Channel, ClientConfig};
+use tonic::{Code, Status};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+const WHO: &str = "give --token-file FILE or set HIKYAKU_TOKEN_FILE; `hikyaku up` keeps a token in its data folder, \
+     hikyaku-data/operator-token";
 
-pub(crate) async fn connect(endpoint: &Endpoint) -> anyhow::Result<Channel> {
-    let patient =
-        endpoint.clone().connect_timeout(CONNECT_TIMEOUT).http2_keep_alive_interval(KEEP_ALIVE_EVERY);
-    patient.connect().await.with_context(|| format!("cannot connect to {}", endpoint.uri()))
+/// Where it is, and what it is shown.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) access: ClientConfig,
+}
+
+pub(crate) async fn connect(server: &Server) -> anyhow::Result<Channel> {
+    let Server { url, access } = server;
+    let channel = hikyaku_grpc::client::connect(url, access, |endpoint| {
+        endpoint.connect_timeout(CONNECT_TIMEOUT).http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+    });
+    channel.await.with_context(|| format!("cannot connect to {url}"))
 }
 
 /// What the service said, without the dress of gRPC.
 pub(crate) fn refusal(status: Status) -> anyhow::Error {
-    match status.message() {
-        "" => anyhow!("{}", status.code().description()),
-        message => anyhow!("{message}"),
+    let said = match status.message() {
+        "" => status.code().description(),
+        message => message,
+    };
+    if status.code() == Code::Unauthenticated {
+        return anyhow!("{said}: {WHO}");
+    }
+    // The connection ended: the last cause says why, for example that a certificate is missing.
+    let mut last = status.source();
+    while let Some(cause) = last.and_then(|cause| cause.source()) {
+        last = Some(cause);
+    }
+    match last {
+        Some(cause) => anyhow!("{said}: {cause}"),
+        None => anyhow!("{said}"),
     }
 }

@@ -21,6 +21,8 @@ use tonic::{Request, Response, Status, transport::Server};
 
 use super::*;
 
+mod callers; // who asks
+
 struct Scripted;
 
 fn entry() -> admin::Entry {
@@ -165,6 +167,8 @@ impl QueueAdminService for Scripted {
 /// Version 4; a text with "bad" has an error, an earlier base version is refused.
 #[tonic::async_trait]
 impl DirectoryService for Scripted {
+    type WatchDirectoryStream = Answers<proto::WatchDirectoryResponse>;
+
     async fn get_directory(
         &self,
         _: Request<proto::GetDirectoryRequest>,
@@ -198,6 +202,59 @@ impl DirectoryService for Scripted {
         let version = if is_bad || request.validate_only { 4 } else { 5 };
         Ok(Response::new(proto::CommitDocumentsResponse { version, accepted: !is_bad, problems }))
     }
+
+    async fn list_versions(
+        &self,
+        _: Request<proto::ListVersionsRequest>,
+    ) -> Result<Response<proto::ListVersionsResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn roll_back(
+        &self,
+        _: Request<proto::RollBackRequest>,
+    ) -> Result<Response<proto::RollBackResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn watch_directory(
+        &self,
+        _: Request<proto::WatchDirectoryRequest>,
+    ) -> Result<Response<Self::WatchDirectoryStream>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn search_directory(
+        &self,
+        _: Request<proto::SearchDirectoryRequest>,
+    ) -> Result<Response<proto::SearchDirectoryResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn explain(
+        &self,
+        _: Request<proto::ExplainRequest>,
+    ) -> Result<Response<proto::ExplainResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn replay_envelopes(
+        &self,
+        _: Request<proto::ReplayEnvelopesRequest>,
+    ) -> Result<Response<proto::ReplayEnvelopesResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn test_relay(
+        &self,
+        _: Request<proto::TestRelayRequest>,
+    ) -> Result<Response<proto::TestRelayResponse>, Status> {
+        Err(not_scripted())
+    }
+}
+
+fn not_scripted() -> Status {
+    Status::unimplemented("no command asks for it")
 }
 
 async fn serve() -> SocketAddr {
@@ -253,7 +310,10 @@ fn usage_errors() {
         "queue show",
         "directory set routes",
         "--server localhost:7003 version",
-        "--server https://localhost:7003 version",
+        "--server ftp://localhost:7003 version",
+        "token new ann --role operator",
+        "token new ann --role root --out t",
+        "token new a/b --role viewer --out t",
         "nonsense",
     ] {
         let error =
@@ -388,7 +448,7 @@ async fn nobody_listens() {
     drop(listener);
     let args = Args::try_parse_from(["hikyakuctl", "queue", "list", "--server", &url]).unwrap();
     let error = run(args, Vec::new(), io::empty()).await.unwrap_err();
-    assert!(format!("{error:#}").starts_with(&format!("cannot connect to {url}/: ")), "{error:#}");
+    assert!(format!("{error:#}").starts_with(&format!("cannot connect to {url}: ")), "{error:#}");
 }
 
 fn fs_write(path: &str, text: &str) {

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use hikyaku_grpc::Guard;
 use hikyaku_proto::{
     directory::v1::directory_service_server::DirectoryServiceServer,
     policy::v1::policy_service_server::PolicyServiceServer,
@@ -9,10 +10,7 @@ use hikyaku_proto::{
 use hikyaku_queue::{Nats, kv::KvError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    server::NamedService as _,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{server::NamedService as _, transport::Server};
 use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::info;
 
@@ -36,6 +34,7 @@ pub struct App {
     listener: TcpListener,
     store: Store,
     authenticator: Authenticator,
+    guard: Guard,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +59,7 @@ impl App {
     pub async fn build(config: PolicyConfig, listener: TcpListener, nats: Nats) -> Result<Self, BuildError> {
         let store = Store::open(&nats, config.replicas, config.surroundings).await?;
         let authenticator = Authenticator::open(&nats, store.bucket(), config.replicas).await?;
-        Ok(Self { listener, store, authenticator })
+        Ok(Self { listener, store, authenticator, guard: config.guard })
     }
 
     /// The directory, for who runs this in the same process.
@@ -69,7 +68,7 @@ impl App {
     }
 
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, store, authenticator } = self;
+        let Self { listener, store, authenticator, guard } = self;
         let (reporter, health) = health_reporter();
         set_serving(&reporter, false).await;
         let reflection = tonic_reflection::server::Builder::configure()
@@ -80,20 +79,19 @@ impl App {
         let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone(), authenticator));
         info!(server.address = %listener.local_addr().map_err(RunError::Listener)?, "policy is listening");
 
+        let gate = guard.gate(&listener).map_err(RunError::Listener)?;
         // Whatever ends the server ends its companions.
         let stop = shutdown.child_token();
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_EVERY))
             .max_connection_age(MAX_CONNECTION_AGE)
             .max_connection_age_grace(DRAIN)
+            .layer(gate)
             .add_service(health)
             .add_service(reflection)
             .add_service(policy)
             .add_service(directory)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(guard.incoming(listener), stop.clone().cancelled_owned());
         let server = async {
             let ended = tokio::select! {
                 ended = server => ended,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
@@ -13,7 +13,9 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("hikyaku-runtime", &[]),
     ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto"]),
     ("hikyaku-route", &["hikyaku-types"]),
-    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto"]),
+    // The descriptors, for its tests.
+    ("hikyaku-grpc", &["hikyaku-proto"]),
+    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc"]),
     (
         "hikyaku-ingress",
         &[
@@ -25,7 +27,10 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "hikyaku-runtime",
         ],
     ),
-    ("hikyaku-policy", &["hikyaku-types", "hikyaku-proto", "hikyaku-queue", "hikyaku-runtime"]),
+    (
+        "hikyaku-policy",
+        &["hikyaku-types", "hikyaku-proto", "hikyaku-queue", "hikyaku-runtime", "hikyaku-grpc"],
+    ),
     (
         "hikyaku-delivery",
         &[
@@ -37,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "hikyaku-policy-client",
             "hikyaku-runtime",
             "hikyaku-proto",
+            "hikyaku-grpc",
         ],
     ),
     (
@@ -50,24 +56,37 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "hikyaku-route",
             "hikyaku-policy-client",
             "hikyaku-runtime",
+            "hikyaku-grpc",
         ],
     ),
-    ("hikyakuctl", &["hikyaku-proto"]),
+    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc"]),
     ("hikyaku-testkit", &[]),
     ("hikyaku-load", &[]),
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
     ("ractor", &["hikyaku-delivery"]),
-    ("rustls", &["hikyaku-runtime"]),
+    // The process's provider; the channels between our processes.
+    ("rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
+    ("tokio-rustls", &["hikyaku-grpc"]),
+    ("x509-parser", &["hikyaku-grpc"]),
+    ("tower", &["hikyaku-grpc"]),
+    ("rcgen", &["hikyaku-testkit"]),
     ("metrics-exporter-prometheus", &["hikyaku-runtime"]),
     (
         "tonic",
-        &["hikyaku-proto", "hikyaku-policy-client", "hikyaku-policy", "hikyaku-delivery", "hikyakuctl"],
+        &[
+            "hikyaku-proto",
+            "hikyaku-grpc",
+            "hikyaku-policy-client",
+            "hikyaku-policy",
+            "hikyaku-delivery",
+            "hikyakuctl",
+        ],
     ),
 ];
 

@@ -13,5 +13,6 @@ mod operators_hold_move_and_return_mail;
 mod dead_letters_are_sent_again;
 mod limits_say_which_line_decided;
 mod roles_run_apart;
+mod callers_are_known;
 mod sigterm_drains;
 mod real_programs_are_understood;

@@ -3,6 +3,7 @@
 
 pub mod eventually; // wait for a state
 pub mod nats; // a nats-server of one's own
+pub mod certificates; // an authority of one's own
 pub mod wire; // a connection that can be cut
 pub mod nats_cluster; // three of them
 pub mod disk; // a disk that can be filled and lose its power

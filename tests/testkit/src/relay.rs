@@ -19,6 +19,8 @@ use tokio::{
 use crate::eventually::eventually;
 
 const START_LIMIT: Duration = Duration::from_secs(180);
+/// In the folder of a relay: `up` makes it, others are given it.
+const OPERATOR_TOKEN: &str = "operator-token";
 
 pub struct Relay {
     child: Child,
@@ -32,6 +34,24 @@ pub fn program(name: &str) -> PathBuf {
     // target/<profile>/deps/<test>
     let folder = test.ancestors().nth(2).map(Path::to_owned).unwrap_or_default();
     folder.join(name)
+}
+
+/// `hikyakuctl` with nothing in its environment that says who asks.
+pub fn ctl() -> Command {
+    let mut command = Command::new(program("hikyakuctl"));
+    for variable in ["TOKEN_FILE", "CA", "CERTIFICATE", "KEY", "SERVER_NAME"] {
+        command.env_remove(format!("HIKYAKU_{variable}"));
+    }
+    command
+}
+
+/// Makes a token in a file of this folder; the line for the file of callers.
+pub async fn token(folder: &Path, name: &str, role: &str) -> anyhow::Result<(PathBuf, String)> {
+    let file = folder.join(format!("{name}-token"));
+    let output = ctl().args(["token", "new", name, "--role", role, "--out"]).arg(&file).output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "hikyakuctl token new {name}: {errors}");
+    Ok((file, String::from_utf8(output.stdout)?))
 }
 
 impl Relay {
@@ -63,10 +83,10 @@ impl Relay {
     ) -> anyhow::Result<Self> {
         let mut child = Command::new(program("hikyaku"))
             .args(arguments)
-            .envs(environment.iter().cloned())
             .env("HIKYAKU__LOG", "json")
             .env("HIKYAKU__POLICY_LISTEN", "127.0.0.1:0")
             .env("HIKYAKU__ADMIN_LISTEN", "127.0.0.1:0")
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -141,16 +161,23 @@ impl Relay {
         self.address("smtp").expect("the relay listens before it is ready")
     }
 
-    /// `hikyakuctl` against this relay; what it prints.
+    /// `hikyakuctl` against this relay, as the operator whose token is in its folder; what it prints.
     pub async fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(program("hikyakuctl"));
+        let token = self.data_dir.join(OPERATOR_TOKEN);
+        let token = token.to_str().context("path of the token")?;
+        self.ctl_as("http", &["--token-file", token], arguments).await
+    }
+
+    /// `hikyakuctl` with nothing in its environment that says who asks.
+    pub async fn ctl_as(&self, scheme: &str, who: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = ctl();
         for (option, service) in [("--server", "admin"), ("--directory-server", "policy")] {
             // A single role serves one of them.
             if let Ok(address) = self.address(service) {
-                command.arg(option).arg(format!("http://{address}"));
+                command.arg(option).arg(format!("{scheme}://{address}"));
             }
         }
-        let output = command.args(arguments).output().await?;
+        let output = command.args(who).args(arguments).output().await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "hikyakuctl {arguments:?}: {text}{errors}");
@@ -177,6 +204,13 @@ impl Relay {
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.start_kill()?;
         self.kill_broker();
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// kill -9 of a single role; what it said stays.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        self.child.start_kill()?;
         self.child.wait().await?;
         Ok(())
     }

@@ -55,6 +55,7 @@ impl DeadLetterAdminService for Admin {
         &self,
         request: Request<proto::ResendDeadLetterRequest>,
     ) -> Result<Response<proto::ResendDeadLetterResponse>, Status> {
+        let who = hikyaku_grpc::who(&request);
         let proto::ResendDeadLetterRequest { id, recipient, to } = request.into_inner();
         let letters = self.letters(&id).await?;
         let only = Some(recipient).filter(|recipient| !recipient.is_empty());
@@ -77,6 +78,7 @@ impl DeadLetterAdminService for Admin {
                 entries.extend(self.resend(&letter, wanted, others, to.as_ref()).await?);
             }
         }
+        mail_log::operator_on_letter("resend", &id, &who, entries.len());
         Ok(Response::new(proto::ResendDeadLetterResponse { entries }))
     }
 
@@ -84,10 +86,14 @@ impl DeadLetterAdminService for Admin {
         &self,
         request: Request<proto::DeleteDeadLetterRequest>,
     ) -> Result<Response<proto::DeleteDeadLetterResponse>, Status> {
+        let who = hikyaku_grpc::who(&request);
+        let id = request.into_inner().id;
         let mut deleted = 0;
-        for letter in self.letters(&request.into_inner().id).await? {
-            deleted += u64::from(self.dead.delete(&letter).await.map_err(CallError::from)?);
+        for letter in self.letters(&id).await? {
+            deleted += usize::from(self.dead.delete(&letter).await.map_err(CallError::from)?);
         }
+        mail_log::operator_on_letter("delete", &id, &who, deleted);
+        let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
         Ok(Response::new(proto::DeleteDeadLetterResponse { deleted }))
     }
 }

@@ -21,6 +21,7 @@ pub(super) type Answers<R> = ReceiverStream<Result<R, Status>>;
 pub(super) struct Change {
     pub(super) verb: &'static str,
     pub(super) what: String,
+    pub(super) who: String,
 }
 
 /// Starts `change` and answers with its progress until it has ended.
@@ -62,8 +63,8 @@ where
 
 fn log(change: &Change, tally: &Tally) {
     let Tally { before, done, busy, held, unchanged: _, failed, after } = *tally;
-    tracing::info!(target: "mail", event = "operator", verb = change.verb, what = change.what, before, done,
-        busy, held, failed, after);
+    tracing::info!(target: "mail", event = "operator", verb = change.verb, what = change.what,
+        who = change.who, before, done, busy, held, failed, after);
 }
 
 fn told(tally: Tally, finished: bool) -> wire::Progress {

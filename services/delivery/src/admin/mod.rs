@@ -12,6 +12,7 @@ mod status; // the only way from an error to a gRPC status
 
 use std::sync::Arc;
 
+use hikyaku_grpc::Guard;
 use hikyaku_proto::{
     DESCRIPTOR,
     admin::v1::{
@@ -27,7 +28,6 @@ use hikyaku_queue::{
 };
 use hikyaku_types::shard::ShardCount;
 use tokio::{net::TcpListener, sync::Mutex};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
@@ -38,6 +38,8 @@ use custody::Tools;
 pub enum AdminError {
     #[error("failed to set up gRPC reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
+    #[error("failed to read the address of the listener")]
+    Listener(#[source] std::io::Error),
     #[error("the admin service ended")]
     Serve(#[source] tonic::transport::Error),
 }
@@ -63,19 +65,26 @@ impl Admin {
         Self { context, browser, dead, tools, roster, shards }
     }
 
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AdminError> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        guard: Guard,
+        shutdown: CancellationToken,
+    ) -> Result<(), AdminError> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR)
             .build_v1()
             .map_err(AdminError::Reflection)?;
+        let gate = guard.gate(&listener).map_err(AdminError::Listener)?;
         Server::builder()
+            .layer(gate)
             .add_service(reflection)
             .add_service(QueueAdminServiceServer::new(self.clone()))
             .add_service(DestinationAdminServiceServer::new(self.clone()))
             .add_service(CustodyAdminServiceServer::new(self.clone()))
             .add_service(NodeAdminServiceServer::new(self.clone()))
             .add_service(DeadLetterAdminServiceServer::new(self))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
+            .serve_with_incoming_shutdown(guard.incoming(listener), shutdown.cancelled_owned())
             .await
             .map_err(AdminError::Serve)
     }

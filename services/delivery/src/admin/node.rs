@@ -22,13 +22,14 @@ impl NodeAdminService for Admin {
         &self,
         request: Request<proto::DrainNodeRequest>,
     ) -> Result<Response<proto::DrainNodeResponse>, Status> {
+        let who = hikyaku_grpc::who(&request);
         let proto::DrainNodeRequest { node, resume } = request.into_inner();
         let members = self.roster.members().await.map_err(failed)?;
         if !members.iter().any(|member| member.record.node == node) {
             return Err(Status::not_found(format!("no delivery worker runs on a node named {node:?}")));
         }
         self.roster.order_drain(&node, !resume).await.map_err(failed)?;
-        tracing::info!(node, resume, "a node is taken out of service, or back");
+        tracing::info!(who, node, resume, "a node is taken out of service, or back");
         Ok(Response::new(proto::DrainNodeResponse {}))
     }
 }

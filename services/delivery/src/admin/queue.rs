@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hikyaku_grpc::who;
 use hikyaku_proto::admin::v1::{self as proto, queue_admin_service_server::QueueAdminService};
 use hikyaku_queue::{
     browse::{Page, Progress, Selector},
@@ -87,6 +88,7 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::RetryEntriesRequest>,
     ) -> Result<Response<Answers<proto::RetryEntriesResponse>>, Status> {
+        let who = who(&request);
         let selector = wire::required(request.into_inner().selector)?;
         if let Selector::Destination(destination) = &selector
             && self.context.holds.holds().is_held(destination, SystemTime::now()).is_some()
@@ -95,7 +97,7 @@ impl QueueAdminService for Admin {
         }
         let browser = self.browser.clone();
         let answer = |progress| proto::RetryEntriesResponse { progress };
-        Ok(start(change("retry", &selector), answer, |progress| async move {
+        Ok(start(change("retry", &selector, who), answer, |progress| async move {
             Ok(browser.retry(&selector, &progress).await?)
         }))
     }
@@ -104,18 +106,20 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::HoldEntriesRequest>,
     ) -> Result<Response<Answers<proto::HoldEntriesResponse>>, Status> {
-        let proto::HoldEntriesRequest { selector, until, reason, who } = request.into_inner();
+        let caller = who(&request);
+        let proto::HoldEntriesRequest { selector, until, reason, who: called } = request.into_inner();
         let selector = wire::required(selector)?;
         let since = SystemTime::now();
         let until = until.map(wire::time).transpose()?;
         if until.is_some_and(|until| until <= since) {
             return Err(CallError::Argument("the end of the hold is over already".to_owned()).into());
         }
-        let hold = Hold { until, since, reason, who };
+        let hold = Hold { until, since, reason, who: signed(caller.clone(), &called) };
         let admin = self.clone();
         let what = Change {
             verb: "hold",
             what: format!("{} by {:?}: {:?}", wire::name(&selector), hold.who, hold.reason),
+            who: caller,
         };
         let answer = |progress| proto::HoldEntriesResponse { progress };
         Ok(start(what, answer, |progress| async move { admin.hold(&selector, hold, &progress).await }))
@@ -125,10 +129,11 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::ReleaseEntriesRequest>,
     ) -> Result<Response<Answers<proto::ReleaseEntriesResponse>>, Status> {
+        let who = who(&request);
         let selector = wire::required(request.into_inner().selector)?;
         let admin = self.clone();
         let answer = |progress| proto::ReleaseEntriesResponse { progress };
-        Ok(start(change("release", &selector), answer, |progress| async move {
+        Ok(start(change("release", &selector, who), answer, |progress| async move {
             admin.release(&selector, &progress).await
         }))
     }
@@ -137,6 +142,7 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::MoveEntriesRequest>,
     ) -> Result<Response<Answers<proto::MoveEntriesResponse>>, Status> {
+        let who = who(&request);
         let proto::MoveEntriesRequest { selector, to } = request.into_inner();
         let (selector, to) = (wire::required(selector)?, wire::destination(&to)?);
         if selector == Selector::Destination(to.clone()) {
@@ -144,7 +150,7 @@ impl QueueAdminService for Admin {
         }
         let browser = self.browser.clone();
         let answer = |progress| proto::MoveEntriesResponse { progress };
-        Ok(start(change("move", &selector), answer, |progress| async move {
+        Ok(start(change("move", &selector, who), answer, |progress| async move {
             Ok(browser.move_to(&selector, &to, &progress).await?)
         }))
     }
@@ -153,12 +159,13 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::BounceEntriesRequest>,
     ) -> Result<Response<Answers<proto::BounceEntriesResponse>>, Status> {
+        let who = who(&request);
         let proto::BounceEntriesRequest { selector, text } = request.into_inner();
         let selector = wire::required(selector)?;
         let text: Arc<str> = bounce::reason(&text)?.into();
         let (browser, context) = (self.browser.clone(), Arc::clone(&self.context));
         let answer = |progress| proto::BounceEntriesResponse { progress };
-        Ok(start(change("bounce", &selector), answer, |progress| async move {
+        Ok(start(change("bounce", &selector, who), answer, |progress| async move {
             let act = |taken| bounce::bounce(Arc::clone(&context), taken, Arc::clone(&text));
             Ok(browser.take_each(&selector, &progress, act).await?)
         }))
@@ -168,10 +175,11 @@ impl QueueAdminService for Admin {
         &self,
         request: Request<proto::DeleteEntriesRequest>,
     ) -> Result<Response<Answers<proto::DeleteEntriesResponse>>, Status> {
+        let who = who(&request);
         let selector = wire::required(request.into_inner().selector)?;
         let browser = self.browser.clone();
         let answer = |progress| proto::DeleteEntriesResponse { progress };
-        Ok(start(change("delete", &selector), answer, |progress| async move {
+        Ok(start(change("delete", &selector, who), answer, |progress| async move {
             Ok(browser.delete(&selector, &progress).await?)
         }))
     }
@@ -210,8 +218,13 @@ fn scope(selector: &Selector) -> Option<HoldScope> {
     }
 }
 
-fn change(verb: &'static str, selector: &Selector) -> Change {
-    Change { verb, what: wire::name(selector) }
+fn change(verb: &'static str, selector: &Selector, who: String) -> Change {
+    Change { verb, what: wire::name(selector), who }
+}
+
+/// Who holds is who was admitted. What they call themselves may say more where a token is shared.
+fn signed(who: String, called: &str) -> String {
+    if called.is_empty() || called == who { who } else { format!("{who} ({called})") }
 }
 
 /// 0: as many as fit into a page.

@@ -1,5 +1,6 @@
 //! `queue audit` and `queue check` against a scripted service.
 
+use hikyaku_grpc::ClientConfig;
 use hikyaku_proto::admin::v1::{
     self as admin,
     custody_admin_service_server::{CustodyAdminService, CustodyAdminServiceServer},
@@ -64,14 +65,14 @@ impl CustodyAdminService for Scripted {
     }
 }
 
-async fn serve() -> Endpoint {
+async fn serve() -> crate::server::Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder()
         .add_service(CustodyAdminServiceServer::new(Scripted))
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(async move { server.await.unwrap() });
-    Endpoint::from_shared(format!("http://{address}")).unwrap()
+    crate::server::Server { url: format!("http://{address}"), access: ClientConfig::default() }
 }
 
 async fn audit(hours: u64) -> (End, String) {

@@ -8,19 +8,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     CountEntriesRequest, Filter, GetEntryRequest, ListEntriesRequest, Selector, State,
     queue_admin_service_client::QueueAdminServiceClient, selector::By,
 };
 use prost_types::Timestamp;
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     End,
     args::{EntryState, ListArgs, QueueCommand},
     output::{Output, table},
-    server::{connect, refusal},
+    server::{Server, connect, refusal},
 };
 use shown::Shown;
 pub(crate) use shown::{ShownRecipient, recipients};
@@ -29,7 +29,7 @@ type Client = QueueAdminServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: QueueCommand,
-    server: &Endpoint,
+    server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
     let mut client = Client::new(connect(server).await?).max_decoding_message_size(usize::MAX);

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hikyaku_grpc::{Channel, ClientConfig};
 use hikyaku_proto::policy::v1 as proto;
 use hikyaku_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use hikyaku_types::{
@@ -21,10 +22,7 @@ use hikyaku_types::{
     traffic::TrafficRules,
 };
 use tokio::sync::watch;
-use tonic::{
-    Code, Request, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Request, Response, Status};
 use tracing::warn;
 
 use crate::{
@@ -50,15 +48,17 @@ const READINESS_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
 pub struct PolicyClientConfig {
-    /// `http://host:port`.
+    /// `http://host:port` or `https://host:port`.
     pub endpoint: String,
+    /// What is shown to it, and whom we trust.
+    pub access: ClientConfig,
     /// Longest wait for one answer, connecting included.
     pub timeout: Duration,
 }
 
 impl PolicyClientConfig {
     pub fn new(endpoint: impl Into<String>) -> Self {
-        Self { endpoint: endpoint.into(), timeout: Duration::from_secs(1) }
+        Self { endpoint: endpoint.into(), access: ClientConfig::default(), timeout: Duration::from_secs(1) }
     }
 }
 
@@ -84,14 +84,17 @@ struct Inner {
 impl PolicyClient {
     /// Does not connect yet; see [`PolicyClient::wait_ready`]. Must run inside a tokio runtime.
     pub fn new(config: PolicyClientConfig) -> Result<Self, InvalidEndpoint> {
-        let endpoint = Endpoint::from_shared(config.endpoint.clone())
-            .map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?
-            .connect_timeout(config.timeout)
-            .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
-            .keep_alive_timeout(KEEP_ALIVE_EVERY)
-            .keep_alive_while_idle(true);
+        let channel = hikyaku_grpc::client::lazy(&config.endpoint, &config.access, |endpoint| {
+            endpoint
+                .connect_timeout(config.timeout)
+                .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+                .keep_alive_timeout(KEEP_ALIVE_EVERY)
+                .keep_alive_while_idle(true)
+        });
+        let channel =
+            channel.map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?;
         let inner = Arc::new(Inner {
-            grpc: PolicyServiceClient::new(endpoint.connect_lazy()).max_decoding_message_size(usize::MAX),
+            grpc: PolicyServiceClient::new(channel).max_decoding_message_size(usize::MAX),
             timeout: config.timeout,
             connections: Cache::new(CACHE_CAPACITY),
             senders: Cache::new(CACHE_CAPACITY),

@@ -20,7 +20,7 @@ pub enum PolicyUnavailable {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{endpoint:?} is not an endpoint of the form http://host:port")]
+#[error("{endpoint:?} is not an endpoint that can be used")]
 pub struct InvalidEndpoint {
     pub(crate) endpoint: String,
     #[source]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hikyaku_grpc::{Channel as Callers, ClientConfig, GuardConfig};
 use hikyaku_policy_client::{
     Asker, AuthenticationAnswer, Login, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
 };
@@ -27,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Running {
     address: SocketAddr,
     client: PolicyClient,
-    directory: DirectoryServiceClient<Channel>,
+    directory: DirectoryServiceClient<Callers>,
+    _folder: tempfile::TempDir,
     stop: CancellationToken,
     app: tokio::task::JoinHandle<Result<(), RunError>>,
     nats: Broker,
@@ -37,13 +39,20 @@ async fn start() -> Running {
     let nats = Broker::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = App::build(PolicyConfig::default(), listener, nats.connect().await).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    hikyaku_grpc::token::keep(&token).unwrap();
+    let guard = GuardConfig { operator_token: Some(token.clone()), ..GuardConfig::default() };
+    let config = PolicyConfig { guard: Guard::new(&guard).unwrap(), ..PolicyConfig::default() };
+    let app = App::build(config, listener, nats.connect().await).await.unwrap();
     let stop = CancellationToken::new();
     let app = tokio::spawn(app.run(stop.clone()));
     let client = PolicyClient::new(PolicyClientConfig::new(format!("http://{address}"))).unwrap();
     client.wait_ready(PATIENCE).await.unwrap();
-    let directory = DirectoryServiceClient::connect(format!("http://{address}")).await.unwrap();
-    Running { address, client, directory, stop, app, nats }
+    let access = ClientConfig { token_file: Some(token), ..ClientConfig::default() };
+    let channel = hikyaku_grpc::client::lazy(&format!("http://{address}"), &access, |endpoint| endpoint);
+    let directory = DirectoryServiceClient::new(channel.unwrap());
+    Running { address, client, directory, _folder: folder, stop, app, nats }
 }
 
 impl Running {
@@ -182,6 +191,17 @@ async fn refusals_of_a_commit() {
     let names: Vec<&str> = response.documents.iter().map(|document| document.name.as_str()).collect();
     assert_eq!(names, DocumentName::ALL.map(DocumentName::name));
     assert_eq!(response.version, 0);
+}
+
+/// Not even from this machine, where everybody may ask the policy.
+#[tokio::test]
+async fn the_directory_is_for_who_is_known() {
+    let running = start().await;
+    let mut nobody = DirectoryServiceClient::connect(format!("http://{}", running.address)).await.unwrap();
+    let refused = nobody.get_directory(GetDirectoryRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let change = CommitDocumentsRequest { validate_only: true, ..CommitDocumentsRequest::default() };
+    assert_eq!(nobody.commit_documents(change).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use hikyaku_grpc::Role;
 use hikyaku_proto::directory::v1::{self as proto, directory_service_server::DirectoryService};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -55,6 +56,9 @@ impl DirectoryService for DirectoryGrpc {
         &self,
         request: Request<proto::GetDirectoryRequest>,
     ) -> Result<Response<proto::GetDirectoryResponse>, Status> {
+        if request.get_ref().with_credentials {
+            hikyaku_grpc::require(&request, Role::Operator)?;
+        }
         let proto::GetDirectoryRequest { version, with_credentials } = request.into_inner();
         let (version, documents) = if version == 0 {
             let snapshot = self.store.snapshot().await.map_err(CallError::from)?;
@@ -77,6 +81,9 @@ impl DirectoryService for DirectoryGrpc {
         &self,
         request: Request<proto::CommitDocumentsRequest>,
     ) -> Result<Response<proto::CommitDocumentsResponse>, Status> {
+        if !request.get_ref().validate_only {
+            hikyaku_grpc::require(&request, Role::Operator)?;
+        }
         let author = wire::author(&request, request.get_ref().comment.clone())?;
         let proto::CommitDocumentsRequest { base_version, documents, validate_only, comment: _ } =
             request.into_inner();

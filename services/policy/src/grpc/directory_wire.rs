@@ -27,11 +27,11 @@ use crate::{
 const LONGEST_COMMENT: usize = 500;
 
 /// Who calls, and what for.
-pub(super) fn author<T>(_request: &Request<T>, comment: String) -> Result<Author, CallError> {
+pub(super) fn author<T>(request: &Request<T>, comment: String) -> Result<Author, CallError> {
     if comment.chars().count() > LONGEST_COMMENT || comment.contains(char::is_control) {
         return Err(CallError::Comment);
     }
-    Ok(Author { name: String::new(), comment })
+    Ok(Author { name: hikyaku_grpc::who(request), comment })
 }
 
 pub(super) fn changes(documents: Vec<proto::Document>) -> Result<Documents, CallError> {
