@@ -6,7 +6,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use prost_types::Timestamp;
 use tonic::transport::Endpoint;
 
-use crate::{access::Access, server::Server, token::TokenCommand};
+use crate::{
+    access::Access,
+    account::AccountCommand,
+    explain::{ExplainArgs, ReplayArgs, SelftestCommand},
+    import::ImportArgs,
+    route::RouteCommand,
+    server::Server,
+    token::TokenCommand,
+};
 
 const DESTINATION: &str =
     "Entries for this destination: example.org (by MX) or '[host]:port' (a fixed next hop)";
@@ -26,13 +34,15 @@ Examples:
   hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
   hikyakuctl directory get routes > routes
   hikyakuctl directory set routes routes --validate-only
+  hikyakuctl import --gateway gateway.dat --effect effect.dat --dry-run
+  hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for all but `directory`; any worker answers for the whole queue.
+    /// A delivery worker's admin service, for queue, node, destination and dead; any worker answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
 
-    /// The policy service, for `directory`.
+    /// The policy service, for all else.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7002")]
     directory_server: String,
 
@@ -90,18 +100,45 @@ pub(crate) enum Noun {
     #[command(after_help = "\
 Documents:
   own-domains     a domain a line: mail for it is accepted
+  connections     clients accept|refuse: who is greeted without limits, or not at all
+  access          pattern value, as effect.dat: true, false, default, only, norelay
   relay-networks  an address, network/length or IPv4,mask a line: its clients may send anywhere
   aliases         alias TAB target; *@d TAB *@d accepts every address of d unchanged
+  accounts        an address a line, then name=, smtp=off, receive=off, separated by TABs
+  credentials     verifiers of secrets; made by `account secret` and `import`
+  sender-rules    sender recipients allow|deny; the sender * stands for everybody
   routes          domain, host, port; also *.domain and *; the first line that fits decides
   smart-host      at most one line host[:port] for what no route takes
   hosts           name address...: looked at before DNS
   traffic         limits and retry clocks: destination, site, source and egress lines
+  settings        key = value: postmaster, own_senders, sender_trust, max_received, lock_...
 
 A line that begins with ; or ' is a comment; in traffic also what follows a #.")]
     Directory {
         #[command(subcommand)]
         command: DirectoryCommand,
     },
+    /// Put a route in front of the others, for a time or for good, and take it away.
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
+    },
+    /// Give accounts their secrets.
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Take over the files of E-Post and PMail servers.
+    Import(ImportArgs),
+    /// Walk the decision for one envelope step by step, with the line that decided.
+    Explain(ExplainArgs),
+    /// Test the relay itself.
+    Selftest {
+        #[command(subcommand)]
+        command: SelftestCommand,
+    },
+    /// Put the envelopes of a mail log to documents that are not in force: which verdicts would change?
+    Replay(ReplayArgs),
     /// Make tokens for those who may look and change.
     Token {
         #[command(subcommand)]
@@ -290,8 +327,48 @@ Examples:
 pub(crate) enum DirectoryCommand {
     /// Print a document as it is stored, or without NAME what there is.
     Get {
-        /// own-domains, relay-networks, aliases, routes, smart-host, hosts or traffic.
+        /// One of those above.
         name: Option<String>,
+    },
+    /// List the versions that are kept: when, who, which documents.
+    Versions,
+    /// Show what one version has and another has not.
+    Diff {
+        /// The earlier version.
+        from: u64,
+        /// The later one; without it the one in force.
+        to: Option<u64>,
+    },
+    /// Make the documents of an earlier version the next one.
+    RollBack {
+        /// The version that is wanted again.
+        version: u64,
+    },
+    /// Tell each version that comes into force, until interrupted.
+    Watch,
+    /// Print the lines that contain a text. Exit status 1: there are none.
+    Search {
+        /// Without regard to case.
+        text: String,
+    },
+    /// Write each document to a file of its name.
+    Export {
+        /// Made when it is missing.
+        folder: PathBuf,
+        /// The verifiers of secrets too; their file can be read by its owner only.
+        #[arg(long)]
+        with_credentials: bool,
+    },
+    /// Commit all files of a folder that have the name of a document, as one version.
+    Apply {
+        /// As `export` has written it.
+        folder: PathBuf,
+        /// Check only, store nothing.
+        #[arg(long)]
+        validate_only: bool,
+        /// Why; kept with the version.
+        #[arg(long, default_value = "")]
+        comment: String,
     },
     /// Check the whole directory with a new document and store it as the next version, or refuse
     /// it with every problem as file:line: severity CODE: reason.
@@ -300,7 +377,7 @@ Examples:
   hikyakuctl directory set aliases ./aliases.tsv
   printf '192.168.0.0/24\\n' | hikyakuctl directory set relay-networks -")]
     Set {
-        /// own-domains, relay-networks, aliases, routes, smart-host, hosts or traffic.
+        /// One of those above.
         name: String,
         /// UTF-8 text, at most 64 MiB; - reads the standard input.
         file: PathBuf,
@@ -310,6 +387,9 @@ Examples:
         /// Refuse if the directory has another version than this; without it the present one is replaced.
         #[arg(long, value_name = "VERSION")]
         base_version: Option<u64>,
+        /// Why; kept with the version.
+        #[arg(long, default_value = "")]
+        comment: String,
     },
 }
 
@@ -320,7 +400,7 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 /// `30m`, `4h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
     let read = units.iter().find_map(|(unit, seconds)| {
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;

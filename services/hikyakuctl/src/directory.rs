@@ -1,5 +1,8 @@
 //! `hikyakuctl directory`: read and replace documents.
 
+mod history; // versions
+mod folder; // plain files
+
 use std::{
     fs,
     io::{self, Read, Write},
@@ -21,7 +24,7 @@ use crate::{
     server::{Server, connect, refusal},
 };
 
-type Client = DirectoryServiceClient<Channel>;
+pub(crate) type Client = DirectoryServiceClient<Channel>;
 
 pub(crate) async fn run(
     command: DirectoryCommand,
@@ -34,7 +37,22 @@ pub(crate) async fn run(
             get_one(&mut client(server).await?, &name, output).await
         }
         DirectoryCommand::Get { name: None } => get_all(&mut client(server).await?, output).await,
-        DirectoryCommand::Set { name, file, validate_only, base_version } => {
+        DirectoryCommand::Versions => history::versions(&mut client(server).await?, output).await,
+        DirectoryCommand::Diff { from, to } => {
+            history::diff(&mut client(server).await?, from, to, output).await
+        }
+        DirectoryCommand::RollBack { version } => {
+            history::roll_back(&mut client(server).await?, version, output).await
+        }
+        DirectoryCommand::Watch => history::watch(&mut client(server).await?, output).await,
+        DirectoryCommand::Search { text } => history::search(&mut client(server).await?, text, output).await,
+        DirectoryCommand::Export { folder, with_credentials } => {
+            folder::export(&mut client(server).await?, &folder, with_credentials, output).await
+        }
+        DirectoryCommand::Apply { folder, validate_only, comment } => {
+            folder::apply(&mut client(server).await?, &folder, validate_only, comment, output).await
+        }
+        DirectoryCommand::Set { name, file, validate_only, base_version, comment } => {
             let shown_as = if is_stdin(&file) { "stdin".to_owned() } else { file.display().to_string() };
             let bytes = read(&file, stdin).map_err(|source| Unreadable { file: shown_as.clone(), source })?;
             let text = match String::from_utf8(bytes) {
@@ -44,18 +62,19 @@ pub(crate) async fn run(
                     return report.print(validate_only, output);
                 }
             };
-            let change = Change { document: Document { name, text }, shown_as, validate_only, base_version };
+            let document = Document { name, text };
+            let change = Change { document, shown_as, validate_only, base_version, comment };
             set(&mut client(server).await?, change, output).await
         }
     }
 }
 
-async fn client(server: &Server) -> anyhow::Result<Client> {
+pub(crate) async fn client(server: &Server) -> anyhow::Result<Client> {
     // All documents travel in one message.
     Ok(Client::new(connect(server).await?).max_decoding_message_size(usize::MAX))
 }
 
-async fn get(client: &mut Client) -> anyhow::Result<GetDirectoryResponse> {
+pub(crate) async fn get(client: &mut Client) -> anyhow::Result<GetDirectoryResponse> {
     Ok(client.get_directory(GetDirectoryRequest::default()).await.map_err(refusal)?.into_inner())
 }
 
@@ -93,21 +112,17 @@ struct Change {
     shown_as: String,
     validate_only: bool,
     base_version: Option<u64>,
+    comment: String,
 }
 
 async fn set(client: &mut Client, change: Change, output: &mut Output<impl Write>) -> anyhow::Result<End> {
-    let Change { document, shown_as, validate_only, base_version } = change;
+    let Change { document, shown_as, validate_only, base_version, comment } = change;
     let name = document.name.clone();
     let base_version = match base_version {
         Some(version) => version,
         None => get(client).await?.version,
     };
-    let request = CommitDocumentsRequest {
-        base_version,
-        documents: vec![document],
-        validate_only,
-        comment: String::new(),
-    };
+    let request = CommitDocumentsRequest { base_version, documents: vec![document], validate_only, comment };
     let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
     let CommitDocumentsResponse { version, accepted, problems } = response;
     let problems = problems.into_iter().map(|problem| Shown::new(problem, &name, &shown_as)).collect();
@@ -116,11 +131,11 @@ async fn set(client: &mut Client, change: Change, output: &mut Output<impl Write
 
 /// What came of a change.
 #[derive(Debug, Serialize)]
-struct Report {
+pub(crate) struct Report {
     /// Version in force; absent when the service was not asked.
-    version: Option<u64>,
-    accepted: bool,
-    problems: Vec<Shown>,
+    pub(crate) version: Option<u64>,
+    pub(crate) accepted: bool,
+    pub(crate) problems: Vec<Shown>,
 }
 
 impl Report {
@@ -139,27 +154,50 @@ impl Report {
         Self { version: None, accepted: false, problems: vec![problem] }
     }
 
-    fn print(&self, validate_only: bool, output: &mut Output<impl Write>) -> anyhow::Result<End> {
-        output.print(self, |writer| {
-            for problem in &self.problems {
-                problem.write(writer)?;
-            }
-            let count =
-                |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
-            let (errors, warnings) = (count("error"), count("warning"));
-            match (self.accepted, validate_only) {
-                (true, false) => writeln!(writer, "applied as version {}", self.version.unwrap_or_default()),
-                (true, true) => writeln!(writer, "{errors} errors, {warnings} warnings; would be applied"),
-                (false, _) => writeln!(writer, "{errors} errors, {warnings} warnings; nothing applied"),
-            }
+    pub(crate) fn print(&self, validate_only: bool, output: &mut Output<impl Write>) -> anyhow::Result<End> {
+        output.print(self, |writer| self.write(validate_only, writer))?;
+        Ok(self.end())
+    }
+
+    /// The same, and what is to be done elsewhere.
+    pub(crate) fn print_import(
+        &self,
+        dry_run: bool,
+        migration: &[String],
+        output: &mut Output<impl Write>,
+    ) -> anyhow::Result<End> {
+        let json = serde_json::json!({
+            "version": self.version, "accepted": self.accepted, "problems": self.problems, "migration": migration,
+        });
+        output.print(&json, |writer| {
+            self.write(dry_run, writer)?;
+            let shown = if self.accepted { migration } else { &[] };
+            shown.iter().try_for_each(|line| writeln!(writer, "{}", harmless(line)))
         })?;
-        Ok(if self.accepted { End::Done } else { End::Refused })
+        Ok(self.end())
+    }
+
+    fn write(&self, validate_only: bool, writer: &mut impl Write) -> io::Result<()> {
+        for problem in &self.problems {
+            problem.write(writer)?;
+        }
+        let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let (errors, warnings) = (count("error"), count("warning"));
+        match (self.accepted, validate_only) {
+            (true, false) => writeln!(writer, "applied as version {}", self.version.unwrap_or_default()),
+            (true, true) => writeln!(writer, "{errors} errors, {warnings} warnings; would be applied"),
+            (false, _) => writeln!(writer, "{errors} errors, {warnings} warnings; nothing applied"),
+        }
+    }
+
+    fn end(&self) -> End {
+        if self.accepted { End::Done } else { End::Refused }
     }
 }
 
 /// A problem as it is printed. The names are an interface for scripts.
 #[derive(Debug, Serialize)]
-struct Shown {
+pub(crate) struct Shown {
     document: String,
     file: String,
     line: u32,
@@ -170,7 +208,7 @@ struct Shown {
 
 impl Shown {
     /// A problem of the document that was given has the name of its file.
-    fn new(problem: Problem, given: &str, shown_as: &str) -> Self {
+    pub(crate) fn new(problem: Problem, given: &str, shown_as: &str) -> Self {
         let severity = match Severity::try_from(problem.severity) {
             Ok(Severity::Note) => "note",
             Ok(Severity::Warning) => "warning",

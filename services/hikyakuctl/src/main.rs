@@ -13,6 +13,11 @@ mod node; // hikyakuctl node ...
 mod destination; // hikyakuctl destination ...
 mod dead; // hikyakuctl dead ...
 mod directory; // hikyakuctl directory ...
+mod route; // hikyakuctl route ...
+mod account; // hikyakuctl account ...
+mod import; // hikyakuctl import
+mod explain; // hikyakuctl explain, selftest, replay
+mod smtp; // an envelope, said to a port
 mod token; // hikyakuctl token ...
 mod output; // tables and JSON
 
@@ -102,6 +107,12 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Destination { command } => destination::run(command, &server, &mut output).await,
         Noun::Dead { command } => dead::run(command, &server, &mut output).await,
         Noun::Directory { command } => directory::run(command, &directory, stdin, &mut output).await,
+        Noun::Route { command } => route::run(command, &directory, &mut output).await,
+        Noun::Account { command } => account::run(command, &directory, stdin, &mut output).await,
+        Noun::Import(args) => import::run(args, &directory, &mut output).await,
+        Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
+        Noun::Selftest { command } => explain::selftest(command, &directory, &mut output).await,
+        Noun::Replay(args) => explain::replay(args, &directory, &mut output).await,
         Noun::Token { command } => token::run(command, &mut output),
         Noun::Version => output.version(env!("CARGO_PKG_VERSION")),
     }

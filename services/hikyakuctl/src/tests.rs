@@ -203,6 +203,20 @@ impl DirectoryService for Scripted {
         Ok(Response::new(proto::CommitDocumentsResponse { version, accepted: !is_bad, problems }))
     }
 
+    async fn import_files(
+        &self,
+        _: Request<proto::ImportFilesRequest>,
+    ) -> Result<Response<proto::ImportFilesResponse>, Status> {
+        Err(not_scripted())
+    }
+
+    async fn set_secret(
+        &self,
+        _: Request<proto::SetSecretRequest>,
+    ) -> Result<Response<proto::SetSecretResponse>, Status> {
+        Err(not_scripted())
+    }
+
     async fn list_versions(
         &self,
         _: Request<proto::ListVersionsRequest>,

@@ -1,0 +1,53 @@
+//! One envelope said to a port, as a stranger would say it. Nothing is ever sent: the dialogue ends before DATA.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Said {
+    pub(crate) is_refused: bool,
+    pub(crate) text: String,
+}
+
+pub(crate) async fn envelope(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<Said> {
+    let dialogue = dialogue(port, mail_from, rcpt_to);
+    tokio::time::timeout(PATIENCE, dialogue).await.with_context(|| format!("{port} gave no answer"))?
+}
+
+async fn dialogue(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<Said> {
+    let stream = TcpStream::connect(port).await.with_context(|| format!("cannot connect to {port}"))?;
+    let mut stream = BufReader::new(stream);
+    let mut last = reply(&mut stream).await?;
+    let lines = [
+        "EHLO relay-test.invalid".to_owned(),
+        format!("MAIL FROM:<{mail_from}>"),
+        format!("RCPT TO:<{rcpt_to}>"),
+    ];
+    for line in lines {
+        if !last.starts_with('2') {
+            break;
+        }
+        stream.write_all(format!("{line}\r\n").as_bytes()).await?;
+        last = reply(&mut stream).await?;
+    }
+    // It is closed either way.
+    let _ = stream.write_all(b"QUIT\r\n").await;
+    Ok(Said { is_refused: !last.starts_with('2'), text: last })
+}
+
+/// The last line of a reply.
+async fn reply(stream: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
+    loop {
+        let mut line = String::new();
+        anyhow::ensure!(stream.read_line(&mut line).await? > 0, "the connection was closed");
+        if line.as_bytes().get(3) != Some(&b'-') {
+            return Ok(line.trim_end().to_owned());
+        }
+    }
+}
