@@ -19,8 +19,15 @@ pub struct Lab {
 impl Lab {
     /// The relay trusts this machine and calls itself gw.test.
     pub async fn new() -> anyhow::Result<Self> {
+        let mut lab = Self::empty().await?;
+        lab.arguments.extend(["--relay-from", "127.0.0.1/32"].map(str::to_owned));
+        Ok(lab)
+    }
+
+    /// It trusts nobody.
+    pub async fn empty() -> anyhow::Result<Self> {
         let dns = DnsServer::start().await?;
-        let arguments = ["--hostname", "gw.test", "--relay-from", "127.0.0.1/32"].map(str::to_owned);
+        let arguments = ["--hostname", "gw.test"].map(str::to_owned);
         Ok(Self { dns, folder: tempfile::tempdir()?, arguments: arguments.into() })
     }
 
