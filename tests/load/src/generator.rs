@@ -116,13 +116,13 @@ fn filler(size: usize) -> String {
     line.chars().cycle().take(size.saturating_sub(200)).collect::<String>().trim_end().to_owned() + "\r\n"
 }
 
-struct Client {
+pub struct Client {
     stream: BufReader<TcpStream>,
     line: String,
 }
 
 impl Client {
-    async fn connect(from: Option<Ipv4Addr>, relay: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn connect(from: Option<Ipv4Addr>, relay: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if let Some(from) = from {
             socket.bind((from, 0).into())?;
@@ -158,13 +158,24 @@ impl Client {
     }
 
     async fn expect(&mut self, wanted: &str) -> anyhow::Result<()> {
+        let said = self.reply().await?;
+        anyhow::ensure!(said.starts_with(wanted), "the relay said {said}");
+        Ok(())
+    }
+
+    /// The last line of the reply to a command.
+    pub async fn command(&mut self, command: &str) -> anyhow::Result<&str> {
+        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).await?;
+        self.reply().await
+    }
+
+    async fn reply(&mut self) -> anyhow::Result<&str> {
         loop {
             self.line.clear();
             let count = self.stream.read_line(&mut self.line).await?;
             anyhow::ensure!(count > 0, "the relay closed the connection");
             if self.line.as_bytes().get(3) != Some(&b'-') {
-                anyhow::ensure!(self.line.starts_with(wanted), "the relay said {}", self.line.trim_end());
-                return Ok(());
+                return Ok(self.line.trim_end());
             }
         }
     }

@@ -17,6 +17,7 @@ mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
 mod bulk; // ordinary mail beside very much of another source
 mod fill; // mail that stays in the queue
+mod recipients; // answers, and no mail
 
 #[derive(Debug, Parser)]
 #[command(name = "hikyaku-load")]
@@ -35,6 +36,16 @@ enum What {
     Bulk(bulk::Options),
     /// Fills the queue with mail for hosts that refuse connections.
     Fill(fill::Options),
+    /// RCPT at a steady rate.
+    Recipients(recipients::Options),
+    /// Waits until a recipient is accepted.
+    Accepts {
+        /// Relay under test.
+        #[arg(long, default_value = "127.0.0.1:2525")]
+        target: std::net::SocketAddr,
+        /// Address.
+        recipient: String,
+    },
     /// The routes that the relay under test needs.
     Routes {
         /// Port of the sink.
@@ -56,6 +67,8 @@ fn main() -> anyhow::Result<()> {
         What::Isolation(options) => runtime.block_on(isolation::run(&options)),
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
+        What::Recipients(options) => runtime.block_on(recipients::run(&options)),
+        What::Accepts { target, recipient } => runtime.block_on(recipients::accepts(target, &recipient)),
         What::Routes { sink_port } => {
             world::all(sink_port).for_each(|(domain, address, port)| println!("{domain},{address},{port}"));
             Ok(())

@@ -23,15 +23,17 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |times: &[Duration]| {
-            let at = |share| percentile(times, share);
-            format!("p50 {:.1} ms, p99 {:.1} ms, max {:.0} ms", at(0.5), at(0.99), at(1.0))
-        };
         let count = self.latencies.len();
         writeln!(f, "  ordinary         {count} delivered, {} missing", self.missing)?;
-        writeln!(f, "  MAIL to 250      {}", line(&self.accepting))?;
-        write!(f, "  250 to 250       {}", line(&self.latencies))
+        writeln!(f, "  MAIL to 250      {}", spread(&self.accepting))?;
+        write!(f, "  250 to 250       {}", spread(&self.latencies))
     }
+}
+
+/// Of sorted times.
+pub fn spread(times: &[Duration]) -> String {
+    let at = |share| percentile(times, share);
+    format!("p50 {:.1} ms, p99 {:.1} ms, max {:.0} ms", at(0.5), at(0.99), at(1.0))
 }
 
 pub fn milliseconds(times: &[Duration]) -> String {
