@@ -1,6 +1,7 @@
 mod layering;
 mod metric_catalogue;
 mod proto_style;
+mod requirements;
 mod top_level;
 
 use std::path::{Path, PathBuf};

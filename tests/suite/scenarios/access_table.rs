@@ -43,6 +43,7 @@ async fn rows(gateway: &Gateway) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// SEED-063 too: MAIL FROM without brackets.
 #[tokio::test]
 async fn scenario_4_the_access_table() -> anyhow::Result<()> {
     let gateway = Gateway::start().await?;

@@ -9,6 +9,7 @@ use crate::lab::{CONTENT, SOON};
 const FORGED: usize = 1_000;
 const SESSIONS: usize = 10;
 
+/// SEED-061.
 #[tokio::test]
 async fn scenario_2_forged_bounces_end_at_the_border() -> anyhow::Result<()> {
     let gateway = Gateway::start().await?;

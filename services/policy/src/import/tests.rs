@@ -29,6 +29,7 @@ const GW_OK: &str = ";\n; 対象ドメイン, ゲートウェイ先 (FQDN or IP)
                      ' second site\n*.abc.jp,smtp01.domain.jp,25\n*.def.jp,smtp02.domain.jp,25\n\
                      test.jp,192.168.0.30,20025\n";
 
+/// SEED-011 and the rest of spec.md 4.1.
 #[test]
 fn gateway_dat() {
     assert_eq!(
@@ -166,6 +167,7 @@ fn sender_dat() {
     );
 }
 
+/// SEED-047, SEED-051.
 #[test]
 fn alias_export() {
     assert_eq!(
@@ -207,6 +209,7 @@ fn alias_export() {
     assert!(done.has_errors());
 }
 
+/// SEED-050.
 #[test]
 fn account_file() {
     let options = Options { domain: Some("domain.co.jp".parse().unwrap()), ..Options::default() };
@@ -298,6 +301,7 @@ fn pmail_lists() {
     );
 }
 
+/// SEED-002: a smart host beside a table is told with both values.
 #[test]
 fn single_settings() {
     let scalars = "smarthost = 192.168.0.20\nforward_all = on\nretry_interval = 600\nretry_fixed = on\nretry_5xx = 9\n\
@@ -330,6 +334,7 @@ fn single_settings() {
 }
 
 /// SEED-031.
+/// SEED-034: and what the inner server must hold.
 #[test]
 fn local_mailboxes() {
     let files = [

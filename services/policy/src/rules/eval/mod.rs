@@ -84,4 +84,6 @@ fn sender_mailbox(reverse_path: &ReversePath) -> Option<&Mailbox> {
 }
 
 #[cfg(test)]
+mod seed_tests;
+#[cfg(test)]
 mod tests;

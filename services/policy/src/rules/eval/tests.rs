@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-const EXT: &str = "203.0.113.9";
-const INNER: &str = "192.168.0.20";
+pub(super) const EXT: &str = "203.0.113.9";
+pub(super) const INNER: &str = "192.168.0.20";
 const DEVICE: &str = "192.168.0.50";
 
 /// Gateway of the specification: mode A, mode B and a rewriting, one smart host.
@@ -35,11 +35,11 @@ fn client(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn anonymous(client: &str) -> Asker {
+pub(super) fn anonymous(client: &str) -> Asker {
     Asker::new(client.parse().unwrap(), Listener::Relay, None)
 }
 
-fn user(client: &str, listener: Listener, identity: &str) -> Asker {
+pub(super) fn user(client: &str, listener: Listener, identity: &str) -> Asker {
     Asker::new(client.parse().unwrap(), listener, Some(identity.parse().unwrap()))
 }
 
@@ -48,11 +48,11 @@ fn code(reply: &Reply) -> String {
 }
 
 /// `250 deliver_to via destination` or the reply code, then what decided.
-fn recipient(rules: &Rules, from: &str, to: &str) -> (String, String) {
+pub(super) fn recipient(rules: &Rules, from: &str, to: &str) -> (String, String) {
     recipient_of(rules, &anonymous(from), "a@x.example", to)
 }
 
-fn recipient_of(rules: &Rules, asker: &Asker, reverse_path: &str, to: &str) -> (String, String) {
+pub(super) fn recipient_of(rules: &Rules, asker: &Asker, reverse_path: &str, to: &str) -> (String, String) {
     let decision =
         rules.check_recipient(asker, &reverse_path.parse().unwrap(), &to.parse().unwrap(), SystemTime::now());
     let verdict = match &decision.verdict {
@@ -62,7 +62,7 @@ fn recipient_of(rules: &Rules, asker: &Asker, reverse_path: &str, to: &str) -> (
     (verdict, decision.decided_by.to_string())
 }
 
-fn sender(rules: &Rules, from: &str, reverse_path: &str) -> (String, String) {
+pub(super) fn sender(rules: &Rules, from: &str, reverse_path: &str) -> (String, String) {
     sender_of(rules, &anonymous(from), reverse_path)
 }
 

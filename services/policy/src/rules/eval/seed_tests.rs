@@ -1,0 +1,295 @@
+//! The acceptance criteria of the requirements, each under its number, where the tests beside this file do not
+//! name it already.
+
+use super::{
+    tests::{EXT, INNER, anonymous, recipient, recipient_of, sender, user},
+    *,
+};
+use crate::{
+    document::{DocumentName, Documents},
+    rules::{Surroundings, tests::rules},
+};
+
+const MODE_A: [(DocumentName, &str); 4] = [
+    (DocumentName::OwnDomains, "domain.jp"),
+    (DocumentName::Aliases, "*@domain.jp\t*@domain.jp"),
+    (DocumentName::Routes, "domain.jp,192.168.0.20,25"),
+    (DocumentName::Access, "192.168.0.20 true"),
+];
+
+fn mode_b(access: &str) -> Rules {
+    rules(&[
+        (DocumentName::OwnDomains, "domain.co.jp\ndomain.jp"),
+        (
+            DocumentName::Aliases,
+            "user1@domain.co.jp\tuser1@domain.co.jp\nuser2@domain.co.jp\tuser2@domain.co.jp",
+        ),
+        (DocumentName::Access, access),
+    ])
+}
+
+fn route(rules: &Rules, domain: &str) -> String {
+    let route = rules.resolve_route(&domain.parse().unwrap(), &ReversePath::Null, SystemTime::now());
+    route.destination.to_string()
+}
+
+fn problems(documents: &[(DocumentName, &str)]) -> Vec<String> {
+    let documents: Documents = documents.iter().map(|(document, text)| (*document, *text)).collect();
+    let problems = match Rules::build(1, &documents, &Surroundings::default(), None) {
+        Ok(accepted) => accepted.problems,
+        Err(rejected) => rejected.problems,
+    };
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn accepted(said: &(String, String)) -> bool {
+    said.0.starts_with("250")
+}
+
+#[test]
+fn seed_010_the_record_of_a_route() {
+    let table = rules(&[(
+        DocumentName::Routes,
+        "domain.jp, 192.168.0.20, 25\nsame.jp,192.168.0.20,25\ndomain.co.jp, 192.168.0.20",
+    )]);
+    for domain in ["domain.jp", "same.jp", "domain.co.jp"] {
+        assert_eq!(route(&table, domain), "[192.168.0.20]:25");
+    }
+    assert_eq!(
+        problems(&[(DocumentName::Routes, "abc.jp,192.168.0.9,70000")]),
+        ["routes:1: error E-GW-PORT: \"70000\" is not 1-65535"]
+    );
+}
+
+/// Only the envelope is asked about; there is no question about a header.
+#[test]
+fn seed_012_the_envelope_decides() {
+    let table = rules(&[
+        (DocumentName::OwnDomains, "domain.jp\nabc.jp"),
+        (DocumentName::Aliases, "*@domain.jp\t*@domain.jp\n*@abc.jp\t*@abc.jp"),
+        (DocumentName::Routes, "domain.jp,192.168.0.20,25\nabc.jp,192.168.0.21,25"),
+    ]);
+    assert_eq!(recipient(&table, EXT, "b@domain.jp").0, "250 b@domain.jp via [192.168.0.20]:25");
+}
+
+#[test]
+fn seed_013_a_domain_is_itself() {
+    let table = rules(&MODE_A);
+    assert_eq!(route(&table, "DOMAIN.JP"), "[192.168.0.20]:25");
+    assert_eq!(route(&table, "domain.jp."), "[192.168.0.20]:25");
+    assert_eq!(route(&table, "sub.domain.jp"), "sub.domain.jp");
+}
+
+/// A route to a host is a host: what the next hop is called is not looked up by MX.
+#[test]
+fn seed_017_the_next_hop_is_a_host() {
+    let table = rules(&[(DocumentName::Routes, "a.jp,smtp01.domain.jp,25\nb.jp,[2001:db8::1],25")]);
+    let route =
+        |domain: &str| table.resolve_route(&domain.parse().unwrap(), &ReversePath::Null, SystemTime::now());
+    assert!(matches!(route("a.jp").destination, hikyaku_types::destination::Destination::Host { .. }));
+    assert_eq!(route("b.jp").destination.to_string(), "[2001:db8::1]:25");
+}
+
+#[test]
+fn seed_018_the_port_of_a_route() {
+    let table = rules(&[(DocumentName::Routes, "test.jp,192.168.0.30,20025")]);
+    assert_eq!(route(&table, "test.jp"), "[192.168.0.30]:20025");
+}
+
+#[test]
+fn seed_023_one_bad_line_refuses_all() {
+    let lines: String = (0..499).map(|n| format!("d{n}.jp,192.168.0.20,25\n")).collect();
+    let text = format!("{lines}bad.jp,192.168.0.x,25\n");
+    assert_eq!(
+        problems(&[(DocumentName::Routes, &text)]),
+        ["routes:500: error E-GW-NEXTHOP: \"192.168.0.x\" looks like an IPv4 address but is not one"]
+    );
+}
+
+#[test]
+fn seed_028_a_route_is_no_right() {
+    let table = rules(&[(DocumentName::Routes, "*,smtp.domain.jp,25")]);
+    assert_eq!(recipient(&table, EXT, "v@z.example").0, "550 5.7.1");
+}
+
+/// SEED-005, SEED-030: accounts only say who is a valid recipient: mail goes to the next hop.
+#[test]
+fn seed_030_accounts_have_no_mailboxes() {
+    let table = rules(&[
+        (DocumentName::OwnDomains, "domain.co.jp"),
+        (DocumentName::Accounts, "user1@domain.co.jp"),
+        (DocumentName::Routes, "domain.co.jp,192.168.0.20,25"),
+    ]);
+    assert_eq!(
+        recipient(&table, EXT, "user1@domain.co.jp").0,
+        "250 user1@domain.co.jp via [192.168.0.20]:25"
+    );
+}
+
+/// SEED-041, SEED-110 too: every address is taken, and none of them may be posed as.
+#[test]
+fn seed_040_mode_a() {
+    let table = rules(&MODE_A);
+    assert_eq!(
+        recipient(&table, EXT, "any-thing-at-all@domain.jp").0,
+        "250 any-thing-at-all@domain.jp via [192.168.0.20]:25"
+    );
+    for from in ["made.up@domain.jp", "postmaster@domain.jp"] {
+        assert_eq!(sender(&table, EXT, from).0, "530 5.7.0");
+        assert_eq!(recipient_of(&table, &anonymous(EXT), from, "v@z.example").0, "550 5.7.1");
+    }
+    let off = [&MODE_A[..], &[(DocumentName::Settings, "own_senders = accept")]].concat();
+    let off = rules(&off);
+    assert_eq!(sender(&off, EXT, "made.up@domain.jp").0, "250");
+    assert_eq!(recipient_of(&off, &anonymous(EXT), "made.up@domain.jp", "v@z.example").0, "550 5.7.1");
+    let warned = problems(&MODE_A);
+    assert!(
+        warned.contains(&"aliases:1: warning W-AL-MODEA: every address of domain.jp is accepted".to_owned())
+    );
+}
+
+/// SEED-060, SEED-062 too.
+#[test]
+fn seed_042_mode_b() {
+    let table = mode_b("");
+    for (to, is_valid) in
+        [("user1@domain.co.jp", true), ("user2@domain.co.jp", true), ("user3@domain.co.jp", false)]
+    {
+        for from in ["a@x.example", ""] {
+            let said = recipient_of(&table, &anonymous(EXT), from, to);
+            assert_eq!(accepted(&said), is_valid, "{from} {to}");
+            assert!(is_valid || said.0 == "550 5.1.1");
+        }
+    }
+    assert_eq!(recipient_of(&table, &anonymous(EXT), "", "v@z.example").0, "550 5.7.1");
+}
+
+/// SEED-044, SEED-045: trust is for the address of the inner server, whatever sender it names.
+#[test]
+fn seed_045_what_the_inner_server_sends_on() {
+    for (access, expected) in [("", "550 5.7.1"), ("192.168.0.20 true", "250")] {
+        let table = mode_b(access);
+        for from in ["orig@x.example", "c@domain.co.jp"] {
+            let said = recipient_of(&table, &anonymous(INNER), from, "me@free.example").0;
+            assert!(said.starts_with(expected), "{access:?} {from}: {said}");
+        }
+        assert_eq!(recipient(&table, EXT, "c@domain.co.jp").0, "550 5.1.1");
+    }
+}
+
+/// SEED-065: what can be known at RCPT is said at RCPT; nothing is accepted that has no place to go.
+#[test]
+fn seed_065_nothing_is_accepted_to_be_returned() {
+    let table = mode_b("");
+    for to in ["nobody@domain.co.jp", "a@domain.jp", "v@z.example", "a@[192.0.2.1]"] {
+        assert!(!accepted(&recipient(&table, EXT, to)), "{to}");
+    }
+}
+
+/// SEED-070, SEED-071, SEED-074: all kinds of patterns and values, in any case.
+#[test]
+fn seed_070_patterns_and_values() {
+    let text = "192.168.0.20 TRUE\n10.*.*.* False\n192.168.1.0/28 Default\n2001:db8::/48 norelay\nx@partner.example NoRelay,2\n\
+                partner.example norelay,0\n*.spam.example false\n#<> default\n#blank false\n192.168.0.50\n192.168.9.9 only";
+    assert_eq!(problems(&[(DocumentName::Access, text)]), Vec::<String>::new());
+    for bad in ["192.168.0.1 yes", "192.168.0.1 norelay,1", "192.168.0.1 true false"] {
+        assert!(problems(&[(DocumentName::Access, bad)])[0].contains("E-EFF-VALUE"), "{bad}");
+    }
+    assert_eq!(recipient(&mode_b("203.0.113.9 default"), EXT, "v@z.example").0, "550 5.7.1");
+}
+
+#[test]
+fn seed_073_false_refuses() {
+    let table = mode_b("203.0.113.0/24 false\npostmaster@domain.jp false");
+    assert_eq!(sender(&table, EXT, "a@x.example").0, "550 5.7.1");
+    assert_eq!(sender(&table, "198.51.100.1", "postmaster@domain.jp").0, "550 5.7.1");
+    assert_eq!(sender(&table, "198.51.100.1", "a@x.example").0, "250");
+}
+
+#[test]
+fn seed_076_norelay() {
+    let user1 = user(EXT, Listener::Submission, "user1@domain.co.jp");
+    for (access, with_auth) in
+        [("*.*.*.* norelay,2", true), ("*.*.*.* norelay,0", false), ("*.*.*.* norelay", false)]
+    {
+        let table = mode_b(access);
+        let said = |asker: &Asker, to: &str| accepted(&recipient_of(&table, asker, "user1@domain.co.jp", to));
+        assert!(said(&anonymous(EXT), "user2@domain.co.jp"), "{access}");
+        assert!(!said(&anonymous(EXT), "v@z.example"), "{access}");
+        assert_eq!(said(&user1, "v@z.example"), with_auth, "{access}");
+    }
+    // SEED-086: a forwarder that keeps the sender.
+    assert_eq!(sender(&mode_b("203.0.113.9 norelay,2"), EXT, "user1@domain.co.jp").0, "250");
+}
+
+#[test]
+fn seed_078_own_domains_are_never_trusted() {
+    for line in ["domain.jp true", "domain.jp", "domain.jp only", "info@domain.jp true", "*@domain.jp true"] {
+        let found = problems(&[(DocumentName::OwnDomains, "domain.jp"), (DocumentName::Access, line)]);
+        assert!(
+            found.iter().any(|problem| problem.contains("access:1: error E-EFF-OWNDOMAIN")),
+            "{line}: {found:?}"
+        );
+    }
+}
+
+/// Devices that cannot authenticate.
+#[test]
+fn seed_081_devices() {
+    let table = mode_b("192.168.0.50 true");
+    let said = |to: &str| recipient_of(&table, &anonymous("192.168.0.50"), "scanner@nowhere.example", to);
+    assert_eq!(sender(&table, "192.168.0.50", "scanner@nowhere.example").0, "250");
+    assert!(accepted(&said("x@z.example")));
+    assert_eq!(said("nobody@domain.co.jp").0, "550 5.1.1");
+}
+
+#[test]
+fn seed_085_the_default_without_any_line() {
+    let table = mode_b("");
+    assert!(table.test_for_open_relay(SystemTime::now()).iter().all(|tested| tested.refused));
+    let user1 = user(EXT, Listener::Submission, "user1@domain.co.jp");
+    assert!(accepted(&recipient_of(&table, &user1, "user1@domain.co.jp", "v@z.example")));
+}
+
+/// SEED-092, SEED-093, SEED-094: three ways to write a network.
+#[test]
+fn seed_092_networks_of_the_relay_list() {
+    let table = rules(&[(
+        DocumentName::RelayNetworks,
+        "192.168.1.1,255.255.255.0\n203.0.113.0/28\n::1/128\n2001:db8:10::/48",
+    )]);
+    for (from, is_allowed) in [
+        ("192.168.1.1", true),
+        ("192.168.1.77", true),
+        ("192.168.1.255", true),
+        ("192.168.2.1", false),
+        ("203.0.113.15", true),
+        ("203.0.113.16", false),
+        ("::1", true),
+        ("2001:db8:10::5", true),
+        ("2001:db8:11::5", false),
+    ] {
+        assert_eq!(accepted(&recipient(&table, from, "x@z.example")), is_allowed, "{from}");
+    }
+}
+
+/// SEED-114: an account without a secret is no hole.
+#[test]
+fn seed_114_an_account_without_a_secret() {
+    let table =
+        rules(&[(DocumentName::OwnDomains, "domain.jp"), (DocumentName::Accounts, "user1@domain.jp")]);
+    assert_eq!(sender(&table, EXT, "user1@domain.jp").0, "530 5.7.0");
+    assert!(table.account_for_login(&"user1@domain.jp".parse().unwrap()).is_none());
+}
+
+#[test]
+fn seed_120_a_local_part_is_nothing_without_its_domain() {
+    let table = rules(&[
+        (DocumentName::OwnDomains, "domain.jp"),
+        (DocumentName::Accounts, "info@domain.jp\nuser1@domain.jp"),
+    ]);
+    for from in ["info@x.example", "postmaster@x.example"] {
+        assert_eq!(sender(&table, EXT, from).0, "250");
+        assert!(accepted(&recipient_of(&table, &anonymous(EXT), from, "user1@domain.jp")));
+    }
+}
