@@ -8,7 +8,7 @@ use hikyaku_policy_client::{
     answer::unavailable_reply,
 };
 use hikyaku_runtime::error_chain::chain;
-use hikyaku_smtp::server::{AcceptedRecipient, Verdict};
+use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Mechanism, Verdict};
 use hikyaku_types::{
     address::{ForwardPath, ReversePath},
     reply::{EnhancedCode, Reply},
@@ -134,6 +134,10 @@ impl Decider {
         }
     }
 
+    pub(crate) async fn authenticate(&self, _mechanism: Mechanism, _step: AuthStep) -> AuthAnswer {
+        AuthAnswer::Refused(Reply::new(454, Some(EnhancedCode(4, 7, 0)), "no answer; try again later"))
+    }
+
     fn unavailable<T>(
         &self,
         helo: Option<&str>,
@@ -158,7 +162,11 @@ impl Decider {
         reply: Reply,
         decided_by: &str,
     ) -> Verdict<T> {
-        mail_log::refused(&Refused { client: self.client, helo, sender, recipient }, &reply, decided_by);
+        mail_log::refused(
+            &Refused { client: self.client, helo, identity: None, sender, recipient },
+            &reply,
+            decided_by,
+        );
         Verdict::Refuse(reply)
     }
 }
