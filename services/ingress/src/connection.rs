@@ -113,7 +113,13 @@ impl Connection {
             self.lost();
             return None;
         };
-        match self.stream.secure(&acceptor).await {
+        let drain = self.context.drain.clone();
+        let secured = tokio::select! {
+            secured = self.stream.secure(&acceptor) => secured,
+            // No transaction is open, and a silent client would be waited for.
+            () = drain.cancelled() => return None,
+        };
+        match secured {
             Ok(stream) => {
                 self.stream = stream;
                 metrics::handshake(Ok(self.stream.tls_version().unwrap_or("none")));

@@ -8,7 +8,7 @@ pub enum Mechanism {
     Plain,
     /// Obsolete and used all the same.
     Login,
-    /// RFC 2195. Whoever checks it has the password itself, so it is off unless switched on.
+    /// RFC 2195. What verifies it is as good as the password, so it is off unless switched on.
     CramMd5,
     /// RFC 5802, RFC 7677.
     ScramSha256,
