@@ -103,6 +103,18 @@ impl Certificates {
     }
 }
 
+/// Accounts of the relay, with their passwords.
+pub async fn set_accounts(relay: &Relay, accounts: &[(&str, &str)]) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (names, credentials) = hikyaku_testkit::accounts::documents(accounts);
+    for (document, text) in [("accounts", names), ("credentials", credentials)] {
+        let path = folder.path().join(document);
+        std::fs::write(&path, text)?;
+        relay.ctl(&["directory", "set", document, &path.to_string_lossy()]).await?;
+    }
+    Ok(())
+}
+
 /// What a Python script prints; `None`, and it is said, where there is no Python.
 pub async fn python(script: &str, arguments: &[&str]) -> anyhow::Result<Option<String>> {
     let mut command = tokio::process::Command::new("python3");

@@ -13,7 +13,9 @@ use hikyaku_runtime::{
     error_chain::chain,
     tls::{HandshakeError, ServerStream},
 };
-use hikyaku_smtp::server::{Action, Event, Outcome, Question, Session, SessionConfig, Stored, Transaction};
+use hikyaku_smtp::server::{
+    Action, Event, Outcome, Question, Session, SessionConfig, Stored, Transaction, Verdict,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -78,7 +80,7 @@ impl Connection {
         let config = Arc::clone(&door.session);
         let session = Session::new(config, is_secure, rand::random, Instant::now());
         let stream = ServerStream::Plain(stream);
-        let decider = Decider::new(client, &context);
+        let decider = Decider::new(client, door.service.listener, &context);
         Self { stream, door, context, session, decider, span: Span::none(), is_draining: false }
     }
 
@@ -219,13 +221,13 @@ impl Connection {
     async fn answer(&mut self, question: Question) {
         let helo = self.session.client_name().unwrap_or_default();
         let event = match question {
-            Question::Authenticate { mechanism, step } => {
-                Event::AuthAnswered(self.decider.authenticate(mechanism, step).await)
+            Question::Authenticate { step, .. } => {
+                Event::AuthAnswered(self.decider.authenticate(helo, step).await)
             }
             Question::Sender { reverse_path } => {
                 self.span = tracing::info_span!("smtp.transaction", otel.kind = "server",
                     client.address = %self.decider.client(), outcome = tracing::field::Empty);
-                let sender = self.decider.sender(helo, &reverse_path);
+                let sender = self.decider.sender(helo, self.session.identity(), &reverse_path);
                 Event::SenderAnswered(sender.instrument(self.span.clone()).await)
             }
             Question::Recipient { reverse_path, forward_path } => {
@@ -238,6 +240,11 @@ impl Connection {
 
     async fn store(&self, transaction: Transaction) -> Stored {
         let (client, config) = (self.decider.client(), &self.context.config);
+        let (helo, content) = (&transaction.client_name, transaction.content.as_slice());
+        let author = self.decider.author(helo, &transaction.reverse_path, content);
+        if let Verdict::Refuse(reply) = author.instrument(self.span.clone()).await {
+            return Stored::Refused(reply);
+        }
         let ordinary = Ordinary { rate: config.bulk_rate, recipients: config.bulk_recipients };
         let rules = self.context.policy.traffic();
         let arrival = accept::Arrival {

@@ -177,7 +177,10 @@ async fn what_cannot_be_listened_on_is_named() -> anyhow::Result<()> {
     let missing = ["--tls-certificate", "/nowhere/gw.pem", "--tls-key", &key];
     for (flags, said) in [
         (&["--submission", "127.0.0.1:0"][..], "submission: [\"127.0.0.1:0\"]: needs tls.certificate"),
-        (&[&["--submission", "192.0.2.1:587"], &tls[..]].concat(), "submission: 192.0.2.1:587 is not an address"),
+        (
+            &[&["--submission", "192.0.2.1:587"], &tls[..]].concat(),
+            "submission: 192.0.2.1:587 is not an address",
+        ),
         (&["--smtp", "192.0.2.1:25"], "smtp: 192.0.2.1:25 is not an address of this machine"),
         (&[&["--submissions", "127.0.0.1:0"], &missing[..]].concat(), "/nowhere/gw.pem"),
     ] {

@@ -82,7 +82,7 @@ impl Say {
                 fixed(500, EnhancedCode(5, 5, 6), "response is too long", "smtp.line-length")
             }
             Self::AuthRefused => {
-                fixed(535, EnhancedCode(5, 7, 8), "authentication credentials invalid", "smtp.auth-login")
+                fixed(535, EnhancedCode(5, 7, 8), "authentication failed", "smtp.auth-login")
             }
             Self::AuthTooOften => fixed(
                 421,

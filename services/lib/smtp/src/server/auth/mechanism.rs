@@ -45,6 +45,14 @@ impl Mechanism {
         }
     }
 
+    /// The server proves itself too, before the client is done (RFC 5802 5).
+    pub(crate) const fn proves_server(self) -> bool {
+        match self {
+            Self::ScramSha256 => true,
+            Self::Plain | Self::Login | Self::CramMd5 => false,
+        }
+    }
+
     /// The server speaks first, so there is no initial response (RFC 4954 4).
     pub(crate) const fn begins_with_challenge(self) -> bool {
         match self {

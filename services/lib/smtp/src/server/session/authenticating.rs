@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// For an answer to another question than the open one: the table takes it for the fault that it is.
+const UNASKED: Signal = Signal::Secured;
+
 impl Session {
     pub(super) fn auth(&mut self, keyword: &str, initial: Option<Encoded>) {
         if !self.config.auth.offered {
@@ -101,22 +104,23 @@ impl Session {
             return self.answered(Signal::AuthProof, Given::default(), now);
         };
         let challenge = |challenge| Given { challenge, ..Given::default() };
+        let proves_server = exchange.mechanism.proves_server();
         match answer {
-            AuthAnswer::Accepted { identity, server_signature: None } => {
+            AuthAnswer::Accepted { identity, server_signature: None } if !proves_server => {
                 self.identity = Some(identity);
                 self.answered(Signal::Authenticated, Given::default(), now);
             }
-            AuthAnswer::Accepted { identity, server_signature: Some(signature) } => {
+            AuthAnswer::Accepted { identity, server_signature: Some(signature) } if proves_server => {
                 let proof = exchange.prove(identity, &signature);
                 self.answered(Signal::AuthProof, challenge(proof), now);
             }
             AuthAnswer::Challenge { salt, iterations } => {
                 match exchange.challenge(&salt, iterations, (self.nonce)()) {
                     Some(text) => self.answered(Signal::AuthChallenge, challenge(text), now),
-                    // It was not what was asked.
-                    None => self.answered(Signal::Secured, Given::default(), now),
+                    None => self.answered(UNASKED, Given::default(), now),
                 }
             }
+            AuthAnswer::Accepted { .. } => self.answered(UNASKED, Given::default(), now),
             AuthAnswer::Refused(reply) => self.identity_refused(refusal(reply), now),
         }
     }

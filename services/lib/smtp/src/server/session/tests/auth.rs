@@ -242,12 +242,18 @@ fn stray_identities_close_the_session() {
     bench.handle(Event::AuthAnswered(accepted()));
     assert!(bench.closed && identity(&bench).is_none());
 
-    // A challenge is no answer to a password.
-    let mut bench = secure(submission());
-    bench.session.handle(Event::Input(good().as_bytes()), bench.now);
-    while bench.session.next_action().is_some() {}
-    bench.handle(Event::AuthAnswered(AuthAnswer::Challenge { salt: Vec::new(), iterations: 1 }));
-    assert!(bench.closed && identity(&bench).is_none());
+    // A challenge is no answer to a password, and a password needs no proof of ours.
+    let signature = AuthAnswer::Accepted {
+        identity: "a@own.example".parse().unwrap(),
+        server_signature: Some(Vec::new()),
+    };
+    for answer in [AuthAnswer::Challenge { salt: Vec::new(), iterations: 1 }, signature] {
+        let mut bench = secure(submission());
+        bench.session.handle(Event::Input(good().as_bytes()), bench.now);
+        while bench.session.next_action().is_some() {}
+        bench.handle(Event::AuthAnswered(answer));
+        assert!(bench.closed && identity(&bench).is_none());
+    }
 }
 
 #[test]
