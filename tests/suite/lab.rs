@@ -63,6 +63,8 @@ impl Lab {
     }
 }
 
+pub const SUBMISSION: &str = "submission = [\"127.0.0.1:0\"]\nsubmissions = [\"127.0.0.1:0\"]\n";
+
 /// Certificates of a relay, and the authority that clients trust.
 pub struct Certificates {
     pub authority: Authority,
@@ -88,18 +90,18 @@ impl Certificates {
         self.authority.issue_into(self.folder.path(), name, &[name])
     }
 
-    /// Sections of the configuration for submission on any ports; `names` have certificates.
+    /// The configuration of submission on any ports, for `names`.
     pub fn configuration(&self, names: &[&str]) -> String {
+        format!("{SUBMISSION}{}", self.section(names))
+    }
+
+    /// The section alone.
+    pub fn section(&self, names: &[&str]) -> String {
         let files = |extension| {
             let files = names.iter().map(|name| self.folder.path().join(format!("{name}.{extension}")));
             files.map(|file| format!("{file:?}")).collect::<Vec<_>>().join(", ")
         };
-        format!(
-            "submission = [\"127.0.0.1:0\"]\nsubmissions = [\"127.0.0.1:0\"]\n\
-             [tls]\ncertificate = [{}]\nkey = [{}]\n",
-            files("pem"),
-            files("key")
-        )
+        format!("[tls]\ncertificate = [{}]\nkey = [{}]\n", files("pem"), files("key"))
     }
 }
 

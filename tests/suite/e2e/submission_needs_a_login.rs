@@ -4,10 +4,14 @@ use hikyaku_testkit::{
     client::SmtpClient,
     eventually::eventually,
     mx::{Received, Script, ScriptedMx},
+    nats::NatsServer,
     relay::Relay,
 };
 
-use crate::lab::{Certificates, Lab, SOON, python, set_accounts};
+use crate::{
+    lab::{Certificates, Lab, SOON, SUBMISSION, python, set_accounts},
+    rig::{self, Brokers, Rig},
+};
 
 const USER: &str = "user1@own.test";
 const PASSWORD: &str = "correct horse";
@@ -114,6 +118,26 @@ for n in range(5):
     word = base64.b64encode(f'\0{sys.argv[3]}\0wrong{n}'.encode()).decode()
     codes.append(client.docmd('AUTH PLAIN ' + word)[0])
 print(codes, client.sock.recv(10))
+";
+
+/// SEED-115, level 3: whose From field it may be.
+const AUTHORS: &str = r"
+import smtplib, ssl, sys
+user, password = sys.argv[3:]
+client = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), source_address=('127.0.0.9', 0))
+client._host = 'gw.test'
+client.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
+client.login(user, password)
+for header, expected in [(f'From: User <{user}>', None), ('From: user2@own.test', 550), ('X: y', 550),
+                         (f'From: {user}\r\nFrom: <ceo@own.test>', 550), (f'From: sales@own.test', None)]:
+    try:
+        client.sendmail(user, ['far@far.test'], f'{header}\r\nSubject: x\r\n\r\nbody\r\n')
+        said = None
+    except smtplib.SMTPDataError as error:
+        said = error.smtp_code
+        assert error.smtp_error.startswith(b'5.7.1 '), error
+    assert said == expected, (header, said)
+client.quit()
 ";
 
 struct Submission {
@@ -230,6 +254,42 @@ async fn swaks_logs_in_and_sends() -> anyhow::Result<()> {
         let header = text.split("\r\n\r\n").next().unwrap_or_default();
         assert!(!header.contains("192.0.2.77") && !header.contains("127.0.0."), "{header}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn authors_are_bound_to_their_account() -> anyhow::Result<()> {
+    let submission = Submission::start("").await?;
+    let folder = tempfile::tempdir()?;
+    let aliases = "*@own.test\t*@own.test\nsales@own.test\tuser1@own.test\n";
+    for (document, text) in [("settings", "sender_trust = 3\n"), ("aliases", aliases)] {
+        let path = folder.path().join(document);
+        std::fs::write(&path, text)?;
+        submission.relay.ctl(&["directory", "set", document, &path.to_string_lossy()]).await?;
+    }
+    let port = submission.port("submission")?;
+    python(AUTHORS, &[&port, submission.trusted(), USER, PASSWORD]).await?;
+    Ok(())
+}
+
+/// SEED-116: nobody is called a liar because we cannot look.
+#[tokio::test]
+async fn a_policy_that_is_away_is_answered_454() -> anyhow::Result<()> {
+    let certificates = Certificates::new()?;
+    let inner = ScriptedMx::start(Script::Accept).await?;
+    let brokers = Brokers::One(NatsServer::start()?);
+    let domains = rig::domain("own.test", &inner);
+    let mut rig = Rig::start(brokers, &domains, &certificates.section(&["gw.test"])).await?;
+    let ingress = rig.ingress_with(SUBMISSION).await?;
+    ingress.wait_for_service("submissions").await;
+    let mut client = SmtpClient::connect(ingress.address("submission")?).await?;
+    rig.policy.terminate().await?;
+    client.expect("EHLO client.test").await?;
+    // n,,n=user1@own.test,r=n
+    let reply = client.command("AUTH SCRAM-SHA-256 biwsbj11c2VyMUBvd24udGVzdCxyPW4=").await?;
+    assert!(reply.starts_with("454 4.7.0"), "{reply}");
+    let reply = client.command("MAIL FROM:<user1@own.test>").await?;
+    assert!(reply.starts_with("530 5.7.0"), "{reply}");
     Ok(())
 }
 
