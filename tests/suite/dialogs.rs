@@ -30,7 +30,7 @@ use hikyaku_queue::{
 };
 use hikyaku_runtime::tls::{KeyPair, TlsAcceptor, TlsConfig, TlsVersion};
 use hikyaku_testkit::{
-    certificates::Authority,
+    certificates::{Authority, Names},
     nats::{NatsServer, PASSWORD, SYSTEM_USER, USER},
 };
 use hikyaku_types::shard::ShardCount;
@@ -133,13 +133,16 @@ impl World {
         let store = policy.store();
         tokio::spawn(policy.run(CancellationToken::new()));
         hikyaku_runtime::crypto::install();
-        let (authority, certificates) = (Authority::new()?, tempfile::tempdir()?);
-        let (certificate, key) = authority.issue_into(certificates.path(), "gw", &[HOSTNAME])?;
+        let (authority, certificates) = (Authority::new("clients trust it")?, tempfile::tempdir()?);
+        let names = Names { common: HOSTNAME, dns: &[HOSTNAME], uris: &[] };
+        let files = authority.issue(&names)?.write(certificates.path(), "gw")?;
+        let trusted = certificates.path().join("trusted");
+        authority.write(&trusted)?;
         let mut roots = RootCertStore::empty();
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
+        roots.add(rustls::pki_types::CertificateDer::from_pem_file(&trusted)?)?;
         let trust = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let tls = TlsConfig {
-            pairs: vec![KeyPair { certificate, key }],
+            pairs: vec![KeyPair { certificate: files.certificate, key: files.key }],
             min_version: TlsVersion::Tls12,
             handshake_timeout: READ_LIMIT,
         };

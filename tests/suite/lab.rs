@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use hikyaku_testkit::{certificates::Authority, dns::DnsServer, mx::ScriptedMx, relay::Relay};
+use hikyaku_testkit::{
+    certificates::{Authority, Names, PairFiles},
+    dns::DnsServer,
+    mx::ScriptedMx,
+    relay::Relay,
+};
 use tempfile::TempDir;
 
 /// Long enough for a busy machine; a test that passes does not wait for it.
@@ -77,17 +82,18 @@ impl Certificates {
     /// One pair, for gw.test.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let authority = Authority::new()?;
+        let authority = Authority::new("clients trust it")?;
         let trusted = folder.path().join("trusted.pem");
-        std::fs::write(&trusted, authority.pem())?;
+        authority.write(&trusted)?;
         let certificates = Self { authority, trusted, folder };
         certificates.renew("gw.test")?;
         Ok(certificates)
     }
 
     /// The files of `name`, with another certificate than before.
-    pub fn renew(&self, name: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
-        self.authority.issue_into(self.folder.path(), name, &[name])
+    pub fn renew(&self, name: &str) -> anyhow::Result<PairFiles> {
+        let pair = self.authority.issue(&Names { common: name, dns: &[name], uris: &[] })?;
+        pair.write(self.folder.path(), name)
     }
 
     /// The configuration of submission on any ports, for `names`.
@@ -101,7 +107,7 @@ impl Certificates {
             let files = names.iter().map(|name| self.folder.path().join(format!("{name}.{extension}")));
             files.map(|file| format!("{file:?}")).collect::<Vec<_>>().join(", ")
         };
-        format!("[tls]\ncertificate = [{}]\nkey = [{}]\n", files("pem"), files("key"))
+        format!("[tls]\ncertificate = [{}]\nkey = [{}]\n", files("crt"), files("key"))
     }
 }
 

@@ -115,7 +115,7 @@ async fn port_25_offers_starttls_and_says_so_in_received() -> anyhow::Result<()>
 #[tokio::test]
 async fn certificates_are_renewed_without_a_restart() -> anyhow::Result<()> {
     let certificates = Certificates::new()?;
-    let (_, other_key) = certificates.renew("mail.other.test")?;
+    let other_key = certificates.renew("mail.other.test")?.key;
     let mut lab = Lab::new().await?;
     lab.configure(&certificates.configuration(&["gw.test", "mail.other.test"]))?;
     let relay = lab.up().await?;
@@ -169,8 +169,8 @@ async fn a_handshake_that_never_ends_is_ended() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_cannot_be_listened_on_is_named() -> anyhow::Result<()> {
     let certificates = Certificates::new()?;
-    let (certificate, key) = certificates.renew("gw.test")?;
-    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let files = certificates.renew("gw.test")?;
+    let (certificate, key) = (files.certificate.display().to_string(), files.key.display().to_string());
     let folder = tempfile::tempdir()?;
     let data = folder.path().display().to_string();
     let tls = ["--tls-certificate", &certificate, "--tls-key", &key];

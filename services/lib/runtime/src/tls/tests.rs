@@ -1,13 +1,14 @@
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
-use hikyaku_testkit::certificates::Authority;
+use hikyaku_testkit::certificates::{Authority, Names};
 use rustls::sign::CertifiedKey;
 
 use super::*;
 
 fn pair(folder: &Path, name: &str, authority: &Authority) -> KeyPair {
-    let (certificate, key) = authority.issue_into(folder, name, &[name]).unwrap();
-    KeyPair { certificate, key }
+    let files = authority.issue(&Names { common: name, dns: &[name], uris: &[] }).unwrap();
+    let files = files.write(folder, name).unwrap();
+    KeyPair { certificate: files.certificate, key: files.key }
 }
 
 fn acceptor(pairs: Vec<KeyPair>) -> Result<TlsAcceptor, CertificateError> {
@@ -23,7 +24,7 @@ fn leaf(found: Option<Arc<CertifiedKey>>) -> Vec<u8> {
 #[test]
 fn a_client_gets_the_certificate_of_the_host_that_it_names() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new().unwrap();
+    let authority = Authority::new("authority").unwrap();
     let names = ["gw.test", "mail.other.test"];
     let acceptor = acceptor(names.map(|name| pair(folder.path(), name, &authority)).into()).unwrap();
     let for_name = |name| leaf(acceptor.certificates.for_name(name));
@@ -36,13 +37,13 @@ fn a_client_gets_the_certificate_of_the_host_that_it_names() {
 #[test]
 fn what_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new().unwrap();
+    let authority = Authority::new("authority").unwrap();
     let (one, two) =
         (pair(folder.path(), "one.test", &authority), pair(folder.path(), "two.test", &authority));
     let empty = folder.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
     for (pair, said) in [
-        (KeyPair { key: two.key.clone(), ..one.clone() }, "one.test.pem"),
+        (KeyPair { key: two.key.clone(), ..one.clone() }, "one.test.crt"),
         (KeyPair { key: folder.path().join("missing.key"), ..one.clone() }, "missing.key"),
         (KeyPair { certificate: empty.clone(), ..one.clone() }, "empty.pem has no usable certificate"),
         (KeyPair { key: one.certificate.clone(), ..one.clone() }, "no usable private key"),
@@ -55,7 +56,7 @@ fn what_cannot_be_used_is_named() {
 #[test]
 fn a_new_certificate_takes_the_place_of_the_old_one_unless_it_is_bad() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new().unwrap();
+    let authority = Authority::new("authority").unwrap();
     let files = pair(folder.path(), "gw.test", &authority);
     let acceptor = acceptor(vec![files.clone()]).unwrap();
     let in_use = || leaf(acceptor.certificates.for_name(None));
