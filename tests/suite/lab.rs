@@ -1,8 +1,13 @@
 //! A relay with a DNS of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use hikyaku_testkit::{dns::DnsServer, mx::ScriptedMx, relay::Relay};
+use hikyaku_testkit::{
+    certificates::{Authority, Names, PairFiles},
+    dns::DnsServer,
+    mx::ScriptedMx,
+    relay::Relay,
+};
 use tempfile::TempDir;
 
 /// Long enough for a busy machine; a test that passes does not wait for it.
@@ -61,4 +66,75 @@ impl Lab {
         arguments.extend(self.arguments.iter().map(String::as_str));
         Relay::up(&self.folder.path().join("data"), &arguments).await
     }
+}
+
+pub const SUBMISSION: &str = "submission = [\"127.0.0.1:0\"]\nsubmissions = [\"127.0.0.1:0\"]\n";
+
+/// Certificates of a relay, and the authority that clients trust.
+pub struct Certificates {
+    pub authority: Authority,
+    /// PEM of the authority.
+    pub trusted: PathBuf,
+    folder: TempDir,
+}
+
+impl Certificates {
+    /// One pair, for gw.test.
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::new("clients trust it")?;
+        let trusted = folder.path().join("trusted.pem");
+        authority.write(&trusted)?;
+        let certificates = Self { authority, trusted, folder };
+        certificates.renew("gw.test")?;
+        Ok(certificates)
+    }
+
+    /// The files of `name`, with another certificate than before.
+    pub fn renew(&self, name: &str) -> anyhow::Result<PairFiles> {
+        let pair = self.authority.issue(&Names { common: name, dns: &[name], uris: &[] })?;
+        pair.write(self.folder.path(), name)
+    }
+
+    /// The configuration of submission on any ports, for `names`.
+    pub fn configuration(&self, names: &[&str]) -> String {
+        format!("{SUBMISSION}{}", self.section(names))
+    }
+
+    /// The section alone.
+    pub fn section(&self, names: &[&str]) -> String {
+        let files = |extension| {
+            let files = names.iter().map(|name| self.folder.path().join(format!("{name}.{extension}")));
+            files.map(|file| format!("{file:?}")).collect::<Vec<_>>().join(", ")
+        };
+        format!("[tls]\ncertificate = [{}]\nkey = [{}]\n", files("crt"), files("key"))
+    }
+}
+
+/// Accounts of the relay, with their passwords.
+pub async fn set_accounts(relay: &Relay, accounts: &[(&str, &str)]) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (names, credentials) = hikyaku_testkit::accounts::documents(accounts);
+    for (document, text) in [("accounts", names), ("credentials", credentials)] {
+        let path = folder.path().join(document);
+        std::fs::write(&path, text)?;
+        relay.ctl(&["directory", "set", document, &path.to_string_lossy()]).await?;
+    }
+    Ok(())
+}
+
+/// What a Python script prints; `None`, and it is said, where there is no Python.
+pub async fn python(script: &str, arguments: &[&str]) -> anyhow::Result<Option<String>> {
+    let mut command = tokio::process::Command::new("python3");
+    let output = match command.arg("-c").arg(script).args(arguments).output().await {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: python3: {error}");
+            return Ok(None);
+        }
+    };
+    let (text, errors) =
+        (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(output.status.success(), "python3: {text}{errors}");
+    Ok(Some(text))
 }

@@ -132,7 +132,12 @@ impl Rig {
     }
 
     pub async fn ingress(&mut self) -> anyhow::Result<Relay> {
-        let ingress = self.role_in("ingress", "", &[])?;
+        self.ingress_with("").await
+    }
+
+    /// `config` stands in front of the tables and goes before what all have in common.
+    pub async fn ingress_with(&mut self, config: &str) -> anyhow::Result<Relay> {
+        let ingress = self.role_in("ingress", config, &[])?;
         ingress.wait_for_message("listening").await;
         Ok(ingress)
     }

@@ -61,6 +61,17 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     smtp: Vec<String>,
+    /// Address to take mail from people and programs with an account on, with STARTTLS; may be given
+    /// several times. =DOMAIN completes logins without a domain. Needs --tls-certificate.
+    #[arg(long, value_name = "ADDR[=DOMAIN]")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    submission: Vec<String>,
+    /// The same with TLS from the first octet.
+    #[arg(long, value_name = "ADDR[=DOMAIN]")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    submissions: Vec<String>,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// DNS resolver, with or without port; may be given several times [default: the system's].
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,4 +103,17 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<String>,
+}
+
+/// The section "tls" of the file.
+#[derive(Debug, Default, Args, Serialize)]
+pub(crate) struct TlsFlags {
+    /// Certificate for clients, PEM, with those that lead to its root; read again when it changes.
+    #[arg(long = "tls-certificate", value_name = "FILE", requires = "key")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
+    /// Its private key, PEM.
+    #[arg(long = "tls-key", value_name = "FILE", requires = "certificate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }

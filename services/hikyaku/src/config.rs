@@ -12,10 +12,13 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
-use hikyaku_ingress::config::IngressConfig;
+use hikyaku_ingress::{config::IngressConfig, service::TlsStart};
 use hikyaku_policy::OwnDomain;
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
-use hikyaku_runtime::telemetry::{LogFormat, TelemetryConfig};
+use hikyaku_runtime::{
+    telemetry::{LogFormat, TelemetryConfig},
+    tls::TlsConfig,
+};
 use hikyaku_types::{domain::Domain, schedule::MAX_GIVE_UP, shard::ShardCount};
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -24,9 +27,11 @@ use serde::Deserialize;
 use crate::cli::{Flags, Role};
 
 pub(crate) mod grpc; // who may call
+pub(crate) mod listeners; // where mail comes in
 mod retry; // the clocks of delivery
 
 use grpc::{GrpcConfig, RawGrpc};
+use listeners::{Place, RawAuth, RawTls};
 
 const DEFAULT_SHARDS: u16 = 16;
 const DNS_PORT: u16 = 53;
@@ -39,6 +44,8 @@ struct Raw {
     node: Option<String>,
     data_dir: Option<PathBuf>,
     smtp: Vec<String>,
+    submission: Vec<String>,
+    submissions: Vec<String>,
     dns: Vec<String>,
     relay_from: Vec<String>,
     own_domain: Vec<String>,
@@ -57,6 +64,8 @@ struct Raw {
     otlp_endpoint: Option<String>,
     trace_sample_ratio: Option<f64>,
     grpc: RawGrpc,
+    tls: RawTls,
+    auth: RawAuth,
     ingress: RawIngress,
     delivery: RawDelivery,
 }
@@ -78,6 +87,7 @@ struct RawIngress {
     idle_timeout_seconds: Option<u64>,
     session_timeout_seconds: Option<u64>,
     max_received: Option<usize>,
+    hide_submission_client: Option<bool>,
     bulk_rate: Option<String>,
     bulk_recipients: Option<usize>,
 }
@@ -109,7 +119,9 @@ struct RawDelivery {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
-    pub(crate) smtp: Vec<SocketAddr>,
+    /// Where mail comes in.
+    pub(crate) places: Vec<Place>,
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) relay_from: Vec<IpNet>,
     pub(crate) own_domains: Vec<OwnDomain>,
@@ -192,10 +204,14 @@ impl Problems {
 fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let mut problems = Problems::default();
     let hostname = hostname(raw.hostname.as_deref(), &mut problems);
-    let smtp = match raw.smtp.as_slice() {
-        [] => vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-        given => problems.parse_all("smtp", given),
-    };
+    let tls = listeners::tls(raw.tls, &mut problems);
+    let mut places = listeners::relay(&raw.smtp, &mut problems);
+    for (key, start, texts) in [
+        ("submission", TlsStart::OnRequest, &raw.submission),
+        ("submissions", TlsStart::AtOnce, &raw.submissions),
+    ] {
+        places.extend(listeners::submission(key, start, texts, tls.is_some(), &mut problems));
+    }
     let address = |text: Option<String>, key, default: [u8; 4], port, problems: &mut Problems| match text {
         Some(text) => problems.parse(key, &text),
         None => Some(SocketAddr::from((default, port))),
@@ -237,7 +253,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     };
     let around = grpc::Surroundings { role, policy: raw.policy.as_deref(), policy_listen, admin_listen };
     let grpc = grpc::check(raw.grpc, &around, &mut problems);
-    let ingress = ingress(raw.ingress, hostname.clone(), &mut problems);
+    let ingress = ingress(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
     let mut delivery = delivery(raw.delivery, hostname, &mut problems);
     if let Some(node) = raw.node.or_else(machine_name) {
         delivery.node = node;
@@ -247,7 +263,8 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     }
     Ok(Config {
         data_dir: raw.data_dir.unwrap_or_else(|| PathBuf::from("hikyaku-data")),
-        smtp,
+        places,
+        tls,
         dns,
         relay_from,
         own_domains,
@@ -336,8 +353,11 @@ fn read_login(key: &str, raw: RawLogin, problems: &mut Problems) -> Option<Login
     }
 }
 
-fn ingress(raw: RawIngress, hostname: Domain, problems: &mut Problems) -> IngressConfig {
+fn ingress(raw: RawIngress, auth: &RawAuth, hostname: Domain, problems: &mut Problems) -> IngressConfig {
     let mut config = IngressConfig::new(hostname);
+    config.auth_on_relay = auth.on_relay.unwrap_or(config.auth_on_relay);
+    config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
+    config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
     let p = problems;
     config.max_message_bytes =
         p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);

@@ -1,3 +1,5 @@
+use hikyaku_ingress::service::Service;
+
 use super::*;
 
 fn from_toml(text: &str) -> Result<Config, String> {
@@ -12,7 +14,9 @@ fn of_role(role: Role, text: &str) -> Result<Config, String> {
 #[test]
 fn nothing_given_is_a_configuration() {
     let config = from_toml("").unwrap();
-    assert_eq!(config.smtp, ["127.0.0.1:2525".parse().unwrap()]);
+    let [only] = &config.places[..] else { panic!("{:?}", config.places) };
+    assert_eq!((only.address, &only.service), ("127.0.0.1:2525".parse().unwrap(), &Service::RELAY));
+    assert!(config.tls.is_none());
     assert!(config.relay_from.is_empty(), "nobody may relay by default");
     assert!(matches!(config.nats, Broker::Embedded(None)));
 }
@@ -68,6 +72,36 @@ fn retry_clocks_are_those_of_the_file() {
     for schedule in [retry.internet, retry.routed] {
         assert_eq!((schedule.retry_5xx, schedule.clock_rate), (9, 60));
         assert_eq!(schedule.interval(5), Duration::from_secs(1), "one minute, always, on a clock of 60");
+    }
+}
+
+#[test]
+fn submission_needs_certificates() {
+    let error = from_toml("submission = [\"127.0.0.1:0\"]").unwrap_err();
+    assert!(error.contains("- submission: ") && error.contains("tls.certificate"), "{error}");
+    let error = from_toml("[tls]\ncertificate = \"a.pem\"\nmin_version = \"1.1\"").unwrap_err();
+    assert!(error.contains("- tls.key: ") && error.contains("- tls.min_version: "), "{error}");
+}
+
+#[test]
+fn submission_listeners_are_those_of_the_file() {
+    let tls = "[tls]\ncertificate = [\"a.pem\", \"b.pem\"]\nkey = [\"a.key\", \"b.key\"]\n";
+    let places =
+        "submission = [\"192.0.2.1:587\", \"[::1]:587=Test.JP\"]\nsubmissions = [\"192.0.2.1:465\"]\n";
+    let config = from_toml(&format!("{places}{tls}")).unwrap();
+    let domain = "test.jp".parse().ok();
+    let services: Vec<_> = config.places.iter().map(|place| (place.key, place.service.clone())).collect();
+    let expected = [
+        ("smtp", Service::RELAY),
+        ("submission", Service::submission(TlsStart::OnRequest, None)),
+        ("submission", Service::submission(TlsStart::OnRequest, domain)),
+        ("submissions", Service::submission(TlsStart::AtOnce, None)),
+    ];
+    assert_eq!(services, expected);
+    assert_eq!(config.tls.unwrap().pairs.len(), 2);
+    for bad in ["here", "192.0.2.1:587=", "192.0.2.1:587=a b"] {
+        let error = from_toml(&format!("submission = [\"{bad}\"]\n{tls}")).unwrap_err();
+        assert_eq!(error.matches("- submission: ").count(), 1, "{error}");
     }
 }
 

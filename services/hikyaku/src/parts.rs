@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use hikyaku_delivery::admin::Admin;
 use hikyaku_grpc::Guard;
+use hikyaku_ingress::service::Listening;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
@@ -19,6 +20,7 @@ use hikyaku_queue::{
     topology::{self, TopologyConfig},
 };
 use hikyaku_route::resolver::Resolver;
+use hikyaku_runtime::tls::TlsAcceptor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -99,15 +101,11 @@ pub(crate) async fn policy(
     let listener = bind("policy", config.policy_listen).await?;
     let address = listener.local_addr()?;
     // On loopback many services share an address, so there it says nothing about a loop.
-    let known = |addresses: &[SocketAddr]| {
-        let outside = |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified();
-        addresses.iter().map(SocketAddr::ip).filter(outside).collect()
-    };
-    let surroundings = Surroundings {
-        own_addresses: known(&config.smtp),
-        hostname: config.ingress.hostname.to_string(),
-        dns_servers: known(&config.dns),
-    };
+    let outside = |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified();
+    let own_addresses = config.places.iter().map(|place| place.address.ip()).filter(outside).collect();
+    let dns_servers = config.dns.iter().map(SocketAddr::ip).filter(outside).collect();
+    let hostname = config.ingress.hostname.to_string();
+    let surroundings = Surroundings { own_addresses, hostname, dns_servers };
     let policy = PolicyConfig { replicas: config.topology.replicas, surroundings, guard };
     Ok((PolicyApp::build(policy, listener, nats).await?, address))
 }
@@ -126,14 +124,16 @@ pub(crate) async fn ingress(
     policy: PolicyClient,
 ) -> anyhow::Result<hikyaku_ingress::app::App> {
     let mut listeners = Vec::new();
-    for address in &config.smtp {
-        listeners.push(bind("smtp", *address).await?);
+    for place in &config.places {
+        let socket = bind(place.key, place.address).await?;
+        listeners.push(Listening { socket, service: place.service.clone() });
     }
+    let tls = config.tls.clone().map(TlsAcceptor::new).transpose()?;
     if let Err(reason) = nats.durability().first_verdict().await {
         tracing::error!(%reason, "mail is answered 451 until this is mended");
     }
     let publisher = Publisher::new(nats.clone(), config.topology.shards);
-    Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, policy, publisher))
+    Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, tls, policy, publisher))
 }
 
 pub(crate) async fn delivery(
@@ -161,9 +161,16 @@ pub(crate) async fn admin(
 }
 
 async fn bind(service: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address} ({service})"))?;
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        // SEED-131: the list holds our own addresses, and nothing else.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+            anyhow::bail!("{service}: {address} is not an address of this machine")
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to listen on {address} ({service})"));
+        }
+    };
     // Port 0 means any: this line says which it became.
     let address = listener.local_addr()?;
     tracing::info!(service, %address, "listening");

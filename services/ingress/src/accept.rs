@@ -9,8 +9,8 @@ use std::{
 };
 
 use hikyaku_mail::{
-    loops,
-    received::{Received, With},
+    completion, loops,
+    received::{Received, Security, With},
     relay_trace::RelayTrace,
 };
 use hikyaku_queue::publish::Publisher;
@@ -21,6 +21,7 @@ use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Lane, Recipient},
     ids::QueueId,
+    origin::Listener,
     reply::{EnhancedCode, Reply},
 };
 
@@ -36,6 +37,7 @@ const RECIPIENTS_PER_ENVELOPE: usize = 100;
 /// Where a message came from.
 pub(crate) struct Arrival<'a> {
     pub(crate) client: IpAddr,
+    pub(crate) listener: Listener,
     /// It was taken because of the client's address (SEED-096).
     pub(crate) is_trusted: bool,
     /// Received fields that it may have (SEED-137).
@@ -46,9 +48,16 @@ pub(crate) struct Arrival<'a> {
 }
 
 pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publisher: &Publisher) -> Stored {
+    let identity = transaction.identity.clone();
     let helo = transaction.client_name.clone();
     let sender = transaction.reverse_path.clone();
-    let about = Refused { client: arrival.client, helo: Some(&helo), sender: Some(&sender), recipient: None };
+    let about = Refused {
+        client: arrival.client,
+        helo: Some(&helo),
+        identity: identity.as_ref(),
+        sender: Some(&sender),
+        recipient: None,
+    };
 
     let content = transaction.content.as_slice();
     if let Err(reason) = loops::check(content, &arrival.config.hostname, arrival.max_received) {
@@ -74,7 +83,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
     }
     metrics::message(size);
     for envelope in &accepted {
-        mail_log::accepted(envelope, &helo, size);
+        mail_log::accepted(envelope, &helo, identity.as_ref(), size);
     }
     Stored::Durable(queue_id)
 }
@@ -115,26 +124,29 @@ fn envelopes(
         .collect()
 }
 
-/// Our fields, in the order in which they stand: Received on top, X-Relay below it, both above
-/// everything that came (SEED-096, SEED-097).
+/// Our fields, in the order in which they stand: Received on top, X-Relay below it, then what a
+/// submitted message lacks, all above everything that came (SEED-096, SEED-097).
 fn trace_fields(
     transaction: &Transaction,
     arrival: &Arrival<'_>,
     queue_id: QueueId,
     now: SystemTime,
 ) -> String {
+    let authenticated = transaction.identity.is_some();
+    let security = Security { tls: transaction.is_secure, authenticated };
     let with = match (transaction.transfer.smtputf8, transaction.protocol) {
-        (true, Protocol::Esmtp | Protocol::Smtp) => With::Utf8Smtp,
-        (false, Protocol::Esmtp) => With::Esmtp,
+        (true, Protocol::Esmtp | Protocol::Smtp) => With::Utf8Smtp(security),
+        (false, Protocol::Esmtp) => With::Esmtp(security),
         (false, Protocol::Smtp) => With::Smtp,
     };
+    let is_hidden = authenticated && arrival.config.hide_submission_client;
     let sole_recipient = match &transaction.recipients[..] {
         [only] => Some(&only.accepted.forward_path),
         [] | [_, _, ..] => None,
     };
     let received = Received {
         client_name: &transaction.client_name,
-        client: arrival.client,
+        client: Some(arrival.client).filter(|_| !is_hidden),
         by: &arrival.config.hostname,
         with,
         id: queue_id,
@@ -142,9 +154,15 @@ fn trace_fields(
         at: now,
     };
     let mut fields = received.to_string();
-    if arrival.is_trusted {
+    // SEED-096: only what was taken because of an address.
+    if arrival.is_trusted && !authenticated {
         let relay = RelayTrace { by: &arrival.config.hostname, reverse_path: &transaction.reverse_path };
         fields += &relay.to_string();
+    }
+    // RFC 6409 8: what comes from other servers is left as it is.
+    if arrival.listener == Listener::Submission {
+        let content = transaction.content.as_slice();
+        fields += &completion::missing_fields(content, queue_id, &arrival.config.hostname, now);
     }
     fields
 }

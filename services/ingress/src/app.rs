@@ -4,16 +4,18 @@ use std::{fmt, sync::Arc};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::publish::Publisher;
-use hikyaku_smtp::server::SessionConfig;
-use tokio::{net::TcpListener, sync::Semaphore};
+use hikyaku_runtime::tls::TlsAcceptor;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clients::Clients, config::IngressConfig, lanes::Lanes, listener};
+use crate::{
+    clients::Clients, config::IngressConfig, connection::Door, lanes::Lanes, listener, service::Listening,
+};
 
 /// What every connection needs.
 pub(crate) struct Context {
     pub(crate) config: IngressConfig,
-    pub(crate) session: Arc<SessionConfig>,
+    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) policy: PolicyClient,
     pub(crate) publisher: Publisher,
     /// One permit for each connection of this node.
@@ -29,7 +31,7 @@ pub(crate) struct Context {
 
 pub struct App {
     context: Arc<Context>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listening>,
 }
 
 impl fmt::Debug for App {
@@ -39,15 +41,16 @@ impl fmt::Debug for App {
 }
 
 impl App {
-    /// The listeners are bound already, so that a test may use port 0.
+    /// Without `tls` nothing is encrypted, and nobody can authenticate by a password.
     pub fn build(
         config: IngressConfig,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listening>,
+        tls: Option<TlsAcceptor>,
         policy: PolicyClient,
         publisher: Publisher,
     ) -> Self {
         let context = Context {
-            session: Arc::new(config.session()),
+            tls,
             policy,
             publisher,
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -65,8 +68,12 @@ impl App {
     /// else hears 421 4.3.2.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { context, listeners } = self;
-        for listener in listeners {
-            context.tasks.spawn(listener::accept(listener, Arc::clone(&context)));
+        if let Some(tls) = &context.tls {
+            context.tasks.spawn(tls.clone().follow_files(context.drain.clone()));
+        }
+        for Listening { socket, service } in listeners {
+            let door = Arc::new(Door::new(service, &context));
+            context.tasks.spawn(listener::accept(socket, door, Arc::clone(&context)));
         }
         shutdown.cancelled().await;
         context.drain.cancel();

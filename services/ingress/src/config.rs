@@ -3,8 +3,10 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use hikyaku_smtp::server::SessionConfig;
-use hikyaku_types::{domain::Domain, traffic::Rate};
+use hikyaku_smtp::server::{AuthConfig, SessionConfig};
+use hikyaku_types::{domain::Domain, origin::Listener, traffic::Rate};
+
+use crate::service::Service;
 
 /// More than a person or a device sends.
 const BULK_RATE: Rate = Rate { count: NonZeroU32::new(120).unwrap(), per: Duration::from_secs(60) };
@@ -24,6 +26,12 @@ pub struct IngressConfig {
     pub max_connections_per_client: usize,
     /// Protocol errors of one session.
     pub max_errors: u32,
+    /// AUTH on port 25, where it is not required (SEED-114).
+    pub auth_on_relay: bool,
+    /// CRAM-MD5 (SEED-113).
+    pub cram_md5: bool,
+    /// Received fields do not say from where an authenticated client sent.
+    pub hide_submission_client: bool,
     /// Received fields that a message may have when it comes in (SEED-137).
     pub max_received: usize,
     /// What a sender sends above this rate is bulk mail (SEED-180).
@@ -50,6 +58,9 @@ impl IngressConfig {
             max_connections: 500,
             max_connections_per_client: 20,
             max_errors: session.max_errors,
+            auth_on_relay: true,
+            cram_md5: false,
+            hide_submission_client: false,
             max_received: 100,
             bulk_rate: BULK_RATE,
             bulk_recipients: 50,
@@ -60,9 +71,20 @@ impl IngressConfig {
         }
     }
 
-    pub(crate) fn session(&self) -> SessionConfig {
+    /// `has_tls`: there are certificates.
+    pub(crate) fn session(&self, service: &Service, has_tls: bool) -> SessionConfig {
+        let offers_auth = match service.listener {
+            Listener::Submission => true,
+            // Without TLS there is no password that may be sent, so nobody is tempted to.
+            Listener::Relay => self.auth_on_relay && (has_tls || self.cram_md5),
+        };
         SessionConfig {
             hostname: self.hostname.to_string(),
+            listener: service.listener,
+            starttls: has_tls,
+            auth: AuthConfig { offered: offers_auth, cram_md5: self.cram_md5 },
+            default_domain: service.default_domain.clone(),
+            max_auth_failures: SessionConfig::default().max_auth_failures,
             max_message_size: self.max_message_bytes,
             max_recipients: self.max_recipients,
             max_errors: self.max_errors,

@@ -9,7 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hikyaku_smtp::server::{Action, Event, Outcome, Question, Session, Stored, Transaction};
+use hikyaku_runtime::{
+    error_chain::chain,
+    tls::{HandshakeError, ServerStream},
+};
+use hikyaku_smtp::server::{
+    Action, Event, Outcome, Question, Session, SessionConfig, Stored, Transaction, Verdict,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -17,7 +23,14 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::{accept, app::Context, decide::Decider, lanes::Ordinary, mail_log, metrics};
+use crate::{
+    accept,
+    app::Context,
+    decide::Decider,
+    lanes::Ordinary,
+    mail_log, metrics,
+    service::{Service, TlsStart},
+};
 
 /// One read: larger than most messages, small enough for every connection to have one.
 const READ_BUFFER: usize = 32 * 1024;
@@ -26,8 +39,22 @@ const READ_BUFFER: usize = 32 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS: usize = 64;
 
+/// A listener, as its connections need it.
+pub(crate) struct Door {
+    pub(crate) service: Service,
+    session: Arc<SessionConfig>,
+}
+
+impl Door {
+    pub(crate) fn new(service: Service, context: &Context) -> Self {
+        let session = Arc::new(context.config.session(&service, context.tls.is_some()));
+        Self { service, session }
+    }
+}
+
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: ServerStream,
+    door: Arc<Door>,
     context: Arc<Context>,
     session: Session,
     decider: Decider,
@@ -40,19 +67,29 @@ pub(crate) struct Connection {
 enum End {
     /// The session waits for its client.
     Quiet,
+    /// The session waits for TLS.
+    Handshake,
     Closed,
     /// The client cannot be reached any more.
     Lost,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, client: IpAddr, context: Arc<Context>) -> Self {
-        let session = Session::new(Arc::clone(&context.session), Instant::now());
-        let decider = Decider::new(client, &context);
-        Self { stream, context, session, decider, span: Span::none(), is_draining: false }
+    pub(crate) fn new(stream: TcpStream, client: IpAddr, door: Arc<Door>, context: Arc<Context>) -> Self {
+        let is_secure = door.service.tls == TlsStart::AtOnce;
+        let config = Arc::clone(&door.session);
+        let session = Session::new(config, is_secure, rand::random, Instant::now());
+        let stream = ServerStream::Plain(stream);
+        let decider = Decider::new(client, door.service.listener, &context);
+        Self { stream, door, context, session, decider, span: Span::none(), is_draining: false }
     }
 
     pub(crate) async fn serve(mut self) {
+        if self.door.service.tls == TlsStart::AtOnce {
+            // There is nobody yet who could be told.
+            let Some(secured) = self.secured().await else { return };
+            self = secured;
+        }
         let verdict = self.decider.connection().await;
         self.handle(Event::Connected(verdict));
         let mut buffer = vec![0; READ_BUFFER];
@@ -61,15 +98,52 @@ impl Connection {
         loop {
             match self.perform().await {
                 End::Quiet => self.wait(&mut buffer, timer.as_mut()).await,
-                End::Closed => return self.linger(&mut buffer).await,
-                End::Lost => {
-                    self.handle(Event::Closed);
-                    while let Some(action) = self.session.next_action() {
-                        self.note(&action);
-                    }
-                    return;
+                End::Handshake => {
+                    let Some(secured) = self.secured().await else { return };
+                    self = secured;
+                    self.handle(Event::Secured);
                 }
+                End::Closed => return self.linger(&mut buffer).await,
+                End::Lost => return self.lost(),
             }
+        }
+    }
+
+    /// After the handshake; `None` when that failed, which ends the connection.
+    async fn secured(mut self) -> Option<Self> {
+        let Some(acceptor) = self.context.tls.clone() else {
+            self.lost();
+            return None;
+        };
+        let drain = self.context.drain.clone();
+        let secured = tokio::select! {
+            secured = self.stream.secure(&acceptor) => secured,
+            // No transaction is open, and a silent client would be waited for.
+            () = drain.cancelled() => return None,
+        };
+        match secured {
+            Ok(stream) => {
+                self.stream = stream;
+                metrics::handshake(Ok(self.stream.tls_version().unwrap_or("none")));
+                Some(self)
+            }
+            Err(error) => {
+                let outcome = match &error {
+                    HandshakeError::TimedOut => "timed-out",
+                    HandshakeError::Failed(_) | HandshakeError::AlreadySecure => "failed",
+                };
+                metrics::handshake(Err(outcome));
+                let client = self.decider.client();
+                tracing::info!(client.address = %client, error = chain(&error), "no TLS with a client");
+                None
+            }
+        }
+    }
+
+    fn lost(&mut self) {
+        self.handle(Event::Closed);
+        while let Some(action) = self.session.next_action() {
+            self.note(&action);
         }
     }
 
@@ -105,19 +179,23 @@ impl Connection {
             self.note(&action);
             match action {
                 Action::Write(octets) => {
-                    let write = self.stream.write_all(&octets);
+                    let write = async {
+                        self.stream.write_all(&octets).await?;
+                        self.stream.flush().await
+                    };
                     match tokio::time::timeout(self.context.config.write_timeout, write).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) | Err(_) => return End::Lost,
                     }
                 }
+                Action::StartTls => return End::Handshake,
                 Action::Ask(question) => self.answer(question).await,
                 Action::Store(transaction) => {
                     let stored = self.store(*transaction).await;
                     self.handle(Event::Stored(stored));
                 }
                 Action::Close => return End::Closed,
-                Action::Refused { .. } | Action::Ended(_) => {}
+                Action::Refused { .. } | Action::Ended(_) | Action::AuthEnded { .. } => {}
             }
         }
         End::Quiet
@@ -135,17 +213,21 @@ impl Connection {
                 self.span.record("outcome", Outcome::name(*outcome));
                 self.span = Span::none();
             }
-            Action::Write(_) | Action::Ask(_) | Action::Store(_) | Action::Close => {}
+            Action::AuthEnded { mechanism, outcome } => metrics::authentication(*mechanism, *outcome),
+            Action::Write(_) | Action::StartTls | Action::Ask(_) | Action::Store(_) | Action::Close => {}
         }
     }
 
     async fn answer(&mut self, question: Question) {
         let helo = self.session.client_name().unwrap_or_default();
         let event = match question {
+            Question::Authenticate { step, .. } => {
+                Event::AuthAnswered(self.decider.authenticate(helo, step).await)
+            }
             Question::Sender { reverse_path } => {
                 self.span = tracing::info_span!("smtp.transaction", otel.kind = "server",
                     client.address = %self.decider.client(), outcome = tracing::field::Empty);
-                let sender = self.decider.sender(helo, &reverse_path);
+                let sender = self.decider.sender(helo, self.session.identity(), &reverse_path);
                 Event::SenderAnswered(sender.instrument(self.span.clone()).await)
             }
             Question::Recipient { reverse_path, forward_path } => {
@@ -158,11 +240,17 @@ impl Connection {
 
     async fn store(&self, transaction: Transaction) -> Stored {
         let (client, config) = (self.decider.client(), &self.context.config);
+        let (helo, content) = (&transaction.client_name, transaction.content.as_slice());
+        let author = self.decider.author(helo, &transaction.reverse_path, content);
+        if let Verdict::Refuse(reply) = author.instrument(self.span.clone()).await {
+            return Stored::Refused(reply);
+        }
         let ordinary = Ordinary { rate: config.bulk_rate, recipients: config.bulk_recipients };
         let rules = self.context.policy.traffic();
         let arrival = accept::Arrival {
             client,
             lane: self.context.lanes.of(&transaction, client, &rules, ordinary, Instant::now()),
+            listener: self.door.service.listener,
             is_trusted: self.decider.is_trusted(),
             max_received: self.decider.max_received().unwrap_or(config.max_received),
             config,

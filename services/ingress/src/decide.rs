@@ -1,16 +1,18 @@
 //! The session's questions, put to the policy service. Without an answer the client hears 451
-//! 4.3.0: never 250, never 5yz.
+//! 4.3.0, or 454 4.7.0 in AUTH: never 2yz, never 5yz.
 
 use std::net::IpAddr;
 
+use hikyaku_mail::authors;
 use hikyaku_policy_client::{
-    Asker, ConnectionAnswer, PolicyClient, PolicyUnavailable, RecipientVerdict, Verdict as PolicyVerdict,
-    answer::unavailable_reply,
+    Asker, AuthenticationAnswer, ConnectionAnswer, Login, PolicyClient, PolicyUnavailable, Proof,
+    RecipientVerdict, Verdict as PolicyVerdict, answer::unavailable_reply,
 };
 use hikyaku_runtime::error_chain::chain;
-use hikyaku_smtp::server::{AcceptedRecipient, Verdict};
+use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
 use hikyaku_types::{
-    address::{ForwardPath, ReversePath},
+    address::{ForwardPath, Mailbox, ReversePath},
+    origin::Listener,
     reply::{EnhancedCode, Reply},
 };
 
@@ -33,18 +35,21 @@ pub(crate) struct Decider {
     admitted: Option<ConnectionAnswer>,
     /// The sender of the transaction is let through because of the client's address.
     is_trusted: bool,
+    /// The authors of the message are to be asked about (SEED-115).
+    checks_author: bool,
 }
 
 impl Decider {
-    pub(crate) fn new(client: IpAddr, context: &Context) -> Self {
+    pub(crate) fn new(client: IpAddr, listener: Listener, context: &Context) -> Self {
         Self {
             policy: context.policy.clone(),
             client,
-            asker: Asker::anonymous(client.to_canonical()),
+            asker: Asker { listener, ..Asker::anonymous(client.to_canonical()) },
             connections: context.clients.count(client),
             max_connections: context.config.max_connections_per_client,
             admitted: None,
             is_trusted: false,
+            checks_author: false,
         }
     }
 
@@ -87,7 +92,14 @@ impl Decider {
         }
     }
 
-    pub(crate) async fn sender(&mut self, helo: &str, reverse_path: &ReversePath) -> Verdict<()> {
+    /// `identity` is who the client has proved to be; it holds for the whole transaction.
+    pub(crate) async fn sender(
+        &mut self,
+        helo: &str,
+        identity: Option<&Mailbox>,
+        reverse_path: &ReversePath,
+    ) -> Verdict<()> {
+        self.asker.identity = identity.cloned();
         let (helo, sender) = (Some(helo), Some(reverse_path));
         if self.admitted.is_none() {
             match self.policy.check_connection(self.client).await {
@@ -104,6 +116,7 @@ impl Decider {
             Ok(answer) => match answer.decision.verdict {
                 PolicyVerdict::Accept => {
                     self.is_trusted = answer.trusted;
+                    self.checks_author = answer.check_author;
                     Verdict::Accept(())
                 }
                 PolicyVerdict::Refuse(reply) => {
@@ -134,6 +147,64 @@ impl Decider {
         }
     }
 
+    /// SEED-115, level 3: may the client say that the message is from these? `None`: nobody wants to
+    /// know.
+    pub(crate) async fn author(&self, helo: &str, sender: &ReversePath, content: &[u8]) -> Verdict<()> {
+        let Some(identity) = self.asker.identity.as_ref().filter(|_| self.checks_author) else {
+            return Verdict::Accept(());
+        };
+        let (helo, sender) = (Some(helo), Some(sender));
+        match self.policy.check_author(identity, &authors::of(content)).await {
+            Ok(decision) => match decision.verdict {
+                PolicyVerdict::Accept => Verdict::Accept(()),
+                PolicyVerdict::Refuse(reply) => self.refuse(helo, sender, None, reply, &decision.decided_by),
+            },
+            Err(error) => self.unavailable(helo, sender, None, &error),
+        }
+    }
+
+    pub(crate) async fn authenticate(&self, helo: &str, step: AuthStep) -> AuthAnswer {
+        let (login, proof) = match &step {
+            AuthStep::Password { login, password } => (login, Proof::Password(password)),
+            AuthStep::CramMd5 { login, challenge, digest } => {
+                (login, Proof::CramMd5 { challenge: challenge.as_bytes(), digest })
+            }
+            AuthStep::ScramStart { login } => (login, Proof::ScramStart),
+            AuthStep::ScramFinish { login, auth_message, client_proof } => {
+                (login, Proof::Scram { auth_message: auth_message.as_bytes(), client_proof })
+            }
+        };
+        let name = login.to_string();
+        let (reply, decided_by) = match self
+            .policy
+            .authenticate(self.client, Login { name: &name, default_domain: None }, proof)
+            .await
+        {
+            Ok(AuthenticationAnswer::Accept { identity, scram_server_signature }) => {
+                let server_signature = Some(scram_server_signature).filter(|signature| !signature.is_empty());
+                return AuthAnswer::Accepted { identity, server_signature };
+            }
+            Ok(AuthenticationAnswer::Continue { salt, iterations }) => {
+                return AuthAnswer::Challenge { salt, iterations };
+            }
+            Ok(AuthenticationAnswer::Refuse { reply, decided_by }) => (reply, decided_by),
+            Err(error) => {
+                self.warn(&error);
+                let later = "temporary authentication failure; try again later";
+                (Reply::new(454, Some(EnhancedCode(4, 7, 0)), later), UNAVAILABLE.into())
+            }
+        };
+        let about = Refused {
+            client: self.client,
+            helo: Some(helo),
+            identity: Some(login),
+            sender: None,
+            recipient: None,
+        };
+        mail_log::refused(&about, &reply, &decided_by);
+        AuthAnswer::Refused(reply)
+    }
+
     fn unavailable<T>(
         &self,
         helo: Option<&str>,
@@ -158,7 +229,11 @@ impl Decider {
         reply: Reply,
         decided_by: &str,
     ) -> Verdict<T> {
-        mail_log::refused(&Refused { client: self.client, helo, sender, recipient }, &reply, decided_by);
+        mail_log::refused(
+            &Refused { client: self.client, helo, identity: self.asker.identity.as_ref(), sender, recipient },
+            &reply,
+            decided_by,
+        );
         Verdict::Refuse(reply)
     }
 }

@@ -108,6 +108,8 @@ mod tests {
         Transaction {
             client_name: "client.example".to_owned(),
             protocol: Protocol::Esmtp,
+            is_secure: false,
+            identity: None,
             reverse_path: "a@client.example".parse().unwrap(),
             transfer: Transfer::PLAIN,
             recipients: vec![recipient; recipients],

@@ -7,6 +7,7 @@
 //! Not here: rules, routes, queue subjects, delivery.
 
 pub mod config; // limits and clocks
+pub mod service; // what a listener is for
 pub mod app; // composition root
 mod listener; // accept loop, limits on connections
 mod clients; // how many connections each client has

@@ -7,20 +7,25 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{app::Context, connection, mail_log, metrics};
+use crate::{
+    app::Context,
+    connection::{Connection, Door},
+    mail_log, metrics,
+    service::TlsStart,
+};
 
 /// After a failed accept, which mostly means that there are no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 const TOO_MANY: &[u8] = b"421 4.3.2 too many connections; try again\r\n";
 
-pub(crate) async fn accept(listener: TcpListener, context: Arc<Context>) {
+pub(crate) async fn accept(listener: TcpListener, door: Arc<Door>, context: Arc<Context>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = context.drain.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => admit(stream, address, &context).await,
+            Ok((stream, address)) => admit(stream, address, &door, &context).await,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -29,7 +34,7 @@ pub(crate) async fn accept(listener: TcpListener, context: Arc<Context>) {
     }
 }
 
-async fn admit(mut stream: TcpStream, address: SocketAddr, context: &Arc<Context>) {
+async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, context: &Arc<Context>) {
     // Replies are complete when they are written: waiting to fill a segment only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection was gone before it was served");
@@ -39,11 +44,14 @@ async fn admit(mut stream: TcpStream, address: SocketAddr, context: &Arc<Context
     let client = address.ip().to_canonical();
     let Ok(permit) = Arc::clone(&context.permits).try_acquire_owned() else {
         mail_log::turned_away(client, "smtp.connections");
-        // A new socket has room for a line, so this does not wait.
-        let _ = tokio::time::timeout(PAUSE, stream.write_all(TOO_MANY)).await;
+        // A new socket has room for a line, so this does not wait. Where TLS comes first the line
+        // would be no part of it.
+        if door.service.tls == TlsStart::OnRequest {
+            let _ = tokio::time::timeout(PAUSE, stream.write_all(TOO_MANY)).await;
+        }
         return;
     };
-    let connection = connection::Connection::new(stream, client, Arc::clone(context));
+    let connection = Connection::new(stream, client, Arc::clone(door), Arc::clone(context));
     let end = context.end.clone();
     context.tasks.spawn(async move {
         let _permit = permit;

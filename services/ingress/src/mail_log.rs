@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hikyaku_smtp::server::Refusal;
 use hikyaku_types::{
-    address::{ForwardPath, ReversePath},
+    address::{ForwardPath, Mailbox, ReversePath},
     envelope::Envelope,
     reply::Reply,
 };
@@ -14,12 +14,14 @@ use hikyaku_types::{
 pub(crate) struct Refused<'a> {
     pub(crate) client: IpAddr,
     pub(crate) helo: Option<&'a str>,
+    /// Who the client is, or says it is.
+    pub(crate) identity: Option<&'a Mailbox>,
     pub(crate) sender: Option<&'a ReversePath>,
     pub(crate) recipient: Option<&'a ForwardPath>,
 }
 
 /// `size` is that of the content as it came.
-pub(crate) fn accepted(envelope: &Envelope, helo: &str, size: usize) {
+pub(crate) fn accepted(envelope: &Envelope, helo: &str, identity: Option<&Mailbox>, size: usize) {
     if !tracing::enabled!(target: "mail", tracing::Level::INFO) {
         return;
     }
@@ -27,15 +29,16 @@ pub(crate) fn accepted(envelope: &Envelope, helo: &str, size: usize) {
         envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
     let client = envelope.client.map(|client| client.to_string());
     tracing::info!(target: "mail", event = "accepted", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, client, helo, sender = %envelope.reverse_path,
+        entry = %envelope.entry, client, helo, identity = identity.map(ToString::to_string), sender = %envelope.reverse_path,
         recipients = recipients.join(","), destination = %envelope.destination, size,
         lane = envelope.lane.name());
 }
 
 /// `decided_by` is a line of the directory or the name of a check (SEED-201).
 pub(crate) fn refused(about: &Refused<'_>, reply: &Reply, decided_by: &str) {
-    let Refused { client, helo, sender, recipient } = about;
+    let Refused { client, helo, identity, sender, recipient } = about;
     tracing::info!(target: "mail", event = "refused", %client, helo,
+        identity = identity.map(ToString::to_string),
         sender = sender.map(ToString::to_string), recipient = recipient.map(ToString::to_string),
         code = reply.code(), enhanced = reply.enhanced().map(|enhanced| enhanced.to_string()), decided_by);
 }

@@ -1,6 +1,6 @@
 //! Metric names of this crate.
 
-use hikyaku_smtp::server::Outcome;
+use hikyaku_smtp::server::{AuthOutcome, Mechanism, Outcome};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Open connections of clients.
@@ -10,14 +10,35 @@ pub const TRANSACTIONS: &str = "smtp.server.transactions";
 /// Content of accepted messages, as it came.
 pub const MESSAGE_SIZE: &str = "smtp.server.message.size";
 
+/// Handshakes by `outcome`: completed, failed, timed-out; and by `version`: 1.2, 1.3, none.
+pub const HANDSHAKES: &str = "smtp.server.tls.handshakes";
+/// Exchanges of AUTH by `mechanism` and `outcome`: accepted, refused, deferred, aborted.
+pub const AUTHENTICATIONS: &str = "smtp.server.authentications";
+
 pub fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections of clients");
     describe_counter!(TRANSACTIONS, Unit::Count, "Transactions by their outcome");
+    describe_counter!(HANDSHAKES, Unit::Count, "TLS handshakes by their outcome");
+    describe_counter!(AUTHENTICATIONS, Unit::Count, "Exchanges of AUTH by their outcome");
     describe_histogram!(MESSAGE_SIZE, Unit::Bytes, "Content of accepted messages");
 }
 
 pub(crate) fn transaction(outcome: Outcome) {
     metrics::counter!(TRANSACTIONS, "outcome" => outcome.name()).increment(1);
+}
+
+pub(crate) fn authentication(mechanism: Mechanism, outcome: AuthOutcome) {
+    let labels = [("mechanism", mechanism.name()), ("outcome", outcome.name())];
+    metrics::counter!(AUTHENTICATIONS, &labels).increment(1);
+}
+
+/// `Ok` is the version.
+pub(crate) fn handshake(outcome: Result<&'static str, &'static str>) {
+    let (outcome, version) = match outcome {
+        Ok(version) => ("completed", version),
+        Err(outcome) => (outcome, "none"),
+    };
+    metrics::counter!(HANDSHAKES, "outcome" => outcome, "version" => version).increment(1);
 }
 
 pub(crate) fn message(size: usize) {

@@ -70,9 +70,9 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
     ("ractor", &["hikyaku-delivery"]),
-    // The process's provider; the channels between our processes.
+    // Listeners for mail and the process's provider; the channels between our processes.
     ("rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
-    ("tokio-rustls", &["hikyaku-grpc"]),
+    ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
     ("x509-parser", &["hikyaku-grpc"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyaku-testkit"]),

@@ -5,6 +5,8 @@ mod reports_follow_notify;
 mod senders_keep_their_address;
 mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
+mod submission_needs_a_login;
+mod tls_is_spoken_with_clients;
 mod limits_are_said_in_the_reply;
 mod mx_records_are_followed;
 mod every_recipient_is_accounted_for;

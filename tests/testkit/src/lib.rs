@@ -11,4 +11,5 @@ pub mod dns; // a DNS server with a zone that tests write
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
 pub mod relay; // `hikyaku up` as a process
+pub mod accounts; // documents of accounts with known passwords
 pub mod client; // an SMTP client that sends what it is told

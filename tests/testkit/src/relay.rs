@@ -135,6 +135,11 @@ impl Relay {
         .await;
     }
 
+    pub async fn wait_for_service(&self, service: &str) {
+        eventually(START_LIMIT, async || self.address(service).map(drop).map_err(|error| error.to_string()))
+            .await;
+    }
+
     pub async fn wait_for_mail_log(&self, event: &str, queue_id: &str, limit: Duration) -> Value {
         eventually(limit, async || {
             let found = self.mail_log(event, Some(queue_id));

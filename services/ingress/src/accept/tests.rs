@@ -21,6 +21,8 @@ fn transaction(recipients: Vec<Addressee>) -> Transaction {
     Transaction {
         client_name: "client.example".to_owned(),
         protocol: Protocol::Esmtp,
+        is_secure: false,
+        identity: None,
         reverse_path: "info@example.com".parse().unwrap(),
         transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
         recipients,
@@ -29,9 +31,20 @@ fn transaction(recipients: Vec<Addressee>) -> Transaction {
 }
 
 fn accept(transaction: Transaction, is_trusted: bool) -> Vec<Envelope> {
-    let config = IngressConfig::new("gw.example".parse().unwrap());
+    accept_at(Listener::Relay, transaction, is_trusted, false)
+}
+
+fn accept_at(
+    listener: Listener,
+    transaction: Transaction,
+    is_trusted: bool,
+    hide_submission_client: bool,
+) -> Vec<Envelope> {
+    let config =
+        IngressConfig { hide_submission_client, ..IngressConfig::new("gw.example".parse().unwrap()) };
     let client = IpAddr::from([192, 168, 0, 50]);
-    let arrival = Arrival { client, is_trusted, max_received: 100, lane: Lane::Fresh, config: &config };
+    let arrival =
+        Arrival { client, listener, is_trusted, max_received: 100, lane: Lane::Fresh, config: &config };
     let now = UNIX_EPOCH + Duration::from_secs(1_763_000_000);
     envelopes(transaction, &arrival, QueueId::new(0, 0), now).unwrap()
 }
@@ -127,6 +140,38 @@ fn our_fields_stand_above_the_original_header() {
     let relay = "X-Relay: gw.example From <info@example.com>\r\n";
     assert_eq!(content(&envelopes[0]), &[received.as_bytes(), relay.as_bytes(), CONTENT].concat());
     assert_eq!(content(&accept(one(), false)[0]), &[received.as_bytes(), CONTENT].concat());
+}
+
+/// Scenario 5: no X-Relay for authenticated mail, also of a client that may relay; SEED-097: what
+/// a submitted message lacks is added.
+#[test]
+fn submitted_mail() {
+    let one = || Transaction {
+        is_secure: true,
+        identity: "info@example.com".parse().ok(),
+        ..transaction(vec![recipient("x@example.net", "x@example.net", "example.net")])
+    };
+    let received = |from: &str| {
+        format!(
+            "Received: from {from}\r\n\tby gw.example with ESMTPSA id 00000000000000000000000000\r\n\
+             \tfor <x@example.net>;\r\n\tThu, 13 Nov 2025 02:13:20 +0000\r\n"
+        )
+    };
+    let added = "Date: Thu, 13 Nov 2025 02:13:20 +0000\r\n\
+                 Message-ID: <00000000000000000000000000@gw.example>\r\n";
+    for (listener, hidden, from, added) in [
+        (Listener::Submission, false, "client.example ([192.168.0.50])", added),
+        (Listener::Submission, true, "unknown (client not shown)", added),
+        (Listener::Relay, false, "client.example ([192.168.0.50])", ""),
+    ] {
+        let envelopes = accept_at(listener, one(), true, hidden);
+        let expected = [received(from).as_bytes(), added.as_bytes(), CONTENT].concat();
+        assert_eq!(content(&envelopes[0]), &expected, "{listener:?} {hidden}");
+    }
+    // Who is not authenticated is not hidden.
+    let plain = transaction(vec![recipient("x@example.net", "x@example.net", "example.net")]);
+    let envelopes = accept_at(Listener::Relay, plain, true, true);
+    assert!(content(&envelopes[0]).starts_with(b"Received: from client.example ([192.168.0.50])\r\n"));
 }
 
 /// RFC 5321 7.2: recipients do not learn of each other.

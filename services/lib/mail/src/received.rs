@@ -15,18 +15,32 @@ const MAX_NAME: usize = 255;
 /// How the message came in (RFC 3848, RFC 6531 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum With {
+    /// HELO; there is no word for TLS.
     Smtp,
-    Esmtp,
-    Utf8Smtp,
+    Esmtp(Security),
+    Utf8Smtp(Security),
 }
 
-impl With {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Smtp => "SMTP",
-            Self::Esmtp => "ESMTP",
-            Self::Utf8Smtp => "UTF8SMTP",
-        }
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Security {
+    pub tls: bool,
+    pub authenticated: bool,
+}
+
+impl fmt::Display for With {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, security) = match self {
+            Self::Smtp => ("SMTP", Security::default()),
+            Self::Esmtp(security) => ("ESMTP", *security),
+            Self::Utf8Smtp(security) => ("UTF8SMTP", *security),
+        };
+        let suffix = match security {
+            Security { tls: true, authenticated: true } => "SA",
+            Security { tls: true, authenticated: false } => "S",
+            Security { tls: false, authenticated: true } => "A",
+            Security { tls: false, authenticated: false } => "",
+        };
+        write!(f, "{name}{suffix}")
     }
 }
 
@@ -35,7 +49,8 @@ impl With {
 pub struct Received<'a> {
     /// What the client called itself.
     pub client_name: &'a str,
-    pub client: IpAddr,
+    /// `None`: nothing is told of the client, its name neither.
+    pub client: Option<IpAddr>,
     pub by: &'a Domain,
     pub with: With,
     pub id: QueueId,
@@ -47,14 +62,17 @@ pub struct Received<'a> {
 
 impl fmt::Display for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Received: from {}", Name(self.client_name))?;
-        let fold = if self.client_name.len() > LINE / 2 { "\r\n\t" } else { " " };
+        // The name may be the address: what hides one hides both.
+        let name = if self.client.is_some() { self.client_name } else { "" };
+        write!(f, "Received: from {}", Name(name))?;
+        let fold = if name.len() > LINE / 2 { "\r\n\t" } else { " " };
         match self.client {
-            IpAddr::V4(address) => write!(f, "{fold}([{address}])")?,
-            IpAddr::V6(address) => write!(f, "{fold}([IPv6:{address}])")?,
+            Some(IpAddr::V4(address)) => write!(f, "{fold}([{address}])")?,
+            Some(IpAddr::V6(address)) => write!(f, "{fold}([IPv6:{address}])")?,
+            None => write!(f, " (client not shown)")?,
         }
         let fold = if self.by.as_str().len() > LINE / 3 { "\r\n\t" } else { " " };
-        write!(f, "\r\n\tby {} with {}{fold}id {}", self.by, self.with.name(), self.id)?;
+        write!(f, "\r\n\tby {} with {}{fold}id {}", self.by, self.with, self.id)?;
         // A path outside ASCII has no place in a structured field that every server reads.
         if let Some(recipient) = self.sole_recipient.map(ToString::to_string).filter(|path| path.is_ascii()) {
             write!(f, "\r\n\tfor <{recipient}>")?;
@@ -90,9 +108,9 @@ mod tests {
         let recipient = recipient.map(|path| path.parse().unwrap());
         let field = Received {
             client_name,
-            client: client.parse().unwrap(),
+            client: client.parse().ok(),
             by: &by.parse().unwrap(),
-            with: With::Esmtp,
+            with: With::Esmtp(Security::default()),
             id: QueueId::new(0, 0),
             sole_recipient: recipient.as_ref(),
             at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_000_000),
@@ -115,6 +133,32 @@ mod tests {
              \tby gw.example with ESMTP id 00000000000000000000000000;\r\n\
              \tThu, 13 Nov 2025 02:13:20 +0000\r\n"
         );
+    }
+
+    #[test]
+    fn a_hidden_client_has_no_name_either() {
+        let text = field("[192.0.2.1]", "", "gw.example", None);
+        assert!(
+            text.starts_with("Received: from unknown (client not shown)\r\n\tby gw.example with"),
+            "{text}"
+        );
+        assert!(!text.contains("192.0.2.1"));
+    }
+
+    /// RFC 3848, RFC 6531 4.3.
+    #[test]
+    fn with() {
+        let security = |tls, authenticated| Security { tls, authenticated };
+        for (with, name) in [
+            (With::Smtp, "SMTP"),
+            (With::Esmtp(security(false, false)), "ESMTP"),
+            (With::Esmtp(security(true, false)), "ESMTPS"),
+            (With::Esmtp(security(false, true)), "ESMTPA"),
+            (With::Esmtp(security(true, true)), "ESMTPSA"),
+            (With::Utf8Smtp(security(true, true)), "UTF8SMTPSA"),
+        ] {
+            assert_eq!(with.to_string(), name);
+        }
     }
 
     #[test]

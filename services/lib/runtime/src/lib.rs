@@ -1,6 +1,7 @@
-//! Process shell: telemetry, metrics endpoint, shutdown. Knows nothing of mail.
+//! Process shell: TLS, telemetry, metrics endpoint, shutdown. Knows nothing of mail.
 
 pub mod crypto; // the one TLS provider
+pub mod tls; // certificates of files, streams in the clear and over TLS
 pub mod telemetry; // logs and traces
 pub mod prometheus; // metrics endpoint
 pub mod shutdown; // signals -> drain -> end

@@ -1,4 +1,4 @@
-//! The SMTP protocol as pure state machines (RFC 5321, 1870, 2034, 2920, 6152, 6531).
+//! The SMTP protocol as pure state machines (RFC 5321, 1870, 2034, 2920, 3207, 4954, 6152, 6531).
 //!
 //! No socket, no task, no clock: a driver feeds events with the time at which they happened and
 //! performs the actions that come out. `RFC.md` maps sections to the tests that show them.

@@ -5,18 +5,21 @@
 use std::{fs, io, net::IpAddr, path::Path, sync::Arc, time::Instant};
 
 use hikyaku_smtp::server::{
-    AcceptedRecipient, Action, Event, Question, Session, SessionConfig, Stored, Verdict,
+    AcceptedRecipient, Action, AuthAnswer, AuthConfig, AuthStep, Event, Question, Session, SessionConfig,
+    Stored, Verdict,
 };
 use hikyaku_types::{
     address::{ForwardPath, Mailbox},
     ids::QueueId,
+    origin::Listener,
     reply::{EnhancedCode, Reply},
 };
 
 #[path = "support/dialog.rs"]
 mod dialog;
 
-use dialog::{Dialog, Setting, Wire, transcripts};
+use dialog::{Dialog, Setting, Tls, Wire, transcripts};
+use secrecy::ExposeSecret as _;
 
 /// A session behind a table policy: own mailboxes are accepted, others only from relay clients.
 struct InMemory {
@@ -36,10 +39,14 @@ impl InMemory {
             max_message_size: setting.max_size.unwrap_or(shipped.max_message_size),
             max_recipients: setting.max_recipients.unwrap_or(shipped.max_recipients),
             max_errors: setting.max_errors.unwrap_or(shipped.max_errors),
+            listener: if setting.is_submission { Listener::Submission } else { Listener::Relay },
+            starttls: setting.tls == Tls::OnDemand,
+            auth: AuthConfig { offered: setting.auth, cram_md5: setting.cram_md5 },
+            default_domain: setting.default_domain.as_deref().and_then(|domain| domain.parse().ok()),
             ..shipped
         };
         let now = Instant::now();
-        let session = Session::new(Arc::new(config), now);
+        let session = Session::new(Arc::new(config), setting.tls == Tls::Implicit, || [1; 18], now);
         let mut wire = Self { session, now, setting: setting.clone(), said: Vec::new(), stored: Vec::new() };
         wire.session.handle(Event::Connected(Verdict::Accept(())), now);
         wire.drive();
@@ -59,14 +66,35 @@ impl InMemory {
                     let stored = Stored::Durable(QueueId::new(1, self.stored.len() as u128));
                     self.session.handle(Event::Stored(stored), self.now);
                 }
-                Action::Refused { .. } | Action::Ended(_) | Action::Close => {}
+                // `secure` does the handshake.
+                Action::StartTls
+                | Action::Refused { .. }
+                | Action::Ended(_)
+                | Action::AuthEnded { .. }
+                | Action::Close => {}
             }
+        }
+    }
+
+    /// Digests and proofs are never right here: what they are made of is different each time.
+    fn authenticate(&self, step: AuthStep) -> AuthAnswer {
+        match step {
+            AuthStep::Password { login, password } => {
+                let account = (login.to_string(), password.expose_secret().to_owned());
+                match self.setting.accounts.contains(&account) {
+                    true => AuthAnswer::Accepted { identity: login, server_signature: None },
+                    false => refused_login(),
+                }
+            }
+            AuthStep::ScramStart { .. } => AuthAnswer::Challenge { salt: vec![1; 16], iterations: 4096 },
+            AuthStep::CramMd5 { .. } | AuthStep::ScramFinish { .. } => refused_login(),
         }
     }
 
     fn answer(&self, question: Question) -> Event<'static> {
         let refuse = |detail, text: &str| Reply::new(550, Some(detail), text);
         match question {
+            Question::Authenticate { step, .. } => Event::AuthAnswered(self.authenticate(step)),
             Question::Sender { reverse_path } => {
                 let is_refused = self.setting.refused_senders.contains(&reverse_path.to_string());
                 Event::SenderAnswered(match is_refused {
@@ -82,7 +110,9 @@ impl InMemory {
                 let deliver_to = mailbox.unwrap();
                 let is_postmaster = deliver_to.local_part().eq_ignore_ascii_case("postmaster");
                 let known = self.setting.knows(&deliver_to.to_string()).map(|known| known || is_postmaster);
-                let may_relay = self.setting.client_may_relay() || forward_path == ForwardPath::Postmaster;
+                let may_relay = self.setting.client_may_relay()
+                    || self.session.identity().is_some()
+                    || forward_path == ForwardPath::Postmaster;
                 Event::RecipientAnswered(match known {
                     None if !may_relay => Verdict::Refuse(refuse(EnhancedCode(5, 7, 1), "relaying denied")),
                     None | Some(true) => accept(forward_path, deliver_to),
@@ -93,6 +123,10 @@ impl InMemory {
     }
 }
 
+fn refused_login() -> AuthAnswer {
+    AuthAnswer::Refused(Reply::new(535, Some(EnhancedCode(5, 7, 8)), "no"))
+}
+
 fn accept(forward_path: ForwardPath, deliver_to: Mailbox) -> Verdict<AcceptedRecipient> {
     let destination = "[192.0.2.25]:25".parse().unwrap();
     Verdict::Accept(AcceptedRecipient { forward_path, deliver_to, destination })
@@ -101,6 +135,12 @@ fn accept(forward_path: ForwardPath, deliver_to: Mailbox) -> Verdict<AcceptedRec
 impl Wire for InMemory {
     fn send(&mut self, octets: &[u8]) -> io::Result<()> {
         self.session.handle(Event::Input(octets), self.now);
+        self.drive();
+        Ok(())
+    }
+
+    fn secure(&mut self) -> io::Result<()> {
+        self.session.handle(Event::Secured, self.now);
         self.drive();
         Ok(())
     }

@@ -125,7 +125,7 @@ impl fmt::Display for Notify {
 impl EnvelopeId {
     /// What the xtext stands for: printable ASCII on one line.
     pub fn decoded(&self) -> String {
-        decode(&self.0).unwrap_or_default()
+        from_xtext(&self.0).unwrap_or_default()
     }
 }
 
@@ -133,7 +133,7 @@ impl FromStr for EnvelopeId {
     type Err = NotAsWritten;
 
     fn from_str(xtext: &str) -> Result<Self, NotAsWritten> {
-        let decoded = decode(xtext).ok_or(NotAsWritten)?;
+        let decoded = from_xtext(xtext).ok_or(NotAsWritten)?;
         let fits = !xtext.is_empty() && xtext.len() <= MAX_ENVELOPE_ID && decoded.is_ascii();
         if fits { Ok(Self(xtext.into())) } else { Err(NotAsWritten) }
     }
@@ -155,7 +155,7 @@ impl OriginalRecipient {
     /// As a field of a report: the kind and the address, in ASCII on one line.
     pub fn field(&self) -> String {
         let (kind, address) = self.parts();
-        format!("{kind}; {}", with_embedded_unicode(&decode(address).unwrap_or_default()))
+        format!("{kind}; {}", with_embedded_unicode(&from_xtext(address).unwrap_or_default()))
     }
 
     /// RFC 6533 3: in this form it passes where SMTPUTF8 was not declared.
@@ -179,7 +179,7 @@ impl FromStr for OriginalRecipient {
     fn from_str(text: &str) -> Result<Self, NotAsWritten> {
         let (kind, address) = text.split_once(';').ok_or(NotAsWritten)?;
         let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*-/?^_`{|}~.".contains(c);
-        let decoded = decode(address).ok_or(NotAsWritten)?;
+        let decoded = from_xtext(address).ok_or(NotAsWritten)?;
         let is_legal = !kind.is_empty() && kind.chars().all(is_atom) && !decoded.trim().is_empty();
         // RFC 6533 3: only the address type utf-8 goes beyond ASCII.
         let is_in_range = decoded.is_ascii() || kind.eq_ignore_ascii_case("utf-8");
@@ -196,7 +196,7 @@ impl fmt::Display for OriginalRecipient {
 
 /// RFC 3461 4, and beyond ASCII RFC 6533 3. Nothing that is encoded may be a control character:
 /// what comes out stands in the fields of a report.
-fn decode(xtext: &str) -> Option<String> {
+pub fn from_xtext(xtext: &str) -> Option<String> {
     let mut text = String::with_capacity(xtext.len());
     let mut chars = xtext.chars();
     while let Some(c) = chars.next() {

@@ -6,7 +6,10 @@ use hikyaku_types::{
     reply::EnhancedCode,
 };
 
-use super::event::Transaction;
+use super::{
+    auth::{AuthOutcome, AuthStep, Mechanism},
+    event::Transaction,
+};
 
 #[derive(Debug)]
 pub enum Action {
@@ -14,6 +17,9 @@ pub enum Action {
     Write(Bytes),
     /// Answer by the event that belongs to the question; the session waits for it.
     Ask(Question),
+    /// Do the handshake of TLS and say [`Event::Secured`](super::Event::Secured); when it fails,
+    /// [`Event::Closed`](super::Event::Closed). The session waits.
+    StartTls,
     /// Make it durable and answer by [`Event::Stored`](super::Event::Stored); the session waits.
     Store(Box<Transaction>),
     /// The session refused something by itself; for the log (SEED-201). Refusals that came in
@@ -21,12 +27,16 @@ pub enum Action {
     Refused { refusal: Refusal, reverse_path: Option<ReversePath> },
     /// A transaction ended; for the metrics.
     Ended(Outcome),
+    /// An exchange of AUTH ended; for the metrics.
+    AuthEnded { mechanism: Mechanism, outcome: AuthOutcome },
     /// Close the connection. No action follows.
     Close,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Question {
+    /// Is this client who it says?
+    Authenticate { mechanism: Mechanism, step: AuthStep },
     /// May this client use this sender?
     Sender { reverse_path: ReversePath },
     /// May this client send from this sender to this recipient, and where does it go?

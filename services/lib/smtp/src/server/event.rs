@@ -1,5 +1,7 @@
 //! What happens to a session, and what a session hands over when a message is complete.
 
+use std::fmt;
+
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     destination::Destination,
@@ -9,15 +11,18 @@ use hikyaku_types::{
     reporting::Reporting,
 };
 
-use super::content::Content;
+use super::{auth::AuthAnswer, content::Content};
 
 /// Something that happened outside. Times are passed beside it.
-#[derive(Debug)]
 pub enum Event<'a> {
     /// The client may talk to us, or not; the first event of every session.
     Connected(Verdict<()>),
     /// Octets of the client.
     Input(&'a [u8]),
+    /// What [`Action::StartTls`](super::Action::StartTls) asked for was done.
+    Secured,
+    /// The answer to [`Question::Authenticate`](super::Question::Authenticate).
+    AuthAnswered(AuthAnswer),
     /// The answer to [`Question::Sender`](super::Question::Sender).
     SenderAnswered(Verdict<()>),
     /// The answer to [`Question::Recipient`](super::Question::Recipient).
@@ -30,6 +35,24 @@ pub enum Event<'a> {
     Draining,
     /// The client closed the connection.
     Closed,
+}
+
+/// What a client sends may be a password, so only its length is shown.
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected(verdict) => f.debug_tuple("Connected").field(verdict).finish(),
+            Self::Input(octets) => write!(f, "Input({} octets)", octets.len()),
+            Self::Secured => f.write_str("Secured"),
+            Self::AuthAnswered(answer) => f.debug_tuple("AuthAnswered").field(answer).finish(),
+            Self::SenderAnswered(verdict) => f.debug_tuple("SenderAnswered").field(verdict).finish(),
+            Self::RecipientAnswered(verdict) => f.debug_tuple("RecipientAnswered").field(verdict).finish(),
+            Self::Stored(stored) => f.debug_tuple("Stored").field(stored).finish(),
+            Self::TimedOut => f.write_str("TimedOut"),
+            Self::Draining => f.write_str("Draining"),
+            Self::Closed => f.write_str("Closed"),
+        }
+    }
 }
 
 /// The answer to a question. The reply of a refusal is said word for word.
@@ -54,6 +77,10 @@ pub struct Transaction {
     /// What the client called itself.
     pub client_name: String,
     pub protocol: Protocol,
+    /// It came over TLS.
+    pub is_secure: bool,
+    /// Who handed it in, if that was asked.
+    pub identity: Option<Mailbox>,
     pub reverse_path: ReversePath,
     pub transfer: Transfer,
     /// Never empty, in the order of the RCPT commands.

@@ -7,6 +7,7 @@
 //! Not here: who may send what. The session asks a [`Question`] and waits for the answer.
 
 mod limits; // what a session is allowed to cost
+mod auth; // who is it?
 mod event; // what happens to a session
 mod action; // what a session wants done
 mod content; // the content as one buffer with room in front
@@ -16,7 +17,8 @@ mod state; // the order of the protocol, one table
 mod session; // events -> table -> actions
 
 pub use action::{Action, Outcome, Question, Refusal};
+pub use auth::{AuthAnswer, AuthOutcome, AuthStep, Mechanism};
 pub use content::{Content, HEADROOM};
 pub use event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict};
-pub use limits::SessionConfig;
+pub use limits::{AuthConfig, SessionConfig};
 pub use session::Session;

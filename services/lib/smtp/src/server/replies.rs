@@ -9,7 +9,14 @@ use hikyaku_types::{
 };
 
 use super::{action::Refusal, limits::SessionConfig, state::Say};
-use crate::wire::{command::CommandError, ehlo, line::LineError};
+use crate::{
+    server::auth,
+    wire::{
+        command::CommandError,
+        ehlo::{self, Offer},
+        line::MAX_COMMAND_LINE,
+    },
+};
 
 /// A reply that needs nothing but its name.
 struct Fixed {
@@ -28,7 +35,12 @@ impl Say {
     /// `None` when the words depend on the session.
     const fn fixed(self) -> Option<Fixed> {
         match self {
-            Self::Given | Self::Banner | Self::Hello | Self::Stored | Self::StartContent => None,
+            Self::Given
+            | Self::Banner
+            | Self::Hello
+            | Self::Stored
+            | Self::StartContent
+            | Self::Challenge => None,
             Self::SenderOk => fixed(250, EnhancedCode(2, 1, 0), "sender ok", ""),
             Self::RecipientOk => fixed(250, EnhancedCode(2, 1, 5), "recipient ok", ""),
             Self::ResetOk | Self::NoopOk => fixed(250, EnhancedCode(2, 0, 0), "ok", ""),
@@ -39,12 +51,47 @@ impl Say {
                 "cannot verify, but will take mail for valid recipients",
                 "",
             ),
-            Self::HelpText => {
-                fixed(214, EnhancedCode(2, 0, 0), "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY QUIT", "")
-            }
+            Self::HelpText => fixed(
+                214,
+                EnhancedCode(2, 0, 0),
+                "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT",
+                "",
+            ),
             Self::Bye => fixed(221, EnhancedCode(2, 0, 0), "bye", ""),
             Self::ExpnOff => {
                 fixed(502, EnhancedCode(5, 5, 1), "EXPN is not available", "smtp.not-implemented")
+            }
+            Self::StartTlsOk => fixed(220, EnhancedCode(2, 0, 0), "ready for TLS", ""),
+            Self::StartTlsOff => {
+                fixed(502, EnhancedCode(5, 5, 1), "TLS is not available", "smtp.not-implemented")
+            }
+            Self::Authenticated => fixed(235, EnhancedCode(2, 7, 0), "authentication succeeded", ""),
+            Self::AuthUnknown => {
+                fixed(504, EnhancedCode(5, 5, 4), "mechanism is not offered", "smtp.auth-mechanism")
+            }
+            Self::AuthUnsafe => {
+                fixed(538, EnhancedCode(5, 7, 11), "encryption is required for this", "smtp.auth-plaintext")
+            }
+            Self::AuthMalformed => {
+                fixed(501, EnhancedCode(5, 5, 2), "response cannot be decoded", "smtp.auth-syntax")
+            }
+            Self::AuthCancelled => {
+                fixed(501, EnhancedCode(5, 7, 0), "authentication cancelled", "smtp.auth-cancelled")
+            }
+            Self::AuthTooLong => {
+                fixed(500, EnhancedCode(5, 5, 6), "response is too long", "smtp.line-length")
+            }
+            Self::AuthRefused => {
+                fixed(535, EnhancedCode(5, 7, 8), "authentication failed", "smtp.auth-login")
+            }
+            Self::AuthTooOften => fixed(
+                421,
+                EnhancedCode(4, 7, 0),
+                "too many failed authentications; closing connection",
+                "smtp.auth-failures",
+            ),
+            Self::AuthRequired => {
+                fixed(530, EnhancedCode(5, 7, 0), "authentication required", "smtp.auth-required")
             }
             Self::AuthOff => fixed(503, EnhancedCode(5, 5, 1), "AUTH is not offered here", "smtp.sequence"),
             Self::BadSequence => {
@@ -95,7 +142,16 @@ impl Say {
     /// Counts against [`SessionConfig::max_errors`]: the client does not speak SMTP well.
     pub(crate) const fn is_protocol_error(self) -> bool {
         match self {
-            Self::AuthOff | Self::BadSequence | Self::ExpnOff => true,
+            Self::AuthOff
+            | Self::StartTlsOff
+            | Self::AuthUnknown
+            | Self::AuthUnsafe
+            | Self::AuthMalformed
+            | Self::AuthCancelled
+            | Self::AuthTooLong
+            | Self::AuthRequired
+            | Self::BadSequence
+            | Self::ExpnOff => true,
             Self::Given
             | Self::Banner
             | Self::Hello
@@ -107,6 +163,11 @@ impl Say {
             | Self::NoopOk
             | Self::VrfyUnsure
             | Self::HelpText
+            | Self::StartTlsOk
+            | Self::Challenge
+            | Self::Authenticated
+            | Self::AuthRefused
+            | Self::AuthTooOften
             | Self::Bye
             | Self::NoValidRecipients
             | Self::TooBig
@@ -132,8 +193,10 @@ impl Say {
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a SessionConfig,
     pub(crate) has_extensions: bool,
+    pub(crate) is_secure: bool,
     pub(crate) given: Option<&'a Reply>,
     pub(crate) queue_id: Option<QueueId>,
+    pub(crate) challenge: &'a str,
 }
 
 /// Appends the octets of a reply. Writing to a `String` cannot fail.
@@ -147,15 +210,26 @@ pub(crate) fn render(say: Say, context: &Context<'_>, out: &mut String) {
         // RFC 2034 4: no enhanced status in the banner, the reply to EHLO and 354.
         (Say::Banner, _, _) => _ = write!(out, "220 {hostname} ESMTP\r\n"),
         (Say::Hello, _, _) if context.has_extensions => {
-            _ = write!(out, "{}", ehlo::offer(hostname, context.config.max_message_size));
+            _ = write!(out, "{}", offer(context));
         }
         (Say::Hello, _, _) => _ = write!(out, "250 {hostname}\r\n"),
+        (Say::Challenge, _, _) => _ = write!(out, "334 {}\r\n", context.challenge),
         (Say::StartContent, _, _) => out.push_str("354 end with <CRLF>.<CRLF>\r\n"),
         (Say::Stored, Some(queue_id), _) => _ = write!(out, "250 2.0.0 {queue_id}\r\n"),
         (_, _, Some(given)) => _ = write!(out, "{given}"),
         // Said by nobody: an event that has words always brings them along.
         (_, _, None) => out.push_str("451 4.3.0 internal error\r\n"),
     }
+}
+
+fn offer(context: &Context<'_>) -> Reply {
+    let config = context.config;
+    ehlo::offer(&Offer {
+        hostname: &config.hostname,
+        max_size: config.max_message_size,
+        starttls: config.starttls && !context.is_secure,
+        auth: &auth::offered(&config.auth, context.is_secure),
+    })
 }
 
 /// The refusal of a line that is no command.
@@ -172,7 +246,7 @@ pub(crate) fn bad_command(error: CommandError) -> (Reply, Refusal) {
 
 pub(crate) fn long_line() -> (Reply, Refusal) {
     let (code, enhanced) = (500, EnhancedCode(5, 5, 2));
-    let text = LineError::TooLong.to_string();
+    let text = format!("command line is longer than {MAX_COMMAND_LINE} octets");
     (Reply::new(code, Some(enhanced), &text), Refusal { code, enhanced, check: "smtp.line-length" })
 }
 

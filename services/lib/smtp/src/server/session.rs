@@ -1,18 +1,19 @@
 //! Events to signals, signals through the table, effects to actions.
 //!
-//! Not here: reading (`reading.rs`) and the order of commands (`state.rs`).
+//! Not here: reading (`reading.rs`), AUTH (`authenticating.rs`) and the order of commands (`state.rs`).
 //!
 //! While the session waits for its driver it keeps what the client has already sent; the driver
 //! does not read more, so that is at most one read. Replies are gathered until the session needs
 //! the client again: a pipelined group is answered by one write (RFC 2920 3.2).
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Instant};
+use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use hikyaku_types::{ids::QueueId, reply::Reply};
+use hikyaku_types::{address::Mailbox, ids::QueueId, origin::Listener, reply::Reply};
 
 use super::{
     action::{Action, Question},
+    auth::{AuthStep, Exchange},
     content::Content,
     draft::{Client, Draft, Incoming},
     event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict},
@@ -22,9 +23,9 @@ use super::{
 };
 use crate::wire::{data::DataDecoder, line::LineSplitter};
 
+mod authenticating; // AUTH: responses and answers -> signals
 mod reading; // octets of the client -> signals
 
-#[derive(Debug)]
 pub struct Session {
     config: Arc<SessionConfig>,
     state: State,
@@ -35,6 +36,11 @@ pub struct Session {
     /// An unfinished line, or what was pipelined behind a question.
     held: Vec<u8>,
     client: Option<Client>,
+    is_secure: bool,
+    nonce: fn() -> [u8; 18],
+    exchange: Option<Exchange>,
+    auth_failures: u32,
+    identity: Option<Mailbox>,
     draft: Draft,
     content: Option<Incoming>,
     errors: u32,
@@ -45,15 +51,27 @@ pub struct Session {
     busy_since: Instant,
 }
 
-/// What an event brought along for the reply.
+/// What an event brought along.
 #[derive(Debug, Default)]
 struct Given {
     reply: Option<Reply>,
     queue_id: Option<QueueId>,
+    /// What stands behind 334.
+    challenge: String,
+    /// What is to be asked.
+    step: Option<AuthStep>,
+}
+
+impl From<Reply> for Given {
+    fn from(reply: Reply) -> Self {
+        Self { reply: Some(reply), ..Self::default() }
+    }
 }
 
 impl Session {
-    pub fn new(config: Arc<SessionConfig>, now: Instant) -> Self {
+    /// `nonce` makes octets that nobody has seen before, for challenges. With `is_secure` TLS is
+    /// on from the start (RFC 8314 3).
+    pub fn new(config: Arc<SessionConfig>, is_secure: bool, nonce: fn() -> [u8; 18], now: Instant) -> Self {
         Self {
             config,
             state: State::Connecting,
@@ -62,6 +80,11 @@ impl Session {
             lines: LineSplitter::default(),
             held: Vec::new(),
             client: None,
+            is_secure,
+            nonce,
+            exchange: None,
+            auth_failures: 0,
+            identity: None,
             draft: Draft::EMPTY,
             content: None,
             errors: 0,
@@ -78,6 +101,8 @@ impl Session {
                 self.idle_since = now;
                 self.input(input);
             }
+            Event::Secured => self.secured(now),
+            Event::AuthAnswered(answer) => self.auth_answered(answer, now),
             Event::SenderAnswered(verdict) => self.sender_answered(verdict, now),
             Event::RecipientAnswered(verdict) => self.recipient_answered(verdict, now),
             Event::Stored(stored) => self.stored(stored, now),
@@ -114,6 +139,16 @@ impl Session {
         self.client.as_ref().map(|client| client.name.as_str())
     }
 
+    /// Who the client is, once it has proved it.
+    pub fn identity(&self) -> Option<&Mailbox> {
+        self.identity.as_ref()
+    }
+
+    /// True until the client has proved who it is, on a listener that wants to know.
+    fn lacks_identity(&self) -> bool {
+        self.config.listener == Listener::Submission && self.identity.is_none()
+    }
+
     fn connected(&mut self, verdict: Verdict<()>, now: Instant) {
         self.busy_since = now;
         match verdict {
@@ -122,9 +157,21 @@ impl Session {
                 let reply = refusal(reply);
                 // RFC 5321 3.1 knows 554 and 421; after another 4yz there is nothing to wait for.
                 let signal = if reply.code() >= 500 { Signal::Barred } else { Signal::Dismissed };
-                self.answered(signal, Given { reply: Some(reply), queue_id: None }, now);
+                self.answered(signal, reply.into(), now);
             }
         }
+    }
+
+    /// RFC 3207 4.2: what was said in the clear, by whomever, counts for nothing, and neither do
+    /// commands that came before the handshake.
+    fn secured(&mut self, now: Instant) {
+        if self.state == State::Securing {
+            self.held.clear();
+            self.client = None;
+            self.identity = None;
+            self.is_secure = true;
+        }
+        self.answered(Signal::Secured, Given::default(), now);
     }
 
     fn sender_answered(&mut self, verdict: Verdict<()>, now: Instant) {
@@ -153,7 +200,8 @@ impl Session {
         self.busy_since = now;
         match stored {
             Stored::Durable(queue_id) => {
-                self.answered(Signal::Durable, Given { reply: None, queue_id: Some(queue_id) }, now);
+                let given = Given { queue_id: Some(queue_id), ..Given::default() };
+                self.answered(Signal::Durable, given, now);
             }
             Stored::Refused(reply) => self.refused(reply, now),
         }
@@ -166,13 +214,13 @@ impl Session {
             ..500 => Signal::Deferred,
             _ => Signal::Rejected,
         };
-        self.answered(signal, Given { reply: Some(reply), queue_id: None }, now);
+        self.answered(signal, reply.into(), now);
     }
 
     /// The time that we took is not the client's silence.
     fn answered(&mut self, signal: Signal, given: Given, now: Instant) {
         self.idle_since = now;
-        self.apply(signal, &given);
+        self.apply(signal, given);
     }
 
     fn timed_out(&mut self, now: Instant) {
@@ -184,16 +232,19 @@ impl Session {
     }
 
     fn signal(&mut self, signal: Signal) {
-        self.apply(signal, &Given::default());
+        self.apply(signal, Given::default());
     }
 
-    fn apply(&mut self, signal: Signal, given: &Given) {
+    fn apply(&mut self, signal: Signal, mut given: Given) {
         let (next, effects) = self.state.on(signal);
         let ended = self.state.ended(signal, next);
         self.state = next;
         self.actions.extend(ended.map(Action::Ended));
+        if !next.is_in_exchange() {
+            self.exchange_ended(signal);
+        }
         for effect in effects {
-            self.perform(*effect, given);
+            self.perform(*effect, &mut given);
         }
         if ended.is_some() {
             self.draft = Draft::EMPTY;
@@ -203,9 +254,14 @@ impl Session {
         }
     }
 
-    fn perform(&mut self, effect: Effect, given: &Given) {
+    fn perform(&mut self, effect: Effect, given: &mut Given) {
         match effect {
             Effect::Reply(say) => self.say(say, given),
+            Effect::Secure => {
+                self.hand_out();
+                self.actions.push_back(Action::StartTls);
+            }
+            Effect::AskIdentity => self.ask_identity(given.step.take()),
             Effect::AskSender => {
                 let reverse_path = self.draft.reverse_path.clone();
                 self.actions.push_back(Action::Ask(Question::Sender { reverse_path }));
@@ -222,7 +278,7 @@ impl Session {
             }
             Effect::Store => self.store(),
             Effect::Close => {
-                self.flush();
+                self.hand_out();
                 self.actions.push_back(Action::Close);
             }
         }
@@ -237,6 +293,8 @@ impl Session {
             has_extensions: self.client.as_ref().is_some_and(|client| client.protocol == Protocol::Esmtp),
             given: given.reply.as_ref(),
             queue_id: given.queue_id,
+            is_secure: self.is_secure,
+            challenge: &given.challenge,
         };
         replies::render(say, &context, &mut self.replies);
         if say.is_protocol_error() {
@@ -250,6 +308,8 @@ impl Session {
         self.actions.push_back(Action::Store(Box::new(Transaction {
             client_name: client.name.clone(),
             protocol: client.protocol,
+            is_secure: self.is_secure,
+            identity: self.identity.clone(),
             reverse_path: draft.reverse_path,
             transfer: draft.transfer,
             recipients: draft.recipients,
@@ -259,10 +319,23 @@ impl Session {
 
     /// Hands the gathered replies out, unless more of them will follow without the client.
     fn flush(&mut self) {
-        if !self.replies.is_empty() && !self.state.is_waiting() {
+        if !self.state.is_waiting() {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(&mut self) {
+        if !self.replies.is_empty() {
             let replies = mem::take(&mut self.replies);
             self.actions.push_back(Action::Write(Bytes::from(replies)));
         }
+    }
+}
+
+/// What a client has sent may be a password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("state", &self.state).finish_non_exhaustive()
     }
 }
 

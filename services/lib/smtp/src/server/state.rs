@@ -1,7 +1,5 @@
 //! The order of the protocol, as one table (RFC 5321 4.1.4). `transition.golden` shows all of it.
 
-use super::action::Outcome;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Before the greeting: may this client talk to us?
@@ -11,6 +9,13 @@ pub(crate) enum State {
     Greeted,
     /// After EHLO or HELO, between transactions.
     Ready,
+    /// STARTTLS was accepted: the next octets are those of TLS.
+    Securing,
+    /// AUTH: the client's response is to come.
+    Authenticating,
+    DecidingIdentity,
+    /// AUTH: the client is who it says, and has to acknowledge our own proof.
+    Confirming,
     DecidingSender,
     /// A sender; no recipient was tried.
     Mail,
@@ -37,6 +42,8 @@ pub(crate) enum Signal {
     Dismissed,
     Hello,
     Mail,
+    /// This listener wants to know who it is first.
+    MailUnauthenticated,
     /// `SIZE=` is over the limit.
     MailTooBig,
     Rcpt,
@@ -48,17 +55,45 @@ pub(crate) enum Signal {
     Vrfy,
     Expn,
     Help,
+    StartTls,
+    /// TLS is on already.
+    StartTlsAgain,
+    /// There is no TLS.
+    StartTlsOff,
+    /// AUTH where none is possible: in a transaction, or a second one.
     Auth,
+    /// AUTH is not offered by this listener.
+    AuthOff,
+    /// A mechanism that is not offered.
+    AuthUnknown,
+    /// A password without TLS.
+    AuthUnsafe,
+    /// 334, with what the client has to answer.
+    AuthChallenge,
+    /// The driver can say more.
+    AuthAsk,
+    AuthMalformed,
+    AuthCancelled,
+    AuthTooLong,
+    /// Credentials that cannot be right; nobody was asked.
+    AuthRefused,
+    /// Wrong credentials, once too often.
+    AuthTooOften,
     Quit,
     /// A line that is no command; the reply came with it.
     BadCommand,
     /// A bare CR or LF in a command line.
     BrokenLine,
+    /// The driver has made the connection secure.
+    Secured,
+    /// Our proof, after the client's was accepted.
+    AuthProof,
+    Authenticated,
     SenderAccepted,
     RecipientAccepted,
     /// The message is on durable storage.
     Durable,
-    /// The sender, the recipient or the message was refused: 5yz, 4yz.
+    /// The identity, the sender, the recipient or the message was refused: 5yz, 4yz.
     Rejected,
     Deferred,
     ContentEnded,
@@ -75,6 +110,9 @@ pub(crate) enum Signal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     Reply(Say),
+    /// Hand the connection over for TLS.
+    Secure,
+    AskIdentity,
     AskSender,
     AskRecipient,
     OpenContent,
@@ -99,7 +137,20 @@ pub(crate) enum Say {
     VrfyUnsure,
     ExpnOff,
     HelpText,
+    StartTlsOk,
+    StartTlsOff,
+    /// 334 with what came with the event.
+    Challenge,
+    Authenticated,
     AuthOff,
+    AuthUnknown,
+    AuthUnsafe,
+    AuthMalformed,
+    AuthCancelled,
+    AuthTooLong,
+    AuthRefused,
+    AuthTooOften,
+    AuthRequired,
     Bye,
     BadSequence,
     NoValidRecipients,
@@ -118,7 +169,7 @@ impl State {
     /// The whole protocol. Exhaustive on purpose: adding a state or a signal does not compile
     /// until every pair has an answer.
     pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
-        use Effect::{AskRecipient, AskSender, Close, OpenContent, Reply, Store};
+        use Effect::{AskIdentity, AskRecipient, AskSender, Close, OpenContent, Reply, Secure, Store};
         use Signal as G;
         use State as S;
         match (self, signal) {
@@ -130,9 +181,11 @@ impl State {
             (S::Storing, G::Rejected | G::Deferred) => (S::Ready, &[Reply(Say::Given)]),
             (S::Storing, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
             (
-                S::Storing | S::DecidingSender | S::DecidingRecipient { .. },
+                S::Storing | S::DecidingIdentity | S::DecidingSender | S::DecidingRecipient { .. },
                 G::IdleTooLong | G::TransactionTooLong | G::Drain | G::PeerClosed,
             ) => (self, &[]),
+            // A handshake has its own time, and its failure is the end.
+            (S::Securing, G::IdleTooLong | G::TransactionTooLong | G::Drain) => (self, &[]),
             // So is the end of content that is coming in.
             (S::Content, G::Drain) => (S::Content, &[]),
 
@@ -146,9 +199,35 @@ impl State {
             (S::Connecting, G::Barred) => (S::TurnedAway, &[Reply(Say::Given)]),
             (S::Connecting, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
 
+            // RFC 3207 4.2: nothing is left of what was said in the clear.
+            (S::Ready, G::StartTls) => (S::Securing, &[Reply(Say::StartTlsOk), Secure]),
+            (S::Securing, G::Secured) => (S::Greeted, &[]),
+
+            // RFC 4954 4.
+            (S::Ready | S::Authenticating, G::AuthChallenge) => (S::Authenticating, &[Reply(Say::Challenge)]),
+            (S::Ready | S::Authenticating, G::AuthAsk) => (S::DecidingIdentity, &[AskIdentity]),
+            (S::Ready | S::Authenticating | S::Confirming, G::AuthMalformed) => {
+                (S::Ready, &[Reply(Say::AuthMalformed)])
+            }
+            (S::Ready | S::Authenticating, G::AuthRefused) => (S::Ready, &[Reply(Say::AuthRefused)]),
+            (S::Ready | S::Authenticating | S::DecidingIdentity, G::AuthTooOften) => {
+                (S::Closed, &[Reply(Say::AuthTooOften), Close])
+            }
+            (S::Authenticating | S::Confirming, G::AuthCancelled) => (S::Ready, &[Reply(Say::AuthCancelled)]),
+            (S::Authenticating | S::Confirming, G::AuthTooLong) => (S::Ready, &[Reply(Say::AuthTooLong)]),
+            (S::Authenticating | S::Confirming, G::BrokenLine) => {
+                (S::Closed, &[Reply(Say::BareNewlineInCommand), Close])
+            }
+            (S::DecidingIdentity, G::AuthChallenge) => (S::Authenticating, &[Reply(Say::Challenge)]),
+            (S::DecidingIdentity, G::AuthProof) => (S::Confirming, &[Reply(Say::Challenge)]),
+            (S::DecidingIdentity | S::Confirming, G::Authenticated) => {
+                (S::Ready, &[Reply(Say::Authenticated)])
+            }
+            (S::DecidingIdentity, G::Rejected | G::Deferred) => (S::Ready, &[Reply(Say::Given)]),
+
             (S::DecidingSender, G::SenderAccepted) => (S::Mail, &[Reply(Say::SenderOk)]),
             (S::DecidingSender, G::Rejected | G::Deferred) => (S::Ready, &[Reply(Say::Given)]),
-            (S::DecidingSender | S::DecidingRecipient { .. }, G::Dismissed) => {
+            (S::DecidingIdentity | S::DecidingSender | S::DecidingRecipient { .. }, G::Dismissed) => {
                 (S::Closed, &[Reply(Say::Given), Close])
             }
             (S::DecidingRecipient { .. }, G::RecipientAccepted) => (S::Rcpt, &[Reply(Say::RecipientOk)]),
@@ -194,11 +273,17 @@ impl State {
             (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Help) => {
                 (self, &[Reply(Say::HelpText)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Auth) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::AuthOff) => {
                 (self, &[Reply(Say::AuthOff)])
             }
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::StartTlsOff) => {
+                (self, &[Reply(Say::StartTlsOff)])
+            }
+            (S::Ready, G::AuthUnknown) => (S::Ready, &[Reply(Say::AuthUnknown)]),
+            (S::Ready, G::AuthUnsafe) => (S::Ready, &[Reply(Say::AuthUnsafe)]),
 
             (S::Ready, G::Mail) => (S::DecidingSender, &[AskSender]),
+            (S::Ready, G::MailUnauthenticated) => (S::Ready, &[Reply(Say::AuthRequired)]),
             (S::Ready, G::MailTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
             (S::Mail | S::AllRefused, G::Rcpt) => (S::DecidingRecipient { some: false }, &[AskRecipient]),
             (S::Rcpt, G::Rcpt) => (S::DecidingRecipient { some: true }, &[AskRecipient]),
@@ -210,6 +295,7 @@ impl State {
                 S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt,
                 G::Hello
                 | G::Mail
+                | G::MailUnauthenticated
                 | G::MailTooBig
                 | G::Rcpt
                 | G::RcptTooMany
@@ -219,7 +305,11 @@ impl State {
                 | G::Vrfy
                 | G::Expn
                 | G::Help
-                | G::Auth,
+                | G::StartTls
+                | G::StartTlsAgain
+                | G::StartTlsOff
+                | G::Auth
+                | G::AuthOff,
             ) => (self, &[Reply(Say::BadSequence)]),
 
             // The driver answered what was not asked, or fed a command that was to be held back.
@@ -228,6 +318,10 @@ impl State {
                 | S::TurnedAway
                 | S::Greeted
                 | S::Ready
+                | S::Securing
+                | S::Authenticating
+                | S::DecidingIdentity
+                | S::Confirming
                 | S::DecidingSender
                 | S::Mail
                 | S::AllRefused
@@ -240,6 +334,7 @@ impl State {
                 | G::Dismissed
                 | G::Hello
                 | G::Mail
+                | G::MailUnauthenticated
                 | G::MailTooBig
                 | G::Rcpt
                 | G::RcptTooMany
@@ -249,10 +344,26 @@ impl State {
                 | G::Vrfy
                 | G::Expn
                 | G::Help
+                | G::StartTls
+                | G::StartTlsAgain
+                | G::StartTlsOff
                 | G::Auth
+                | G::AuthOff
+                | G::AuthUnknown
+                | G::AuthUnsafe
+                | G::AuthChallenge
+                | G::AuthAsk
+                | G::AuthMalformed
+                | G::AuthCancelled
+                | G::AuthTooLong
+                | G::AuthRefused
+                | G::AuthTooOften
                 | G::Quit
                 | G::BadCommand
                 | G::BrokenLine
+                | G::Secured
+                | G::AuthProof
+                | G::Authenticated
                 | G::SenderAccepted
                 | G::RecipientAccepted
                 | G::Durable
@@ -264,78 +375,9 @@ impl State {
             ) => (S::Closed, &[Reply(Say::Fault), Close]),
         }
     }
-
-    /// True while the session waits for its driver, not for its client.
-    pub(crate) const fn is_waiting(self) -> bool {
-        match self {
-            Self::Connecting | Self::DecidingSender | Self::DecidingRecipient { .. } | Self::Storing => true,
-            Self::TurnedAway
-            | Self::Greeted
-            | Self::Ready
-            | Self::Mail
-            | Self::AllRefused
-            | Self::Rcpt
-            | Self::Content
-            | Self::Closed => false,
-        }
-    }
-
-    /// True from the question about the sender to the fate of the content.
-    pub(crate) const fn is_in_transaction(self) -> bool {
-        match self {
-            Self::DecidingSender
-            | Self::Mail
-            | Self::AllRefused
-            | Self::DecidingRecipient { .. }
-            | Self::Rcpt
-            | Self::Content
-            | Self::Storing => true,
-            Self::Connecting | Self::TurnedAway | Self::Greeted | Self::Ready | Self::Closed => false,
-        }
-    }
-
-    /// How a transaction ended, when going from `self` to `next` ends one.
-    pub(crate) fn ended(self, signal: Signal, next: Self) -> Option<Outcome> {
-        use Signal as G;
-        if !self.is_in_transaction() || next.is_in_transaction() {
-            return None;
-        }
-        Some(match signal {
-            G::Durable if self == Self::Storing => Outcome::Accepted,
-            G::Rejected | G::ContentTooBig | G::ContentBroken => Outcome::Rejected,
-            G::Deferred | G::Dismissed => Outcome::Deferred,
-            G::Durable
-            | G::Admitted
-            | G::Barred
-            | G::Hello
-            | G::Mail
-            | G::MailTooBig
-            | G::Rcpt
-            | G::RcptTooMany
-            | G::Data
-            | G::Rset
-            | G::Noop
-            | G::Vrfy
-            | G::Expn
-            | G::Help
-            | G::Auth
-            | G::Quit
-            | G::BadCommand
-            | G::BrokenLine
-            | G::SenderAccepted
-            | G::RecipientAccepted
-            | G::ContentEnded
-            | G::IdleTooLong
-            | G::TransactionTooLong
-            | G::TooManyErrors
-            | G::Drain
-            | G::PeerClosed => match self == Self::AllRefused {
-                true => Outcome::Rejected,
-                false => Outcome::Aborted,
-            },
-        })
-    }
 }
+
+mod phases; // what a state is part of
 
 #[cfg(test)]
 mod tests;

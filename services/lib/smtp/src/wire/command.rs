@@ -8,7 +8,10 @@ use hikyaku_types::{
     reporting::Reporting,
 };
 
-use super::parameters::{self, MailParameters};
+use super::{
+    parameters::{self, MailParameters},
+    sasl::Encoded,
+};
 
 /// RFC 5321 4.5.3.1.2 limits a domain to 255 octets.
 const MAX_NAME: usize = 255;
@@ -37,8 +40,24 @@ pub enum Command {
     Vrfy,
     Expn,
     Help,
-    Auth,
+    /// RFC 4954.
+    Auth {
+        /// In capitals.
+        mechanism: String,
+        initial_response: Option<Encoded>,
+    },
+    /// RFC 3207.
+    StartTls,
     Quit,
+}
+
+/// What decides which arguments a command may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// The open transaction declared SMTPUTF8.
+    pub smtputf8: bool,
+    /// AUTH is offered, and with it a parameter of MAIL.
+    pub auth: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,18 +92,16 @@ impl CommandError {
 }
 
 impl Command {
-    /// `smtputf8` says whether the open transaction declared SMTPUTF8, which decides what a
-    /// `RCPT` may hold.
-    pub fn parse(line: &[u8], smtputf8: bool) -> Result<Self, CommandError> {
+    pub fn parse(line: &[u8], allowed: Allowed) -> Result<Self, CommandError> {
         // RFC 5321 4.1.1: blanks at the end of a line are tolerated.
         let line = line.trim_ascii_end();
         let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
         let (verb, argument) = (&line[..end], line[end..].trim_ascii_start());
         let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
         if is("MAIL") {
-            mail(argument)
+            mail(argument, allowed.auth)
         } else if is("RCPT") {
-            rcpt(argument, smtputf8)
+            rcpt(argument, allowed.smtputf8)
         } else if is("DATA") {
             alone(argument, Self::Data)
         } else if is("EHLO") {
@@ -104,7 +121,10 @@ impl Command {
         } else if is("HELP") {
             Ok(Self::Help)
         } else if is("AUTH") {
-            Ok(Self::Auth)
+            auth(argument)
+        } else if is("STARTTLS") {
+            // RFC 3207 4: no parameters.
+            alone(argument, Self::StartTls)
         } else {
             Err(CommandError::Unknown)
         }
@@ -113,6 +133,20 @@ impl Command {
 
 fn alone(argument: &[u8], command: Command) -> Result<Command, CommandError> {
     if argument.is_empty() { Ok(command) } else { Err(CommandError::Arguments) }
+}
+
+/// `mechanism [initial-response]`.
+fn auth(argument: &[u8]) -> Result<Command, CommandError> {
+    let mut words = argument.split(|octet| *octet == b' ').filter(|word| !word.is_empty());
+    let (mechanism, initial, more) = (words.next(), words.next(), words.next());
+    let mechanism = mechanism.filter(|name| name.iter().all(u8::is_ascii_graphic));
+    let mechanism = mechanism.and_then(|name| str::from_utf8(name).ok()).map(str::to_ascii_uppercase);
+    match (mechanism, more) {
+        (Some(mechanism), None) => {
+            Ok(Command::Auth { mechanism, initial_response: initial.map(Encoded::new) })
+        }
+        (None, _) | (_, Some(_)) => Err(CommandError::Arguments),
+    }
 }
 
 /// The client's name is only ever quoted, never believed, so any visible ASCII text will do
@@ -125,14 +159,14 @@ fn name(argument: &[u8]) -> Result<String, CommandError> {
     String::from_utf8(argument.to_vec()).map_err(|_| CommandError::Arguments)
 }
 
-fn mail(argument: &[u8]) -> Result<Command, CommandError> {
+fn mail(argument: &[u8], auth: bool) -> Result<Command, CommandError> {
     let (path, rest) = split_path(argument, b"FROM:")?;
     let text = str::from_utf8(path).map_err(|_| CommandError::Sender(AddressError::LocalPart))?;
     let reverse_path = without_route(text)
         .ok_or(AddressError::LocalPart)
         .and_then(str::parse::<ReversePath>)
         .map_err(CommandError::Sender)?;
-    let MailParameters { size, transfer } = parameters::of_mail(rest)?;
+    let MailParameters { size, transfer } = parameters::of_mail(rest, auth)?;
     if !path.is_ascii() && !transfer.smtputf8 {
         return Err(CommandError::NeedsSmtputf8);
     }

@@ -2,12 +2,29 @@
 
 use hikyaku_types::reply::Reply;
 
+/// What our reply to `EHLO` depends on.
+#[derive(Debug)]
+pub struct Offer<'a> {
+    pub hostname: &'a str,
+    pub max_size: u64,
+    pub starttls: bool,
+    /// Mechanisms of AUTH, separated by blanks; empty when there is no AUTH.
+    pub auth: &'a str,
+}
+
 /// Our reply to `EHLO` (RFC 5321 4.1.1.1). Exactly what is implemented is listed; an enhanced
 /// status has no place here (RFC 2034 4).
-pub fn offer(hostname: &str, max_size: u64) -> Reply {
+pub fn offer(offer: &Offer<'_>) -> Reply {
+    let Offer { hostname, max_size, starttls, auth } = offer;
     // RFC 1870 3: a size of 0 means that no limit is fixed.
-    let text =
+    let mut text =
         format!("{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN");
+    if *starttls {
+        text += "\nSTARTTLS";
+    }
+    if !auth.is_empty() {
+        text = text + "\nAUTH " + auth;
+    }
     Reply::new(250, None, &text)
 }
 
@@ -78,7 +95,8 @@ mod tests {
 
     #[test]
     fn our_offer_is_understood() {
-        let offered = offer("gw.example", 52_428_800);
+        let mut plain = Offer { hostname: "gw.example", max_size: 52_428_800, starttls: false, auth: "" };
+        let offered = offer(&plain);
         assert_eq!(
             offered.to_string(),
             "250-gw.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
@@ -94,6 +112,11 @@ mod tests {
             starttls: false,
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);
+        plain.starttls = true;
+        plain.auth = "PLAIN LOGIN";
+        let offered = offer(&plain);
+        assert!(offered.to_string().ends_with("250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n"));
+        assert_eq!(Capabilities::parse(&offered.text()), Capabilities { starttls: true, ..expected });
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum LineError {
     #[error("bare line feed in a command line")]
     BareLf,
     /// Reported once; the rest of the line is skipped and the next line is a command again.
-    #[error("command line is longer than 2048 octets")]
+    #[error("line is too long")]
     TooLong,
 }
 
@@ -39,36 +39,37 @@ pub struct LineSplitter {
 
 impl LineSplitter {
     /// Looks at the front of `input`; returns how many octets are done with, and what they are.
-    pub fn next<'a>(&mut self, input: &'a [u8]) -> (usize, Scan<'a>) {
+    /// `limit` is that of a line with its `CRLF`.
+    pub fn next<'a>(&mut self, input: &'a [u8], limit: usize) -> (usize, Scan<'a>) {
         let Some(at) = memchr::memchr2(b'\r', b'\n', input) else {
-            return self.without_end(input.len());
+            return self.without_end(input.len(), limit);
         };
         if input[at] == b'\n' {
             return (at + 1, Scan::Bad(LineError::BareLf));
         }
         match input.get(at + 1) {
             // The CR waits for its LF, so that a cut between them is invisible.
-            None => self.without_end(at),
-            Some(b'\n') => self.with_end(&input[..at]),
+            None => self.without_end(at, limit),
+            Some(b'\n') => self.with_end(&input[..at], limit),
             Some(_) => (at + 1, Scan::Bad(LineError::BareCr)),
         }
     }
 
-    fn with_end<'a>(&mut self, line: &'a [u8]) -> (usize, Scan<'a>) {
+    fn with_end<'a>(&mut self, line: &'a [u8], limit: usize) -> (usize, Scan<'a>) {
         let length = line.len() + 2;
         if std::mem::take(&mut self.skipping) {
             return (length, Scan::NeedMore);
         }
-        let scan = if length > MAX_COMMAND_LINE { Scan::Bad(LineError::TooLong) } else { Scan::Line(line) };
+        let scan = if length > limit { Scan::Bad(LineError::TooLong) } else { Scan::Line(line) };
         (length, scan)
     }
 
     /// `length` octets of an unfinished line, a trailing CR not counted.
-    fn without_end(&mut self, length: usize) -> (usize, Scan<'static>) {
+    fn without_end(&mut self, length: usize, limit: usize) -> (usize, Scan<'static>) {
         if self.skipping {
             return (length, Scan::NeedMore);
         }
-        if length + 2 > MAX_COMMAND_LINE {
+        if length + 2 > limit {
             self.skipping = true;
             return (length, Scan::Bad(LineError::TooLong));
         }
@@ -86,7 +87,7 @@ mod tests {
         for piece in pieces {
             held.extend_from_slice(piece);
             loop {
-                let (consumed, scan) = splitter.next(&held);
+                let (consumed, scan) = splitter.next(&held, MAX_COMMAND_LINE);
                 match scan {
                     Scan::NeedMore => {}
                     Scan::Line(line) => seen.push(Ok(String::from_utf8(line.to_vec()).unwrap())),

@@ -2,7 +2,11 @@
 
 use std::str::FromStr;
 
-use hikyaku_types::{envelope::Transfer, reporting::Reporting};
+use hikyaku_types::{
+    address::Mailbox,
+    envelope::Transfer,
+    reporting::{Reporting, from_xtext},
+};
 
 use super::command::CommandError;
 
@@ -12,10 +16,10 @@ pub struct MailParameters {
     pub transfer: Transfer,
 }
 
-/// `rest` is what stands behind the path.
-pub fn of_mail(rest: &[u8]) -> Result<MailParameters, CommandError> {
+/// `rest` is what stands behind the path. `auth` says whether AUTH is offered.
+pub fn of_mail(rest: &[u8], auth: bool) -> Result<MailParameters, CommandError> {
     let mut found = MailParameters::default();
-    let mut has_body = false;
+    let (mut has_body, mut has_auth) = (false, false);
     for (keyword, value) in words(rest) {
         let is = |name: &str| keyword.eq_ignore_ascii_case(name.as_bytes());
         if is("SIZE") && found.size.is_none() {
@@ -29,7 +33,13 @@ pub fn of_mail(rest: &[u8]) -> Result<MailParameters, CommandError> {
             found.transfer.ret = Some(as_written(value)?);
         } else if is("ENVID") && found.transfer.envelope_id.is_none() {
             found.transfer.envelope_id = Some(as_written(value)?);
-        } else if ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"].into_iter().any(is) {
+        } else if is("AUTH") && auth && !has_auth {
+            // RFC 4954 5: whom another server says the message is from. It is trusted by nobody here.
+            has_auth = true;
+            is_submitter(value)?;
+        } else if is("AUTH") && !auth {
+            return Err(CommandError::Parameter);
+        } else if ["AUTH", "SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"].into_iter().any(is) {
             // Twice, or SMTPUTF8 with a value.
             return Err(CommandError::Arguments);
         } else {
@@ -87,6 +97,14 @@ fn size(value: Option<&[u8]>) -> Result<u64, CommandError> {
     let text = str::from_utf8(digits).map_err(|_| CommandError::Arguments)?;
     // Twenty digits may exceed 64 bits; that is above any limit all the same.
     Ok(text.parse().unwrap_or(u64::MAX))
+}
+
+/// RFC 4954 5: `<>` or a mailbox, in xtext (RFC 3461 4).
+fn is_submitter(value: Option<&[u8]>) -> Result<(), CommandError> {
+    match value.and_then(|value| str::from_utf8(value).ok()).and_then(from_xtext) {
+        Some(text) if text == "<>" || text.parse::<Mailbox>().is_ok() => Ok(()),
+        Some(_) | None => Err(CommandError::Arguments),
+    }
 }
 
 /// RFC 6152; other values belong to extensions that we do not offer.

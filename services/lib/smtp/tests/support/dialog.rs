@@ -11,12 +11,18 @@
 //! max-size: 100                  octets of content
 //! max-recipients: 3
 //! max-errors: 5
+//! listener: submission           AUTH is required; without this line it is port 25
+//! tls: starttls                  TLS can be had; `implicit` is TLS from the start
+//! auth: cram-md5                 AUTH is offered; with nothing behind the colon without CRAM-MD5
+//! account: a@example.org secret  a login and its password
+//! default-domain: example.org    completes a login
 //!
 //! S: 220                         one whole reply, compared by code and enhanced status
 //! S+ 250 SIZE 100                the reply before has this line; code and text are compared
 //! C: EHLO client.example         a line with CRLF; neighbouring C lines are sent in one write
 //! C> half a li                   octets as they are, no CRLF
 //! M: content line                a line of the message that must be stored
+//! handshake                      the client begins TLS
 //! closed                         the server closes the connection
 //! ```
 //!
@@ -36,6 +42,8 @@ use std::{
 pub trait Wire {
     fn send(&mut self, octets: &[u8]) -> io::Result<()>;
     fn receive(&mut self) -> io::Result<Vec<u8>>;
+    /// Goes on over TLS.
+    fn secure(&mut self) -> io::Result<()>;
 }
 
 /// The world that a transcript assumes.
@@ -49,6 +57,20 @@ pub struct Setting {
     pub max_size: Option<u64>,
     pub max_recipients: Option<usize>,
     pub max_errors: Option<u32>,
+    pub is_submission: bool,
+    pub tls: Tls,
+    pub auth: bool,
+    pub cram_md5: bool,
+    pub accounts: Vec<(String, String)>,
+    pub default_domain: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tls {
+    #[default]
+    None,
+    OnDemand,
+    Implicit,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +78,7 @@ enum Step {
     Send(Vec<u8>),
     Reply(String),
     ReplyHas(String),
+    Handshake,
     Closed,
 }
 
@@ -135,6 +158,8 @@ impl Dialog {
                     None => dialog.messages.push(octets),
                 }
                 in_message = true;
+            } else if line.trim() == "handshake" {
+                dialog.steps.push((number, Step::Handshake));
             } else if line.trim() == "closed" {
                 dialog.steps.push((number, Step::Closed));
             } else {
@@ -159,6 +184,7 @@ impl Dialog {
                 Step::Send(octets) => wire.send(octets).map_err(|error| error.to_string()),
                 Step::Reply(expected) => heard.next_reply(wire).and_then(|()| heard.compare(expected)),
                 Step::ReplyHas(text) => heard.has_line(text),
+                Step::Handshake => heard.secure(wire),
                 Step::Closed => heard.is_closed(wire),
             };
             outcome.map_err(|error| format!("line {number}: {error}"))?;
@@ -186,6 +212,18 @@ impl Setting {
             "max-size" => self.max_size = Some(value.parse().ok()?),
             "max-recipients" => self.max_recipients = Some(value.parse().ok()?),
             "max-errors" => self.max_errors = Some(value.parse().ok()?),
+            "listener" if value == "submission" => self.is_submission = true,
+            "tls" if value == "starttls" => self.tls = Tls::OnDemand,
+            "tls" if value == "implicit" => self.tls = Tls::Implicit,
+            "auth" if matches!(value, "" | "cram-md5") => {
+                self.auth = true;
+                self.cram_md5 = value == "cram-md5";
+            }
+            "account" => {
+                let (login, password) = value.split_once(' ')?;
+                self.accounts.push((login.to_owned(), password.to_owned()));
+            }
+            "default-domain" => self.default_domain = Some(value.to_owned()),
             _ => return None,
         }
         Some(())
@@ -230,8 +268,18 @@ impl Heard {
     }
 
     fn has_line(&self, expected: &str) -> Result<(), String> {
-        let has = self.reply.iter().any(|line| line.replacen('-', " ", 1) == expected);
+        let split = |line: &str| Some((line.get(..3)?.to_owned(), line.get(4..)?.to_owned()));
+        let has = self.reply.iter().any(|line| split(line) == split(expected));
         if has { Ok(()) } else { Err(format!("no line {expected:?} in {:?}", self.reply)) }
+    }
+
+    /// What was not read in the clear is not there over TLS either.
+    fn secure(&mut self, wire: &mut impl Wire) -> Result<(), String> {
+        if self.rest.is_empty() {
+            wire.secure().map_err(|error| error.to_string())
+        } else {
+            Err(format!("the server said more: {:?}", String::from_utf8_lossy(&self.rest)))
+        }
     }
 
     fn is_closed(&mut self, wire: &mut impl Wire) -> Result<(), String> {

@@ -9,7 +9,7 @@ use hikyaku_types::{
     reporting::Reporting,
 };
 
-use super::{Given, Session};
+use super::Session;
 use crate::{
     server::{
         action::{Action, Refusal},
@@ -19,9 +19,10 @@ use crate::{
         state::{Signal, State},
     },
     wire::{
-        command::Command,
+        command::{Allowed, Command},
         data::Progress,
-        line::{LineError, Scan},
+        line::{LineError, MAX_COMMAND_LINE, Scan},
+        sasl::MAX_RESPONSE_LINE,
     },
 };
 
@@ -71,19 +72,23 @@ impl Session {
     }
 
     fn line(&mut self, input: &[u8]) -> usize {
-        let (consumed, scan) = self.lines.next(input);
+        let is_response = self.state.is_in_exchange();
+        let limit = if is_response { MAX_RESPONSE_LINE } else { MAX_COMMAND_LINE };
+        let (consumed, scan) = self.lines.next(input, limit);
         match scan {
             Scan::NeedMore => {}
+            Scan::Line(line) if is_response => self.response(line),
             Scan::Line(line) => self.command(line),
             Scan::Bad(LineError::BareCr | LineError::BareLf) => self.signal(Signal::BrokenLine),
+            Scan::Bad(LineError::TooLong) if is_response => self.signal(Signal::AuthTooLong),
             Scan::Bad(LineError::TooLong) => self.bad_command(replies::long_line()),
         }
         consumed
     }
 
-    fn bad_command(&mut self, (reply, refusal): (Reply, Refusal)) {
+    pub(super) fn bad_command(&mut self, (reply, refusal): (Reply, Refusal)) {
         self.report(refusal);
-        self.apply(Signal::BadCommand, &Given { reply: Some(reply), queue_id: None });
+        self.apply(Signal::BadCommand, reply.into());
         self.count_error();
     }
 
@@ -101,7 +106,8 @@ impl Session {
     }
 
     fn command(&mut self, line: &[u8]) {
-        let command = match Command::parse(line, self.draft.transfer.smtputf8) {
+        let allowed = Allowed { smtputf8: self.draft.transfer.smtputf8, auth: self.config.auth.offered };
+        let command = match Command::parse(line, allowed) {
             Ok(command) => command,
             Err(error) => return self.bad_command(replies::bad_command(error)),
         };
@@ -116,10 +122,21 @@ impl Session {
             Command::Vrfy => Signal::Vrfy,
             Command::Expn => Signal::Expn,
             Command::Help => Signal::Help,
-            Command::Auth => Signal::Auth,
+            Command::Auth { mechanism, initial_response } => {
+                return self.auth(&mechanism, initial_response);
+            }
+            Command::StartTls => self.start_tls(),
             Command::Quit => Signal::Quit,
         };
         self.signal(signal);
+    }
+
+    fn start_tls(&self) -> Signal {
+        match (self.is_secure, self.config.starttls) {
+            (true, _) => Signal::StartTlsAgain,
+            (false, true) => Signal::StartTls,
+            (false, false) => Signal::StartTlsOff,
+        }
     }
 
     fn hello(&mut self, name: String, protocol: Protocol) -> Signal {
@@ -128,6 +145,9 @@ impl Session {
     }
 
     fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>, transfer: Transfer) -> Signal {
+        if self.lacks_identity() {
+            return Signal::MailUnauthenticated;
+        }
         // RFC 1870 6.1: refused by its declared size, before anything is sent.
         if size.is_some_and(|size| size > self.config.size_limit()) {
             return Signal::MailTooBig;

@@ -4,9 +4,11 @@ use hikyaku_types::{envelope::Transfer, reply::EnhancedCode};
 use proptest::prelude::*;
 
 use super::*;
-use crate::server::Outcome;
+use crate::server::{AuthConfig, AuthOutcome, Mechanism, Outcome};
 
+mod auth;
 mod limits;
+mod tls;
 
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to start from")]
 fn start() -> Instant {
@@ -23,6 +25,9 @@ struct Bench {
     stored: Vec<Transaction>,
     checks: Vec<&'static str>,
     outcomes: Vec<Outcome>,
+    exchanges: Vec<(Mechanism, AuthOutcome)>,
+    /// What was said in the clear is still in `writes` then.
+    handshakes: usize,
     closed: bool,
 }
 
@@ -38,12 +43,14 @@ impl Bench {
     fn unconnected(config: SessionConfig) -> Self {
         let now = start();
         Self {
-            session: Session::new(Arc::new(config), now),
+            session: Session::new(Arc::new(config), false, || [7; 18], now),
             now,
             writes: Vec::new(),
             stored: Vec::new(),
             checks: Vec::new(),
             outcomes: Vec::new(),
+            exchanges: Vec::new(),
+            handshakes: 0,
             closed: false,
         }
     }
@@ -79,6 +86,12 @@ impl Bench {
                 }
                 Action::Refused { refusal, .. } => self.checks.push(refusal.check),
                 Action::Ended(outcome) => self.outcomes.push(outcome),
+                Action::AuthEnded { mechanism, outcome } => self.exchanges.push((mechanism, outcome)),
+                Action::StartTls => {
+                    assert!(!self.session.wants_input());
+                    self.handshakes += 1;
+                    self.session.handle(Event::Secured, self.now);
+                }
                 Action::Close => self.closed = true,
             }
         }
@@ -96,6 +109,7 @@ impl Bench {
             }
         };
         let event = match question {
+            Question::Authenticate { step, .. } => Event::AuthAnswered(auth::answer(step)),
             Question::Sender { reverse_path } => Event::SenderAnswered(
                 verdict(&reverse_path.to_string()).map_or(Verdict::Accept(()), Verdict::Refuse),
             ),
@@ -360,6 +374,10 @@ proptest! {
                 Just("RCPT TO:<b@own.example>\r\n".to_owned()),
                 Just("DATA\r\n".to_owned()),
                 Just("RSET\r\n".to_owned()),
+                Just("STARTTLS\r\n".to_owned()),
+                Just("AUTH PLAIN\r\n".to_owned()),
+                Just("AUTH SCRAM-SHA-256 biwsbj1hQGEuZXhhbXBsZSxyPW4=\r\n".to_owned()),
+                Just("AGFAYS5leGFtcGxlAHNlY3JldA==\r\n".to_owned()),
                 Just("..x\r\n".to_owned()),
                 Just(".\r\n".to_owned()),
                 "[a-z.\r\n]{0,6}",
@@ -368,7 +386,7 @@ proptest! {
         ),
         cut in 1_usize..30,
     ) {
-        let mut bench = Bench::new(SessionConfig::default());
+        let mut bench = Bench::new(auth::config());
         for piece in parts.concat().as_bytes().chunks(cut) {
             bench.handle(Event::Input(piece));
         }

@@ -2,12 +2,17 @@ use super::{
     Effect::{self, Reply},
     *,
 };
+use crate::server::Outcome;
 
-const STATES: [State; 13] = [
+const STATES: [State; 17] = [
     State::Connecting,
     State::TurnedAway,
     State::Greeted,
     State::Ready,
+    State::Securing,
+    State::Authenticating,
+    State::DecidingIdentity,
+    State::Confirming,
     State::DecidingSender,
     State::Mail,
     State::AllRefused,
@@ -18,12 +23,13 @@ const STATES: [State; 13] = [
     State::Storing,
     State::Closed,
 ];
-const SIGNALS: [Signal; 31] = [
+const SIGNALS: [Signal; 48] = [
     Signal::Admitted,
     Signal::Barred,
     Signal::Dismissed,
     Signal::Hello,
     Signal::Mail,
+    Signal::MailUnauthenticated,
     Signal::MailTooBig,
     Signal::Rcpt,
     Signal::RcptTooMany,
@@ -33,10 +39,26 @@ const SIGNALS: [Signal; 31] = [
     Signal::Vrfy,
     Signal::Expn,
     Signal::Help,
+    Signal::StartTls,
+    Signal::StartTlsAgain,
+    Signal::StartTlsOff,
     Signal::Auth,
+    Signal::AuthOff,
+    Signal::AuthUnknown,
+    Signal::AuthUnsafe,
+    Signal::AuthChallenge,
+    Signal::AuthAsk,
+    Signal::AuthMalformed,
+    Signal::AuthCancelled,
+    Signal::AuthTooLong,
+    Signal::AuthRefused,
+    Signal::AuthTooOften,
     Signal::Quit,
     Signal::BadCommand,
     Signal::BrokenLine,
+    Signal::Secured,
+    Signal::AuthProof,
+    Signal::Authenticated,
     Signal::SenderAccepted,
     Signal::RecipientAccepted,
     Signal::Durable,
@@ -94,6 +116,35 @@ fn no_content_without_a_recipient() {
         }
         if effects.contains(&Effect::Store) {
             assert_eq!((state, signal), (State::Content, Signal::ContentEnded));
+        }
+    }
+}
+
+/// 235 is only said for what the driver accepted.
+#[test]
+fn nobody_is_believed_unasked() {
+    for (state, signal) in pairs() {
+        let (next, effects) = state.on(signal);
+        if effects.contains(&Reply(Say::Authenticated)) {
+            assert_eq!(signal, Signal::Authenticated);
+            assert!([State::DecidingIdentity, State::Confirming].contains(&state), "{state:?}");
+        }
+        if next == State::Confirming && state != State::Confirming {
+            assert_eq!((state, signal), (State::DecidingIdentity, Signal::AuthProof));
+        }
+    }
+}
+
+/// RFC 3207 4.2: after the handshake the session stands where it stood at the greeting.
+#[test]
+fn tls_begins_anew() {
+    for (state, signal) in pairs() {
+        let (next, effects) = state.on(signal);
+        if effects.contains(&Effect::Secure) {
+            assert_eq!((state, signal, next), (State::Ready, Signal::StartTls, State::Securing));
+        }
+        if signal == Signal::Secured && state != State::Closed {
+            assert_eq!(next == State::Greeted, state == State::Securing, "{state:?}");
         }
     }
 }

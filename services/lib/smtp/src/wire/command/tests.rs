@@ -3,8 +3,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+const UTF8: Allowed = Allowed { smtputf8: true, auth: false };
+
 fn parse(line: &str) -> Result<Command, CommandError> {
-    Command::parse(line.as_bytes(), false)
+    Command::parse(line.as_bytes(), Allowed::default())
+}
+
+fn auth(mechanism: &str, initial: Option<&str>) -> Result<Command, CommandError> {
+    let initial_response = initial.map(|text| Encoded::new(text.as_bytes()));
+    Ok(Command::Auth { mechanism: mechanism.to_owned(), initial_response })
 }
 
 fn from(path: &str) -> Result<Command, CommandError> {
@@ -39,13 +46,19 @@ fn verbs() {
         ("VRFY", Err(CommandError::Arguments)),
         ("EXPN list", Ok(Command::Expn)),
         ("HELP", Ok(Command::Help)),
-        ("AUTH PLAIN xyz", Ok(Command::Auth)),
+        ("AUTH PLAIN", auth("PLAIN", None)),
+        ("auth plain  xyz ", auth("PLAIN", Some("xyz"))),
+        ("AUTH PLAIN =", auth("PLAIN", Some("="))),
+        ("AUTH", Err(CommandError::Arguments)),
+        ("AUTH PLAIN x y", Err(CommandError::Arguments)),
+        ("AUTH PL\u{c4}IN", Err(CommandError::Arguments)),
         ("QUIT", Ok(Command::Quit)),
         ("QUIT now", Err(CommandError::Arguments)),
         ("", Err(CommandError::Unknown)),
         (" NOOP", Err(CommandError::Unknown)),
         ("GET / HTTP/1.1", Err(CommandError::Unknown)),
-        ("STARTTLS", Err(CommandError::Unknown)),
+        ("StartTLS", Ok(Command::StartTls)),
+        ("STARTTLS now", Err(CommandError::Arguments)),
         ("MAILFROM:<a@b.example>", Err(CommandError::Unknown)),
         ("D\u{e4}TA", Err(CommandError::Unknown)),
     ] {
@@ -89,7 +102,7 @@ fn mail() {
         assert_eq!(parse(line), expected, "{line:?}");
     }
     assert_eq!(
-        Command::parse(b"MAIL FROM:<\xff@b.example> SMTPUTF8", false),
+        Command::parse(b"MAIL FROM:<\xff@b.example> SMTPUTF8", Allowed::default()),
         Err(E::Sender(A::LocalPart)),
         "not UTF-8"
     );
@@ -117,7 +130,7 @@ fn rcpt() {
         assert_eq!(parse(line), expected, "{line:?}");
     }
     let line = "RCPT TO:<用户@b.example>";
-    assert_eq!(Command::parse(line.as_bytes(), true), to("用户@b.example"));
+    assert_eq!(Command::parse(line.as_bytes(), UTF8), to("用户@b.example"));
 }
 
 proptest! {
@@ -127,7 +140,7 @@ proptest! {
         rest in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let line = [verb.as_bytes(), &rest].concat();
-        let _ = Command::parse(&line, true);
+        let _ = Command::parse(&line, UTF8);
     }
 
     /// What is accepted is what was written: nothing is cut off or unquoted.

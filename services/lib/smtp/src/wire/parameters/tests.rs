@@ -44,7 +44,23 @@ fn of_mail_table() {
         (" =x", Err(CommandError::Arguments)),
         (" <b@c>", Err(CommandError::Arguments)),
     ] {
-        assert_eq!(of_mail(rest.as_bytes()), expected, "{rest:?}");
+        assert_eq!(of_mail(rest.as_bytes(), false), expected, "{rest:?}");
+    }
+}
+
+/// RFC 4954 5: where AUTH is offered.
+#[test]
+fn whom_another_server_says_it_is_from() {
+    for (rest, expected) in [
+        (" AUTH=<>", Ok(MailParameters::default())),
+        (" auth=e+3Dmc2@example.com", Ok(MailParameters::default())),
+        (" AUTH=<> AUTH=<>", Err(CommandError::Arguments)),
+        (" AUTH", Err(CommandError::Arguments)),
+        (" AUTH=", Err(CommandError::Arguments)),
+        (" AUTH=nobody", Err(CommandError::Arguments)),
+        (" AUTH=a+0D@example.com", Err(CommandError::Arguments)),
+    ] {
+        assert_eq!(of_mail(rest.as_bytes(), true), expected, "{rest:?}");
     }
 }
 

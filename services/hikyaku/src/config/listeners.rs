@@ -1,0 +1,111 @@
+//! Where mail comes in, and the certificates for it.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use hikyaku_ingress::service::{Service, TlsStart};
+use hikyaku_runtime::tls::{KeyPair, TlsConfig, TlsVersion};
+use serde::Deserialize;
+
+use super::Problems;
+
+/// RFC 5321 4.5.3.2 knows no time for it; a handshake is a few round trips.
+const HANDSHAKE_SECONDS: u64 = 30;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTls {
+    certificate: Option<OneOrMany>,
+    key: Option<OneOrMany>,
+    min_version: Option<String>,
+    handshake_timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuth {
+    pub(super) cram_md5: Option<bool>,
+    pub(super) on_relay: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(PathBuf),
+    Many(Vec<PathBuf>),
+}
+
+impl OneOrMany {
+    fn paths(self) -> Vec<PathBuf> {
+        match self {
+            Self::One(path) => vec![path],
+            Self::Many(paths) => paths,
+        }
+    }
+}
+
+/// An address to listen on, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The key that named it.
+    pub(crate) key: &'static str,
+    pub(crate) address: SocketAddr,
+    pub(crate) service: Service,
+}
+
+pub(super) fn relay(texts: &[String], problems: &mut Problems) -> Vec<Place> {
+    let addresses = match texts {
+        [] => vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+        given => problems.parse_all("smtp", given),
+    };
+    let place = |address| Place { key: "smtp", address, service: Service::RELAY };
+    addresses.into_iter().map(place).collect()
+}
+
+/// `ADDRESS` or `ADDRESS=DOMAIN`, where the domain completes logins.
+pub(super) fn submission(
+    key: &'static str,
+    tls: TlsStart,
+    texts: &[String],
+    has_certificates: bool,
+    problems: &mut Problems,
+) -> Vec<Place> {
+    if !texts.is_empty() && !has_certificates {
+        problems.note(key, texts, "needs tls.certificate and tls.key: passwords are not sent in the clear");
+    }
+    let mut places = Vec::new();
+    for text in texts {
+        let (address, domain) = text.split_once('=').unzip();
+        let address = problems.parse(key, address.unwrap_or(text));
+        let default_domain = domain.map(|domain| problems.parse(key, domain));
+        if let (Some(address), None | Some(Some(_))) = (address, &default_domain) {
+            places.push(Place { key, address, service: Service::submission(tls, default_domain.flatten()) });
+        }
+    }
+    places
+}
+
+pub(super) fn tls(raw: RawTls, problems: &mut Problems) -> Option<TlsConfig> {
+    let certificates = raw.certificate.map(OneOrMany::paths).unwrap_or_default();
+    let keys = raw.key.map(OneOrMany::paths).unwrap_or_default();
+    if certificates.len() != keys.len() {
+        problems.note(
+            "tls.key",
+            &keys,
+            format!("{} keys for {} certificates", keys.len(), certificates.len()),
+        );
+    }
+    let min_version = match raw.min_version.as_deref() {
+        None | Some("1.2") => TlsVersion::Tls12,
+        Some("1.3") => TlsVersion::Tls13,
+        Some(other) => {
+            problems.note("tls.min_version", other, "not 1.2 or 1.3");
+            TlsVersion::Tls12
+        }
+    };
+    let default = Duration::from_secs(HANDSHAKE_SECONDS);
+    let handshake_timeout =
+        problems.seconds("tls.handshake_timeout_seconds", raw.handshake_timeout_seconds, default, (1, 300));
+    let pairs: Vec<KeyPair> =
+        certificates.into_iter().zip(keys).map(|(certificate, key)| KeyPair { certificate, key }).collect();
+    (!pairs.is_empty()).then_some(TlsConfig { pairs, min_version, handshake_timeout })
+}

@@ -1,0 +1,39 @@
+//! What a listener is for.
+
+use hikyaku_types::{domain::Domain, origin::Listener};
+use tokio::net::TcpListener;
+
+/// A socket that is bound already, so that a test may use port 0.
+#[derive(Debug)]
+pub struct Listening {
+    pub socket: TcpListener,
+    pub service: Service,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub listener: Listener,
+    pub tls: TlsStart,
+    /// Completes a login without a domain (SEED-048).
+    pub default_domain: Option<Domain>,
+}
+
+/// When TLS begins, where there are certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsStart {
+    /// RFC 3207: when the client asks for it.
+    OnRequest,
+    /// RFC 8314 3.3: with the connection.
+    AtOnce,
+}
+
+impl Service {
+    /// Port 25.
+    pub const RELAY: Self =
+        Self { listener: Listener::Relay, tls: TlsStart::OnRequest, default_domain: None };
+
+    /// Port 587 or 465.
+    pub const fn submission(tls: TlsStart, default_domain: Option<Domain>) -> Self {
+        Self { listener: Listener::Submission, tls, default_domain }
+    }
+}

@@ -1,0 +1,112 @@
+//! TLS of servers: certificates from files, which may change while the process runs, and a
+//! stream that is in the clear until it is secured.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::{ServerConfig, crypto::CryptoProvider, version};
+use tokio_util::sync::CancellationToken;
+
+mod certificates; // files -> the certificate for a name
+mod stream; // in the clear, then over TLS
+
+pub use certificates::CertificateError;
+pub use stream::{HandshakeError, ServerStream};
+
+use certificates::Certificates;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Never empty. A client that names no host, or one that no certificate is for, gets the
+    /// first.
+    pub pairs: Vec<KeyPair>,
+    pub min_version: TlsVersion,
+    /// Longest handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The certificate, and those that lead to its root.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// RFC 8996: older ones are not spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVersion {
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// A handle; clones share the certificates.
+#[derive(Clone)]
+pub struct TlsAcceptor {
+    acceptor: tokio_rustls::TlsAcceptor,
+    certificates: Arc<Certificates>,
+    handshake_timeout: Duration,
+}
+
+impl std::fmt::Debug for TlsAcceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsAcceptor").field("certificates", &self.certificates).finish_non_exhaustive()
+    }
+}
+
+impl TlsAcceptor {
+    /// Reads the files. The provider must have been installed.
+    pub fn new(config: TlsConfig) -> Result<Self, CertificateError> {
+        let provider = CryptoProvider::get_default().ok_or(CertificateError::NoProvider)?;
+        let versions: &[&rustls::SupportedProtocolVersion] = match config.min_version {
+            TlsVersion::Tls12 => &[&version::TLS12, &version::TLS13],
+            TlsVersion::Tls13 => &[&version::TLS13],
+        };
+        let certificates = Arc::new(Certificates::load(config.pairs, Arc::clone(provider))?);
+        let server = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(versions)
+            .map_err(CertificateError::Versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificates) as _);
+        Ok(Self {
+            acceptor: Arc::new(server).into(),
+            certificates,
+            handshake_timeout: config.handshake_timeout,
+        })
+    }
+
+    /// Takes files that have changed into use. What cannot be used is refused with a warning, and
+    /// what was there stays.
+    pub async fn follow_files(self, shutdown: CancellationToken) {
+        let mut seen = self.certificates.fingerprint();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = shutdown.cancelled() => return,
+            }
+            let certificates = Arc::clone(&self.certificates);
+            let before = seen.clone();
+            let look = tokio::task::spawn_blocking(move || {
+                let now = certificates.fingerprint();
+                let outcome = (now != before).then(|| certificates.reload());
+                (now, outcome)
+            });
+            let Ok((now, outcome)) = look.await else { return };
+            match outcome {
+                None => {}
+                Some(Ok(())) => tracing::info!("certificates were read again"),
+                Some(Err(error)) => tracing::warn!(
+                    error = crate::error_chain::chain(&error),
+                    "the new certificates cannot be used; those before stay"
+                ),
+            }
+            seen = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
