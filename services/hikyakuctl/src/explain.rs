@@ -117,8 +117,8 @@ pub(crate) async fn selftest(
     if let Some(port) = port {
         for form in &mut forms {
             let said = smtp::envelope(&port, &form.mail_from, &form.rcpt_to).await?;
-            // What the rules refuse and the port takes is the worst of all.
-            *form = RelayForm { refused: said.is_refused, said: said.text, ..form.clone() };
+            // Both must refuse it.
+            *form = RelayForm { refused: form.refused && said.is_refused, said: said.text, ..form.clone() };
         }
     }
     let refused = forms.iter().filter(|form| form.refused).count();

@@ -130,9 +130,7 @@ fn of_user(kind: LegacyKind, text: &str) -> (LegacyKind, String, PathBuf) {
 fn file(kind: LegacyKind, user: String, path: &Path) -> anyhow::Result<LegacyFile> {
     let name = path.display().to_string();
     let content = fs::read(path).map_err(|source| Unreadable { file: name.clone(), source })?;
-    // As it is called where it came from.
-    let short = path.file_name().map_or(name, |short| short.to_string_lossy().into_owned());
-    Ok(LegacyFile { kind: kind.into(), name: short, user, content })
+    Ok(LegacyFile { kind: kind.into(), name, user, content })
 }
 
 fn options(args: ImportArgs) -> ImportOptions {

@@ -59,7 +59,7 @@ pub(crate) async fn run(
     let (text, comment) = match command {
         RouteCommand::Add { target, next_hop, sender, expires, comment } => {
             let line = line(&target, &next_hop, sender.as_deref(), expires);
-            (format!("{line}\n{text}"), comment)
+            (format!("{line}\n{}", text.trim_start_matches('\u{feff}')), comment)
         }
         RouteCommand::Remove { target } => {
             let kept: String = text.split_inclusive('\n').filter(|line| !is_of(line, &target)).collect();
@@ -90,7 +90,7 @@ fn line(target: &str, next_hop: &str, sender: Option<&str>, expires: Option<Dura
         Some(_) | None => (next_hop, "25"),
     };
     let sender = sender.map(|sender| format!("|{sender}")).unwrap_or_default();
-    let expires = expires.map(|time| (SystemTime::now() + time).into());
+    let expires = expires.and_then(|time| SystemTime::now().checked_add(time)).map(Into::into);
     let expires = rfc3339(expires.as_ref()).map(|at| format!(",expires={at}")).unwrap_or_default();
     format!("{target}{sender},{host},{port}{expires}")
 }

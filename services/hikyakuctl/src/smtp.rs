@@ -24,6 +24,7 @@ async fn dialogue(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<
     let stream = TcpStream::connect(port).await.with_context(|| format!("cannot connect to {port}"))?;
     let mut stream = BufReader::new(stream);
     let mut last = reply(&mut stream).await?;
+    anyhow::ensure!(last.starts_with('2'), "{port} is not ready for a test: {last}");
     let lines = [
         "EHLO relay-test.invalid".to_owned(),
         format!("MAIL FROM:<{mail_from}>"),
@@ -38,7 +39,9 @@ async fn dialogue(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<
     }
     // It is closed either way.
     let _ = stream.write_all(b"QUIT\r\n").await;
-    Ok(Said { is_refused: !last.starts_with('2'), text: last })
+    // A port that is busy has not been tested.
+    anyhow::ensure!(last.starts_with(['2', '5']), "{port} is not ready for a test: {last}");
+    Ok(Said { is_refused: last.starts_with('5'), text: last })
 }
 
 /// The last line of a reply.

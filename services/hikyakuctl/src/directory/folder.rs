@@ -35,9 +35,11 @@ pub(super) async fn export(
 
 /// Verifiers are for their owner's eyes only.
 fn write(path: &Path, document: &Document) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let mode = if document.name == CREDENTIALS { 0o600 } else { 0o644 };
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // The file may have been there, open to others.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(document.text.as_bytes())
 }
 

@@ -28,7 +28,7 @@ pub(super) fn questions(log: &str) -> Vec<Question> {
 fn of_line(fields: &Value) -> Vec<Question> {
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     let recipients: Vec<&str> = match text("event") {
-        Some("accepted") => text("recipients").unwrap_or_default().split(',').collect(),
+        Some("accepted") => split(text("recipients").unwrap_or_default()),
         Some("refused") => text("recipient").into_iter().collect(),
         _ => return Vec::new(),
     };
@@ -43,13 +43,28 @@ fn of_line(fields: &Value) -> Vec<Question> {
     recipients.iter().filter(|recipient| !recipient.is_empty()).map(of).collect()
 }
 
+/// At the commas that are not within quotes.
+fn split(recipients: &str) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let is_end = move |c: char| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => return c == ',' && !quoted,
+        }
+        false
+    };
+    recipients.split(is_end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn accepted_and_refused_envelopes() {
-        let log = r#"{"target":"mail","fields":{"event":"accepted","client":"192.0.2.1","sender":"a@x.example","recipients":"b@y.jp,c@y.jp"}}
+        let log = r#"{"target":"mail","fields":{"event":"accepted","client":"192.0.2.1","sender":"a@x.example","recipients":"b@y.jp,\"c,d\"@y.jp"}}
 not json
 {"fields":{"event":"refused","client":"192.0.2.2","sender":"<>","recipient":"d@y.jp"}}
 {"fields":{"event":"refused","client":"192.0.2.2","sender":"<>","recipient":"d@y.jp"}}
@@ -64,7 +79,7 @@ not json
             shown,
             [
                 of("192.0.2.1", "a@x.example", "b@y.jp"),
-                of("192.0.2.1", "a@x.example", "c@y.jp"),
+                of("192.0.2.1", "a@x.example", "\"c,d\"@y.jp"),
                 of("192.0.2.2", "", "d@y.jp"),
             ]
         );

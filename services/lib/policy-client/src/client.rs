@@ -126,7 +126,7 @@ impl PolicyClient {
         let max_received = usize::try_from(response.max_received).ok().filter(|count| *count > 0);
         let answer = ConnectionAnswer { decision, unlimited: response.unlimited, max_received };
         record(answer.decision.verdict.decision_name(), Source::Remote, asked);
-        connections.insert(client, answer.clone(), valid_for, Instant::now());
+        connections.insert(client, answer.clone(), valid_for, asked);
         Ok(answer)
     }
 
@@ -157,7 +157,7 @@ impl PolicyClient {
         let answer = SenderAnswer { decision, trusted, check_author };
         record(answer.decision.verdict.decision_name(), Source::Remote, asked);
         if let Some(key) = keys.of_reach(reach) {
-            self.inner.senders.insert(key, answer.clone(), valid_for, Instant::now());
+            self.inner.senders.insert(key, answer.clone(), valid_for, asked);
         }
         Ok(answer)
     }
@@ -192,7 +192,7 @@ impl PolicyClient {
         let answer = known.clone().answer_for(recipient)?;
         record(answer.verdict.decision_name(), Source::Remote, asked);
         if let Some(key) = keys.of_reach(known.narrow(reach)) {
-            self.inner.recipients.insert(key, known, valid_for, Instant::now());
+            self.inner.recipients.insert(key, known, valid_for, asked);
         }
         Ok(answer)
     }
@@ -335,6 +335,7 @@ impl Inner {
         [any_sender, this_sender]: [RouteKey; 2],
         reverse_path: &ReversePath,
     ) -> Result<Destination, PolicyUnavailable> {
+        let asked = Instant::now();
         let question = proto::ResolveRouteRequest {
             domain: any_sender.0.to_string(),
             reverse_path: reverse_path.to_string(),
@@ -344,7 +345,7 @@ impl Inner {
             .await?;
         let destination = wire::destination(&response.destination)?;
         let key = if response.sender_bound { this_sender } else { any_sender };
-        self.routes.insert(key, destination.clone(), wire::valid_for(response.valid_for), Instant::now());
+        self.routes.insert(key, destination.clone(), wire::valid_for(response.valid_for), asked);
         Ok(destination)
     }
 

@@ -370,12 +370,40 @@ async fn logins_over_grpc() {
     let expected = AuthenticationAnswer::Continue { salt: b"0123456789abcdef".to_vec(), iterations: 4_096 };
     assert_eq!(parameters(Login { name: "user1@domain.co.jp", default_domain: None }).await, expected);
 
+    // A login that does not exist has the same salt in every spelling, as one that does.
+    let spelled = Login { name: "Nobody@DOMAIN.co.jp", default_domain: None };
+    assert_eq!(parameters(unknown).await, parameters(spelled).await);
+
     let other = running.another().await;
     for _ in 0..3 {
         assert_eq!(ask(client, from(2), "user1", "wrong").await, "535 5.7.8");
     }
     for client in [client, &other] {
         assert_eq!(ask(client, from(2), "user1", "pass1234").await, "454 4.7.0", "locked for that network");
+        assert_eq!(
+            ask(client, from(2), r#""us\er1"@domain.co.jp"#, "pass1234").await,
+            "454 4.7.0",
+            "in any spelling"
+        );
         assert_eq!(ask(client, from(3), "user1", "pass1234").await, "235 user1@domain.co.jp");
     }
+    // Guesses side by side do not all pass before the first one counts: two take their turn at a time.
+    let guesses = (0..40).map(|_| ask(client, from(4), "user2", "wrong"));
+    let said = futures::future::join_all(guesses).await;
+    assert!(said.iter().filter(|said| *said == "535 5.7.8").count() < 20, "{said:?}");
+
+    // A secret that is taken away does not come back with an earlier version.
+    let lock = proto::SetSecretRequest {
+        account: "USER1@domain.co.jp".to_owned(),
+        ..proto::SetSecretRequest::default()
+    };
+    let locked = running.directory.set_secret(lock).await.unwrap().into_inner().version;
+    let back = proto::RollBackRequest { base_version: locked, version: 1 };
+    assert!(running.directory.roll_back(back).await.unwrap().into_inner().accepted);
+    assert_eq!(ask(&running.client, from(3), "user1", "pass1234").await, "535 5.7.8");
+    let nobody = proto::SetSecretRequest {
+        account: "nobody@domain.co.jp".to_owned(),
+        ..proto::SetSecretRequest::default()
+    };
+    assert_eq!(running.directory.set_secret(nobody).await.unwrap_err().code(), Code::NotFound);
 }

@@ -1,9 +1,11 @@
-//! Failures are counted for a login from one network and for a login from everywhere; both counts are
-//! in JetStream KV, so all policy processes see them. A login that does not exist is counted like one
-//! that does. Somebody who guesses locks his own network out long before he locks out the user.
+//! Failures are counted for a login from one network, for a login from everywhere and for a network over
+//! all logins; the counts are in JetStream KV, so all policy processes see them. A login that does not
+//! exist is counted like one that does. Somebody who guesses locks his own network out long before he
+//! locks out the user, and never a network from which the user has just logged in.
 
 use std::{
     net::IpAddr,
+    num::NonZeroU32,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,10 +22,12 @@ use super::Limit;
 use crate::rules::table::settings::Lock;
 
 const BUCKET: &str = "hikyaku-locks";
-/// The longest lock is a day.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 24 * 3_600);
+/// The longest lock.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// From everywhere together so many times more.
 const EVERYWHERE: u32 = 10;
+/// From one network for all logins together so many times more.
+const ALL_LOGINS: u32 = 20;
 /// Who guesses in parallel races with himself.
 const TRIES: u32 = 20;
 const SECRET_KEY: &str = "secret.unknown-logins";
@@ -35,8 +39,12 @@ pub(super) struct Locks {
 
 /// The keys of a login: digests, because a login may hold anything.
 pub(super) struct Place {
+    /// This login from this network.
     from_network: String,
+    /// This login from everywhere.
     from_everywhere: String,
+    /// All logins from this network.
+    network: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +52,9 @@ struct Failures {
     count: u32,
     /// Seconds since 1970: of the first failure that counts.
     since: u64,
+    /// Seconds since 1970: of the last success.
+    #[serde(default)]
+    passed: u64,
 }
 
 impl Place {
@@ -52,15 +63,21 @@ impl Place {
         let prefix_len = if client.is_ipv4() { 24 } else { 64 };
         let network = IpNet::new(client, prefix_len).map(|network| network.trunc().to_string());
         let network = digest(network.unwrap_or_default().as_bytes());
-        Self { from_network: format!("{login}.{network}"), from_everywhere: login }
+        Self {
+            from_network: format!("{login}.{network}"),
+            from_everywhere: login,
+            network: format!("network.{network}"),
+        }
     }
 
-    fn limits(&self, lock: Lock) -> [(&str, Limit); 2] {
+    fn limits(&self, lock: Lock) -> [(&str, Limit); 3] {
         let window = Duration::from_secs(u64::from(lock.minutes.get()) * 60);
-        let of = |times| Limit { failures: lock.after_failures.saturating_mul(times), window };
-        let [one, many] =
-            [1, EVERYWHERE].map(|times| of(times.try_into().unwrap_or(std::num::NonZeroU32::MIN)));
-        [(&self.from_network, one), (&self.from_everywhere, many)]
+        let of = |times: NonZeroU32| Limit { failures: lock.after_failures.saturating_mul(times), window };
+        [
+            (&self.from_network, of(NonZeroU32::MIN)),
+            (&self.network, of(NonZeroU32::new(ALL_LOGINS).unwrap_or(NonZeroU32::MIN))),
+            (&self.from_everywhere, of(NonZeroU32::new(EVERYWHERE).unwrap_or(NonZeroU32::MIN))),
+        ]
     }
 }
 
@@ -75,9 +92,12 @@ impl Locks {
         lock: Lock,
         now: SystemTime,
     ) -> Result<bool, KvError> {
+        let mut has_passed = false;
         for (key, limit) in place.limits(lock) {
-            let failures = self.failures(key).await?.1;
-            if failures.is_some_and(|failures| failures.lock(limit, now)) {
+            let Some(failures) = self.failures(key).await?.1 else { continue };
+            has_passed |= key == place.from_network && failures.has_passed(now);
+            let is_theirs = key == place.from_everywhere && has_passed;
+            if failures.lock(limit, now) && !is_theirs {
                 return Ok(true);
             }
         }
@@ -92,14 +112,15 @@ impl Locks {
     }
 
     /// A success from a network shows that it is not the one that guesses.
-    pub(super) async fn forget(&self, place: &Place) -> Result<(), KvError> {
+    pub(super) async fn passed(&self, place: &Place, now: SystemTime) -> Result<(), KvError> {
         let (revision, failures) = self.failures(&place.from_network).await?;
-        if failures.is_none_or(|failures| failures.count == 0) {
+        // Written once an hour, not with each of a thousand logins.
+        if failures.is_some_and(|it| it.count == 0 && seconds(now).saturating_sub(it.passed) < 3_600) {
             return Ok(());
         }
-        let none = Failures { count: 0, since: 0 };
+        let none = Failures { count: 0, since: 0, passed: seconds(now) };
         match self.bucket.update(&place.from_network, none.encode(), revision).await {
-            // Somebody has just failed from there.
+            // Somebody has just failed or passed from there.
             Ok(_) | Err(KvError::Conflict) => Ok(()),
             Err(error @ KvError::Failed { .. }) => Err(error),
         }
@@ -126,13 +147,17 @@ impl Locks {
 
 impl Failures {
     fn after(earlier: Option<Self>, limit: Limit, now: SystemTime) -> Self {
-        let fresh = Self { count: 1, since: seconds(now) };
+        let passed = earlier.map_or(0, |earlier| earlier.passed);
         match earlier {
             Some(earlier) if earlier.count > 0 && earlier.counts(limit, now) => {
-                Self { count: earlier.count.saturating_add(1), since: earlier.since }
+                Self { count: earlier.count.saturating_add(1), ..earlier }
             }
-            Some(_) | None => fresh,
+            Some(_) | None => Self { count: 1, since: seconds(now), passed },
         }
+    }
+
+    fn has_passed(self, now: SystemTime) -> bool {
+        self.passed > 0 && seconds(now).saturating_sub(self.passed) < FORGOTTEN_AFTER.as_secs()
     }
 
     fn lock(self, limit: Limit, now: SystemTime) -> bool {
@@ -144,7 +169,8 @@ impl Failures {
     }
 
     fn encode(self) -> bytes::Bytes {
-        format!(r#"{{"count":{},"since":{}}}"#, self.count, self.since).into()
+        let Self { count, since, passed } = self;
+        format!(r#"{{"count":{count},"since":{since},"passed":{passed}}}"#).into()
     }
 }
 
@@ -201,7 +227,10 @@ mod tests {
     fn a_login_has_the_same_place_in_every_spelling() {
         let place = |login, client: &str| Place::new(login, client.parse().unwrap());
         let (a, b) = (place("User1@Domain.jp", "192.0.2.1"), place("user1@domain.jp", "192.0.2.200"));
-        assert_eq!((a.from_network, a.from_everywhere.clone()), (b.from_network.clone(), b.from_everywhere));
+        assert_eq!(
+            (&a.from_network, &a.from_everywhere, &a.network),
+            (&b.from_network, &b.from_everywhere, &b.network)
+        );
         let elsewhere = place("user1@domain.jp", "198.51.100.1");
         assert_eq!(elsewhere.from_everywhere, a.from_everywhere);
         assert_ne!(elsewhere.from_network, b.from_network);

@@ -25,7 +25,10 @@ use tokio::sync::Semaphore;
 use crate::{
     credential::{Argon2Verifier, unknown_salt},
     metrics,
-    rules::{Rules, table::credentials::Credentials},
+    rules::{
+        Rules,
+        table::{aliases::canonical_address, credentials::Credentials},
+    },
 };
 use lock::{Locks, Place};
 
@@ -87,10 +90,13 @@ impl Authenticator {
     pub(crate) async fn authenticate(&self, rules: Arc<Rules>, question: Question) -> Answer {
         let Question { client, login, default_domain, proof } = question;
         let mailbox = mailbox(&login, default_domain);
+        let name = mailbox.as_ref().map_or_else(|| login.to_ascii_lowercase(), canonical_address);
         if let Proof::ScramStart = proof {
-            return self.scram_parameters(&rules, mailbox.as_ref(), &login);
+            return self.scram_parameters(&rules, mailbox.as_ref(), &name);
         }
-        let name = mailbox.as_ref().map_or_else(|| login.clone(), ToString::to_string);
+        // Counted within the turn: guesses side by side must not all pass before the first one counts.
+        let turn = tokio::time::timeout(WAIT_FOR_TURN, Arc::clone(&self.permits).acquire_owned());
+        let Ok(Ok(_turn)) = turn.await else { return unavailable(&"too many logins at once") };
         let place = Place::new(&name, client);
         let (now, lock) = (SystemTime::now(), rules.lock());
         match self.locks.is_locked(&place, lock, now).await {
@@ -101,19 +107,20 @@ impl Authenticator {
             }
             Err(error) => return unavailable(&error),
         }
-        let shown = match self.verify(rules, mailbox.clone(), proof).await {
-            Some(shown) => shown,
-            None => return unavailable(&"too many logins at once"),
+        let Some(shown) = verified(rules, mailbox.clone(), proof).await else {
+            return unavailable(&"the check ended early");
         };
         let (outcome, answer) = match (shown, mailbox) {
             (Shown::Right { server_signature }, Some(identity)) => {
+                // However it was spelled, it is this account.
+                let identity = name.parse().unwrap_or(identity);
                 ("accepted", Answer::Accept { identity, server_signature })
             }
             (Shown::Right { .. } | Shown::Wrong, _) => ("refused", Answer::Refuse(wrong())),
         };
         log(&name, client, outcome);
         let counted = match &answer {
-            Answer::Accept { .. } => self.locks.forget(&place).await,
+            Answer::Accept { .. } => self.locks.passed(&place, now).await,
             Answer::Continue { .. } | Answer::Refuse(_) => self.locks.count(&place, lock, now).await,
         };
         match counted {
@@ -123,29 +130,22 @@ impl Authenticator {
         }
     }
 
-    fn scram_parameters(&self, rules: &Rules, mailbox: Option<&Mailbox>, login: &str) -> Answer {
+    fn scram_parameters(&self, rules: &Rules, mailbox: Option<&Mailbox>, name: &str) -> Answer {
         let known = mailbox.and_then(|mailbox| rules.account_for_login(mailbox));
         match known.and_then(|(_, credentials)| credentials.scram.as_ref()) {
             Some(scram) => Answer::Continue { salt: scram.salt.to_vec(), iterations: scram.iterations },
-            None => Answer::Continue {
-                salt: unknown_salt(&self.secret, &login.to_ascii_lowercase()),
-                iterations: SCRAM_ITERATIONS,
-            },
+            None => Answer::Continue { salt: unknown_salt(&self.secret, name), iterations: SCRAM_ITERATIONS },
         }
     }
+}
 
-    /// Off the runtime's threads: verifying takes long on purpose. `None`: there was no turn in time.
-    async fn verify(&self, rules: Arc<Rules>, mailbox: Option<Mailbox>, proof: Proof) -> Option<Shown> {
-        let turn = tokio::time::timeout(WAIT_FOR_TURN, Arc::clone(&self.permits).acquire_owned());
-        let permit = turn.await.ok()?.ok()?;
-        let verified = tokio::task::spawn_blocking(move || {
-            let known = mailbox.as_ref().and_then(|mailbox| rules.account_for_login(mailbox));
-            let shown = verify(known.map(|(_, credentials)| credentials), &proof);
-            drop(permit);
-            shown
-        });
-        verified.await.ok()
-    }
+/// Off the runtime's threads: verifying takes long on purpose.
+async fn verified(rules: Arc<Rules>, mailbox: Option<Mailbox>, proof: Proof) -> Option<Shown> {
+    let verified = tokio::task::spawn_blocking(move || {
+        let known = mailbox.as_ref().and_then(|mailbox| rules.account_for_login(mailbox));
+        verify(known.map(|(_, credentials)| credentials), &proof)
+    });
+    verified.await.ok()
 }
 
 fn verify(credentials: Option<&Credentials>, proof: &Proof) -> Shown {

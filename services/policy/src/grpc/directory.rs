@@ -14,6 +14,7 @@ use crate::{
     store::{
         Store,
         commit::{Author, Mode, Outcome},
+        summary,
     },
 };
 
@@ -118,11 +119,14 @@ impl DirectoryService for DirectoryGrpc {
         let author = wire::author(&request, format!("secret of {}", request.get_ref().account))?;
         let proto::SetSecretRequest { account, secret, cram_md5 } = request.into_inner();
         let account = mailbox("account", &account)?;
+        if !self.store.rules().is_some_and(|rules| rules.has_account(&account)) {
+            return Err(CallError::NoAccount(account).into());
+        }
         let secret = import_wire::secret(&account, secret);
         let outcome =
             self.store.set_secret(&account, secret, cram_md5, &author).await.map_err(CallError::from)?;
         if !outcome.accepted {
-            return Err(CallError::NoAccount(account).into());
+            return Err(CallError::Secret(summary(&outcome.problems)).into());
         }
         self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
         Ok(Response::new(proto::SetSecretResponse { version: outcome.version }))
@@ -145,9 +149,8 @@ impl DirectoryService for DirectoryGrpc {
         let author = wire::author(&request, format!("back to version {version}"))?;
         let documents = self.store.documents_of(version).await.map_err(CallError::from)?;
         let documents = documents.ok_or(CallError::NoVersion(version))?;
-        // A document that the old version did not have is emptied.
-        let all = DocumentName::ALL.map(|document| (document, documents.text(document)));
-        let changes = Documents::from_iter(all);
+        let now = self.store.snapshot().await.map_err(CallError::from)?.documents;
+        let changes = wire::rolled_back(&documents, &now);
         let Outcome { version, accepted, problems } =
             self.commit(base_version, &changes, Mode::Store, &author).await?;
         let problems = problems.into_iter().map(wire::problem).collect();

@@ -40,6 +40,8 @@ pub(super) enum CallError {
     ImportDomain(String),
     #[error("{0} is not an account")]
     NoAccount(Mailbox),
+    #[error("the secret was not stored: {0}")]
+    Secret(String),
     #[error("the call ended early")]
     Ended,
     #[error(transparent)]
@@ -63,6 +65,7 @@ impl From<CallError> for Status {
             | CallError::Search
             | CallError::LegacyKind(_)
             | CallError::ImportDomain(_)
+            | CallError::Secret(_)
             | CallError::Questions(_) => Self::invalid_argument(text),
             CallError::NoVersion(_) | CallError::NoAccount(_) => Self::not_found(text),
             CallError::Ended => Self::internal(text),

@@ -1,6 +1,6 @@
 //! The account file and apop.dat (spec.md 4.5, 4.7): recipients, and secrets that become verifiers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hikyaku_types::{
     address::{MailHost, Mailbox},
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     document::DocumentName,
     problem::Findings,
-    rules::parse::{self, all_lines},
+    rules::{
+        parse::{self, accounts::is_about, all_lines},
+        table::aliases::canonical_address,
+    },
 };
 
 /// apop.dat held no more (SEED-112).
@@ -27,12 +30,13 @@ pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Dr
     let mut seen: HashMap<String, u32> = HashMap::new();
     let mut ignored = Findings::new(DocumentName::Accounts);
     let known = parse::accounts::parse(&drafts.text(DocumentName::Accounts), &mut ignored);
+    let mut rows = Vec::new();
     for line in all_lines(text) {
         if !line.is_bounded(&mut findings) {
             continue;
         }
         let Some(row) = row(line.text, line.number, options, &mut findings) else { continue };
-        if let Some(earlier) = seen.insert(row.mailbox.to_string().to_ascii_lowercase(), line.number) {
+        if let Some(earlier) = seen.insert(canonical_address(&row.mailbox), line.number) {
             findings.error(line.number, "E-AC-DUP", format!("same address as line {earlier}"));
             continue;
         }
@@ -44,7 +48,11 @@ pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Dr
             findings.note(line.number, "N-AC-EXISTS", reason);
             continue;
         }
-        add(file, line.number, row, drafts);
+        rows.push((line.number, row));
+    }
+    drop_accounts(&rows, drafts);
+    for (line, row) in rows {
+        add(file, line, row, drafts);
     }
     of_file(file, findings.into_problems())
 }
@@ -64,6 +72,8 @@ fn row(text: &str, line: u32, options: &Options, findings: &mut Findings) -> Opt
     let before = findings.errors();
     let domain = domain_of(domain, line, options, findings);
     let mailbox = domain.and_then(|domain| Mailbox::new(account, MailHost::Domain(domain)).ok());
+    // In the document it would be a comment.
+    let mailbox = mailbox.filter(|_| !account.starts_with([';', '\'']));
     if mailbox.is_none() && findings.errors() == before {
         findings.error(line, "E-AC-NAME", format!("{account:?}"));
     }
@@ -104,7 +114,6 @@ fn domain_of(text: &str, line: u32, options: &Options, findings: &mut Findings) 
 fn add(file: &File, line: u32, row: Row, drafts: &mut Drafts) {
     let Row { mailbox, label, secret } = row;
     let address = mailbox.to_string();
-    drop_account(&address, drafts);
     let text = if label.is_empty() { address.clone() } else { format!("{address}\tname={label}") };
     drafts.append(DocumentName::Accounts, file, line, text);
     if let Some(secret) = secret {
@@ -112,11 +121,13 @@ fn add(file: &File, line: u32, row: Row, drafts: &mut Drafts) {
     }
 }
 
-/// What was said of an account goes, verifiers too.
-fn drop_account(address: &str, drafts: &mut Drafts) {
+/// What was said of these accounts goes, verifiers too.
+fn drop_accounts(rows: &[(u32, Row)], drafts: &mut Drafts) {
+    let replaced: HashSet<String> = rows.iter().map(|(_, row)| canonical_address(&row.mailbox)).collect();
     for document in [DocumentName::Accounts, DocumentName::Credentials] {
         drafts.retain(document, |line| {
-            !line.split('\t').next().is_some_and(|first| first.trim().eq_ignore_ascii_case(address))
+            let first = line.split('\t').next().unwrap_or_default().trim();
+            first.parse().map_or(true, |mailbox| !replaced.contains(&canonical_address(&mailbox)))
         });
     }
 }
@@ -128,10 +139,12 @@ pub(super) fn import_secret(file: &File, text: &str, drafts: &mut Drafts) -> Vec
     let secret = text.lines().next().unwrap_or_default();
     let mut ignored = Findings::new(DocumentName::Accounts);
     let accounts = parse::accounts::parse(&drafts.text(DocumentName::Accounts), &mut ignored);
-    let is_account = user.parse().is_ok_and(|mailbox: Mailbox| accounts.of(&mailbox).is_some());
-    if !is_account {
+    let account = user.parse().ok().filter(|mailbox: &Mailbox| accounts.of(mailbox).is_some());
+    let Some(account) = account else {
         findings.error(1, "E-AP-ACCOUNT", format!("{user:?} is not an account"));
-    } else if secret.is_empty() {
+        return of_file(file, findings.into_problems());
+    };
+    if secret.is_empty() {
         findings.error(1, "E-AP-EMPTY", "the first line holds no secret");
     } else {
         if secret.chars().count() > SHORT_SECRET {
@@ -141,10 +154,8 @@ pub(super) fn import_secret(file: &File, text: &str, drafts: &mut Drafts) -> Vec
                 "longer than the 14 characters that the product allowed; taken as it is",
             );
         }
-        drafts.retain(DocumentName::Credentials, |line| {
-            !line.split('\t').next().is_some_and(|first| first.trim().eq_ignore_ascii_case(user))
-        });
-        drafts.secret(new_secret(user.clone(), SecretString::from(secret)));
+        drafts.retain(DocumentName::Credentials, |line| !is_about(line, &account));
+        drafts.secret(new_secret(account.to_string(), SecretString::from(secret)));
     }
     of_file(file, findings.into_problems())
 }

@@ -1,6 +1,8 @@
 //! The alias export (spec.md 4.4): its grammar is that of `aliases`. Entries that are there already are
 //! not added again, and one that says something else refuses the import.
 
+use std::collections::HashSet;
+
 use hikyaku_types::domain::Domain;
 
 use super::{
@@ -29,7 +31,7 @@ pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Dr
     let there = drafts.text(DocumentName::Aliases);
     let mut ignored = Findings::new(DocumentName::Aliases);
     let known = parse::aliases::parse(&there, &mut ignored);
-    let bad: Vec<u32> = problems
+    let bad: HashSet<u32> = problems
         .iter()
         .filter(|it| it.severity != Severity::Note && it.code != "W-AL-MODEA")
         .map(|it| it.line)

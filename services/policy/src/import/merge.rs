@@ -23,7 +23,7 @@ pub(super) struct Drafts {
     current: Documents,
     lines: BTreeMap<DocumentName, Vec<Line>>,
     domains: BTreeSet<Domain>,
-    secrets: Vec<NewSecret>,
+    secrets: BTreeMap<String, NewSecret>,
 }
 
 /// Where the lines of the documents came from.
@@ -36,7 +36,7 @@ impl Drafts {
             current: current.clone(),
             lines: BTreeMap::new(),
             domains: BTreeSet::new(),
-            secrets: Vec::new(),
+            secrets: BTreeMap::new(),
         }
     }
 
@@ -61,6 +61,12 @@ impl Drafts {
         self.lines.insert(document, lines.collect());
     }
 
+    /// In front of everything, where nothing hides it.
+    pub(super) fn prepend(&mut self, document: DocumentName, file: &File, number: u32, text: String) {
+        let origin = Some((file.name.clone(), number));
+        self.lines_of(document).insert(0, Line { text, origin });
+    }
+
     pub(super) fn append(&mut self, document: DocumentName, file: &File, number: u32, text: String) {
         let origin = Some((file.name.clone(), number));
         self.lines_of(document).push(Line { text, origin });
@@ -70,6 +76,23 @@ impl Drafts {
     pub(super) fn replace_line(&mut self, document: DocumentName, file: &File, number: u32, text: &str) {
         self.lines.insert(document, Vec::new());
         self.append(document, file, number, text.to_owned());
+    }
+
+    /// In place of the first line that begins so, or behind everything.
+    pub(super) fn replace_first(
+        &mut self,
+        document: DocumentName,
+        file: &File,
+        number: u32,
+        beginning: &str,
+        text: String,
+    ) {
+        let new = Line { text, origin: Some((file.name.clone(), number)) };
+        let lines = self.lines_of(document);
+        match lines.iter_mut().find(|line| line.text.trim_start().starts_with(beginning)) {
+            Some(line) => *line = new,
+            None => lines.push(new),
+        }
     }
 
     /// `key = value` of `settings`.
@@ -98,8 +121,7 @@ impl Drafts {
     }
 
     pub(super) fn secret(&mut self, secret: NewSecret) {
-        self.secrets.retain(|earlier| earlier.address != secret.address);
-        self.secrets.push(secret);
+        self.secrets.insert(secret.address.to_ascii_lowercase(), secret);
     }
 
     pub(super) fn add_domains(&mut self) {
@@ -119,12 +141,13 @@ impl Drafts {
             documents.set(document, joined(&lines));
             origins.insert(document, lines.into_iter().map(|line| line.origin).collect());
         }
-        (documents, self.secrets, Origins(origins))
+        (documents, self.secrets.into_values().collect(), Origins(origins))
     }
 
     fn lines_of(&mut self, document: DocumentName) -> &mut Vec<Line> {
-        let there = text_of(&self.current, document);
+        let current = &self.current;
         self.lines.entry(document).or_insert_with(|| {
+            let there = text_of(current, document);
             there.lines().map(|line| Line { text: line.to_owned(), origin: None }).collect()
         })
     }

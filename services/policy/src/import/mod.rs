@@ -131,7 +131,6 @@ pub(crate) fn import(
             Kind::Sender(whose) => sender::import(file, text, whose.as_deref(), &mut drafts),
             Kind::Pmail => pmail::import(file, text, &mut drafts),
             Kind::PmailConnect => pmail::import_connections(file, text, &mut drafts),
-            Kind::Scalars => scalars::import(file, text, options, &mut drafts),
             Kind::Usetime => vec![FileProblem {
                 file: file.name.clone(),
                 line: 1,
@@ -139,8 +138,11 @@ pub(crate) fn import(
                 code: "E-UT-UNSUPPORTED",
                 reason: "the format of usetime.dat is not known; enter its times by hand".to_owned(),
             }],
-            Kind::Aliases | Kind::Accounts | Kind::Apop(_) => Vec::new(),
+            Kind::Aliases | Kind::Accounts | Kind::Apop(_) | Kind::Scalars => Vec::new(),
         });
+    }
+    for (file, text) in of(|kind| *kind == Kind::Scalars) {
+        problems.extend(scalars::import(file, text, options, &mut drafts));
     }
     drafts.add_domains();
     let is_clean = problems.iter().all(|problem| problem.severity != Severity::Error);

@@ -42,7 +42,11 @@ pub(super) fn sorted(mut problems: Vec<FileProblem>, files: &[File], strict: boo
         // Documents stand behind the files.
         (place(problem).unwrap_or(usize::MAX), problem.file.clone(), problem.line)
     });
-    for problem in problems.iter_mut().filter(|problem| strict && problem.severity == Severity::Warning) {
+    // Of the files only: what was there before is not what is being imported.
+    let is_of_files = |problem: &FileProblem| files.iter().any(|file| file.name == problem.file);
+    for problem in
+        problems.iter_mut().filter(|it| strict && it.severity == Severity::Warning && is_of_files(it))
+    {
         problem.severity = Severity::Error;
     }
     problems

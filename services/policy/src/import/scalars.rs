@@ -9,34 +9,26 @@ use super::{
 };
 use crate::{
     document::DocumentName,
-    problem::Findings,
-    rules::parse::{Line, clean_lines},
+    problem::{Findings, Severity},
+    rules::{
+        Surroundings,
+        parse::{self, Line, clean_lines},
+        table::routes::RouteTarget,
+    },
 };
 
 const DAY: u32 = 86_400;
-
-/// What becomes retry clocks for every destination.
-#[derive(Default)]
-struct Retry {
-    line: u32,
-    fields: Vec<String>,
-}
+const EVERYWHERE: &str = "destination * ";
 
 pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Drafts) -> Vec<FileProblem> {
     let mut findings = Findings::new(DocumentName::Settings);
-    let mut retry = Retry::default();
     for line in clean_lines(text, &mut findings) {
         match line.text.split_once('=') {
             Some((key, value)) => {
-                scalar(file, line, (key.trim(), value.trim()), options, (drafts, &mut retry), &mut findings);
+                scalar(file, line, (key.trim(), value.trim()), options, drafts, &mut findings);
             }
             None => findings.error(line.number, "E-SC-FIELDS", "want key = value"),
         }
-    }
-    if !retry.fields.is_empty() {
-        drafts.retain(DocumentName::Traffic, |line| !line.trim_start().starts_with("destination * "));
-        let text = format!("destination * {}", retry.fields.join(" "));
-        drafts.append(DocumentName::Traffic, file, retry.line, text);
     }
     of_file(file, findings.into_problems())
 }
@@ -46,7 +38,7 @@ fn scalar(
     line: Line<'_>,
     (key, value): (&str, &str),
     options: &Options,
-    (drafts, retry): (&mut Drafts, &mut Retry),
+    drafts: &mut Drafts,
     findings: &mut Findings,
 ) {
     let number: Option<u32> = value.parse().ok();
@@ -61,15 +53,14 @@ fn scalar(
         "retry_interval" | "give_up_temp" | "give_up_noreply" => match number {
             Some(seconds) => {
                 let key = if key == "retry_interval" { "retry_base" } else { key };
-                retry.line = at;
-                retry.fields.push(format!("{key}={seconds}s"));
+                clock(file, at, &format!("{key}={seconds}s"), drafts, findings);
             }
             None => findings.error(at, "E-SC-VALUE", format!("{key}: {value:?} is not a number of seconds")),
         },
         "retry_fixed" => match value {
             "on" | "off" => {
-                retry.line = at;
-                retry.fields.push(format!("backoff={}", if value == "on" { "fixed" } else { "doubling" }));
+                let backoff = if value == "on" { "fixed" } else { "doubling" };
+                clock(file, at, &format!("backoff={backoff}"), drafts, findings);
             }
             _ => findings.error(at, "E-SC-VALUE", format!("retry_fixed: {value:?} is not on or off")),
         },
@@ -109,7 +100,29 @@ fn mailboxes(file: &File, line: u32, options: &Options, drafts: &mut Drafts, fin
         Some((host, port)) if host.parse::<HostName>().is_ok() => (host, port),
         Some(_) | None => (host.as_str(), "25"),
     };
+    // Local delivery came before the table.
+    let mut ignored = Findings::new(DocumentName::Routes);
+    let table =
+        parse::routes::parse(&drafts.text(DocumentName::Routes), &Surroundings::default(), &mut ignored);
     for domain in drafts.own_domains() {
-        drafts.append(DocumentName::Routes, file, line, format!("{domain},{host},{port}"));
+        if table.plain_of_target(&RouteTarget::Domain(domain.clone())).is_none() {
+            drafts.prepend(DocumentName::Routes, file, line, format!("{domain},{host},{port}"));
+        }
     }
+}
+
+/// Retry clocks for every destination. What else is said of all destinations stays.
+fn clock(file: &File, at: u32, field: &str, drafts: &mut Drafts, findings: &mut Findings) {
+    let mut problems = Findings::new(DocumentName::Traffic);
+    parse::traffic::parse(&format!("{EVERYWHERE}{field}"), &mut problems);
+    if let Some(problem) = problems.into_problems().into_iter().find(|it| it.severity == Severity::Error) {
+        return findings.error(at, problem.code, problem.reason);
+    }
+    let there = drafts.text(DocumentName::Traffic);
+    let there = there.lines().find_map(|line| line.trim_start().strip_prefix(EVERYWHERE)).unwrap_or_default();
+    let key = field.split('=').next().unwrap_or_default();
+    let others = there.split_whitespace().filter(|it| it.split('=').next() != Some(key));
+    let fields: Vec<&str> = others.chain([field]).collect();
+    let line = format!("{EVERYWHERE}{}", fields.join(" "));
+    drafts.replace_first(DocumentName::Traffic, file, at, EVERYWHERE, line);
 }

@@ -257,7 +257,7 @@ fn account_file() {
         done.secrets.iter().map(|secret| (secret.address.as_str(), secret.must_change)).collect();
     assert_eq!(
         secrets,
-        [("user1@domain.co.jp", true), ("user2@domain.co.jp", true), ("bucho@test.jp", false)]
+        [("bucho@test.jp", false), ("user1@domain.co.jp", true), ("user2@domain.co.jp", true)]
     );
     assert!(!format!("{done:?}").contains("pass1234"), "a secret is never shown");
     // Once more: nothing changes, and it is said.
@@ -311,7 +311,9 @@ fn single_settings() {
         file(Kind::Gateway, "gw.dat", "domain.jp,192.168.0.20,25\n"),
         file(Kind::Usetime, "usetime.dat", "x"),
     ];
-    let (done, shown) = imported(&files[..2], &Options::default(), &[]);
+    // What is said already stays.
+    let traffic = [(DocumentName::Traffic, "destination * connections=3 retry_base=120s\n")];
+    let (done, shown) = imported(&files[..2], &Options::default(), &traffic);
     assert_eq!(
         shown,
         [
@@ -325,7 +327,7 @@ fn single_settings() {
     );
     assert_eq!(
         &*done.documents.text(DocumentName::Traffic),
-        "destination * retry_base=600s backoff=fixed give_up_temp=28800s give_up_noreply=86400s\n"
+        "destination * connections=3 retry_base=600s backoff=fixed give_up_temp=28800s give_up_noreply=86400s\n"
     );
     assert_eq!(&*done.documents.text(DocumentName::Settings), "max_received = 20\n");
     let (refused, shown) = imported(&files, &Options { strict: true, ..Options::default() }, &[]);
@@ -334,6 +336,46 @@ fn single_settings() {
 }
 
 /// SEED-031.
+/// A problem stands at its own line, and a problem of the past is none of the import's.
+#[test]
+fn places_of_problems() {
+    let scalars = file(Kind::Scalars, "set.txt", "retry_interval = 0\ngive_up_temp = 28800\n");
+    let (_, shown) = imported(&[scalars], &Options::default(), &[]);
+    assert!(shown[0].starts_with("set.txt:1: error E-TR-"), "{shown:?}");
+    let standing =
+        [(DocumentName::OwnDomains, "domain.jp\n"), (DocumentName::Aliases, "*@domain.jp\t*@domain.jp\n")];
+    let strict = Options { strict: true, ..Options::default() };
+    let (clean, shown) = imported(&[file(Kind::Pmail, "pm.txt", "192.168.0.0/24\n")], &strict, &standing);
+    assert!(!clean.has_errors(), "{shown:?}");
+}
+
+/// Spec.md 4.0: a secret is never shown.
+#[test]
+fn secrets_of_upstream_hosts_are_not_shown() {
+    let text =
+        "*|u@d.jp,smtp.office365.com|1XOAUTH2|id,SECRETBLOB,587\n*|u@d.jp|1XOAUTH2|SECRETBLOB,h.jp,25\n";
+    let shown = report(Kind::Gateway, "gw.dat", text);
+    assert_eq!(shown.len(), 2);
+    assert!(
+        shown.iter().all(|line| line.contains("E-GW-UPAUTH") && !line.contains("SECRETBLOB")),
+        "{shown:?}"
+    );
+}
+
+/// The product delivered to local mailboxes before it looked at the table.
+#[test]
+fn mailboxes_come_before_the_table() {
+    let files = [
+        file(Kind::Scalars, "set.txt", "forward_all = off\n"),
+        file(Kind::Accounts, "ac.tsv", "user1\tp\tn\tdomain.jp\t\t0\t0\t0\t1\t1\n"),
+        file(Kind::Gateway, "gw.dat", "*,up.example,25\n"),
+    ];
+    let options = Options { mailbox_host: Some("192.168.0.20".to_owned()), ..Options::default() };
+    let (done, shown) = imported(&files, &options, &[]);
+    assert!(!done.has_errors(), "{shown:?}");
+    assert_eq!(&*done.documents.text(DocumentName::Routes), "domain.jp,192.168.0.20,25\n*,up.example,25\n");
+}
+
 /// SEED-034: and what the inner server must hold.
 #[test]
 fn local_mailboxes() {

@@ -43,35 +43,44 @@ fn undecodable(file: &File, offset: usize) -> FileProblem {
     }
 }
 
-/// Domains in U-labels become A-labels; what is no domain stays as it is and is reported later.
+/// Domains in U-labels become A-labels, in the fields that hold one; what is no domain stays as it is and is
+/// reported later. Labels and secrets are never touched.
 fn with_a_labels(text: &str, kind: &Kind) -> String {
-    let separators: &[char] = match kind {
-        Kind::Aliases | Kind::Accounts => &['\t'],
-        Kind::Gateway => &[',', '|', ' '],
-        Kind::Effect | Kind::Sender(_) => &[',', ' ', '\t'],
+    let (separator, fields): (char, &[usize]) = match kind {
+        Kind::Gateway => (',', &[0, 1]),
+        Kind::Aliases => ('\t', &[0, 1]),
+        Kind::Accounts => ('\t', &[3]),
+        Kind::Sender(_) => (',', &[0]),
+        Kind::Effect => (' ', &[0]),
         Kind::Pmail | Kind::PmailConnect | Kind::Apop(_) | Kind::Scalars | Kind::Usetime => {
             return text.to_owned();
         }
     };
     text.split_inclusive('\n')
         .map(|line| {
-            if line.trim_start().starts_with([';', '\'']) {
+            let is_comment = *kind != Kind::Accounts && line.trim_start().starts_with([';', '\'']);
+            let is_heading = *kind == Kind::Gateway
+                && line.split(',').nth(2).is_some_and(|third| third.trim().parse::<u32>().is_err());
+            if is_comment || is_heading {
                 line.to_owned()
             } else {
-                line_with_a_labels(line, separators)
+                line_with_a_labels(line, separator, fields)
             }
         })
         .collect()
 }
 
-fn line_with_a_labels(line: &str, separators: &[char]) -> String {
-    line.split_inclusive(|c| separators.contains(&c) || c == '\r' || c == '\n')
-        .map(|piece| {
-            let field = piece.trim_end_matches(|c| separators.contains(&c) || c == '\r' || c == '\n');
-            let end = piece.get(field.len()..).unwrap_or_default();
-            if field.is_ascii() { piece.to_owned() } else { format!("{}{end}", field_with_a_labels(field)) }
-        })
-        .collect()
+fn line_with_a_labels(line: &str, separator: char, fields: &[usize]) -> String {
+    let convert = |(place, field): (usize, &str)| {
+        let name = field.trim();
+        if !fields.contains(&place) || name.is_ascii() {
+            return field.to_owned();
+        }
+        // "rcpt|sender" of a route.
+        let converted: Vec<String> = name.split('|').map(field_with_a_labels).collect();
+        field.replace(name, &converted.join("|"))
+    };
+    line.split(separator).enumerate().map(convert).collect::<Vec<_>>().join(&separator.to_string())
 }
 
 fn field_with_a_labels(field: &str) -> String {
@@ -91,6 +100,14 @@ fn field_with_a_labels(field: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Secrets and labels are no domains.
+    #[test]
+    fn only_domains_are_converted() {
+        let text = "user\tパスワード\t部長\t日本語.jp\t\t1\t0\t0\t1\t1\n";
+        let file = File { kind: Kind::Accounts, name: "ac.tsv".to_owned(), octets: text.as_bytes().to_vec() };
+        assert_eq!(decoded(&file, true).unwrap(), text.replace("日本語.jp", "xn--wgv71a119e.jp"));
+    }
+
     fn file(octets: &[u8]) -> File {
         File { kind: Kind::Gateway, name: "gw.dat".to_owned(), octets: octets.to_vec() }
     }
@@ -106,11 +123,11 @@ mod tests {
 
     #[test]
     fn u_labels_on_request() {
-        let text = "; 日本語.jp\n日本語.jp, 192.168.0.20, 25\n*.日本語.jp,mx.日本語.jp\n";
+        let text = "; 日本語.jp\n対象, 先, 番号\n日本語.jp, 192.168.0.20, 25\n*.日本語.jp,mx.日本語.jp\n";
         assert_eq!(decoded(&file(text.as_bytes()), false).unwrap(), text);
         assert_eq!(
             decoded(&file(text.as_bytes()), true).unwrap(),
-            "; 日本語.jp\nxn--wgv71a119e.jp, 192.168.0.20, 25\n*.xn--wgv71a119e.jp,mx.xn--wgv71a119e.jp\n"
+            "; 日本語.jp\n対象, 先, 番号\nxn--wgv71a119e.jp, 192.168.0.20, 25\n*.xn--wgv71a119e.jp,mx.xn--wgv71a119e.jp\n"
         );
     }
 }

@@ -1,9 +1,15 @@
 //! What only shows when documents are read together. Warnings: each document is
 //! right for itself, and an operator may mean what is said here.
 
+use hikyaku_types::destination::HostName;
+
 use super::{
     Rules,
-    table::{access::Value, aliases::DomainRule, routes::RouteTarget},
+    table::{
+        access::Value,
+        aliases::DomainRule,
+        routes::{NextHop, RouteTarget},
+    },
 };
 use crate::{
     document::DocumentName,
@@ -16,6 +22,8 @@ pub(super) fn across_documents(rules: &Rules) -> Vec<Problem> {
     problems.extend(accounts(rules));
     problems.extend(relay_networks(rules));
     problems.extend(smart_host(rules));
+    problems.extend(own_hosts(rules));
+    problems.extend(postmaster(rules));
     problems
 }
 
@@ -73,6 +81,37 @@ fn relay_networks(rules: &Rules) -> Vec<Problem> {
             let reason = format!("access:{earlier} decides for all of {network}: it may not relay");
             findings.warning(line, "W-PM-SHADOW", reason);
         }
+    }
+    findings.into_problems()
+}
+
+/// SEED-004 (a), where the next hop has its address from the host map.
+fn own_hosts(rules: &Rules) -> Vec<Problem> {
+    let is_own = |hop: &NextHop| match &hop.host {
+        HostName::Name(name) => {
+            rules.hosts.table.addresses(name).iter().any(|address| rules.own_addresses.contains(address))
+        }
+        HostName::Address(_) => false,
+    };
+    let reason = "next hop is one of this cluster's own addresses";
+    let mut routes = Findings::new(DocumentName::Routes);
+    for route in rules.routes.table.all().filter(|route| is_own(&route.next_hop)) {
+        routes.error(route.line, "E-GW-SELF", reason);
+    }
+    let mut smart_host = Findings::new(DocumentName::SmartHost);
+    if let Some(host) = rules.smart_host.table.as_ref().filter(|host| is_own(&host.next_hop)) {
+        smart_host.error(host.line, "E-GW-SELF", reason);
+    }
+    routes.into_problems().into_iter().chain(smart_host.into_problems()).collect()
+}
+
+/// SEED-065: an address of ours that nobody has would be accepted to be returned.
+fn postmaster(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::Settings);
+    if let Some((mailbox, line)) = &rules.settings.table.postmaster
+        && !rules.is_deliverable(mailbox)
+    {
+        findings.error(*line, "E-SET-POSTMASTER", format!("{mailbox} is not a recipient of its own domain"));
     }
     findings.into_problems()
 }

@@ -17,6 +17,8 @@ use super::{
 const VICTIM: &str = "relay-test.example";
 /// Strangers: the documentation networks (RFC 5737, RFC 3849), of which one at least is not trusted.
 const STRANGERS: [&str; 4] = ["203.0.113.213", "198.51.100.213", "192.0.2.213", "2001:db8:213::1"];
+/// A form takes some microseconds, and there may be very many domains.
+const MOST_DOMAINS: usize = 1_000;
 /// When there is no own domain.
 const NO_DOMAIN: &str = "own-domain.example";
 
@@ -36,9 +38,8 @@ pub struct Tested {
 }
 
 impl Rules {
-    /// The forms for the first own domain.
-    pub fn open_relay_forms(&self) -> Vec<Form> {
-        let own = self.own_domains.table.first().map_or(NO_DOMAIN, |domain| domain.as_str());
+    /// The forms with this as the own domain.
+    fn open_relay_forms(&self, own: &str) -> Vec<Form> {
         let literal = self.own_addresses.first().map_or_else(|| "127.0.0.1".to_owned(), IpAddr::to_string);
         let stranger = "stranger@elsewhere.example".to_owned();
         let victim = format!("victim@{VICTIM}");
@@ -83,14 +84,27 @@ impl Rules {
         forms_of_senders.chain(forms_of_recipients).collect()
     }
 
-    /// Every form from every stranger that is not trusted by a line.
+    /// Every form with the first own domain.
     pub fn test_for_open_relay(&self, now: SystemTime) -> Vec<Tested> {
+        let own = self.own_domains.table.first().map_or(NO_DOMAIN, |domain| domain.as_str());
+        self.test_domain(own, now)
+    }
+
+    /// Every form with each of the own domains, many of them at most.
+    pub(super) fn test_all_domains(&self, now: SystemTime) -> Vec<Tested> {
+        let others = self.own_domains.table.iter().take(MOST_DOMAINS);
+        let others = others.flat_map(|(domain, _)| self.test_domain(domain.as_str(), now));
+        self.test_for_open_relay(now).into_iter().chain(others).collect()
+    }
+
+    /// From every stranger that is not trusted by a line.
+    fn test_domain(&self, own: &str, now: SystemTime) -> Vec<Tested> {
         let strangers: Vec<Asker> = STRANGERS
             .iter()
             .filter_map(|text| Some(Asker::new(text.parse().ok()?, Listener::Relay, None)))
             .filter(|asker| !self.check_sender(asker, &ReversePath::Null).trusted)
             .collect();
-        self.open_relay_forms().into_iter().map(|form| self.test_form(form, &strangers, now)).collect()
+        self.open_relay_forms(own).into_iter().map(|form| self.test_form(form, &strangers, now)).collect()
     }
 
     fn test_form(&self, form: Form, strangers: &[Asker], now: SystemTime) -> Tested {

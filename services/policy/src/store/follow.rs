@@ -70,6 +70,10 @@ impl Store {
         if self.loaded.borrow().as_ref().is_some_and(|loaded| *loaded.manifest == manifest) {
             return Ok(());
         }
+        // A look at a replica that lags must not bring back what was replaced.
+        if self.loaded.borrow().as_ref().is_some_and(|loaded| loaded.manifest.version > manifest.version) {
+            return Ok(());
+        }
         let start = Instant::now();
         let documents = self.documents(&manifest).await?;
         let version = manifest.version;

@@ -187,7 +187,7 @@ impl fmt::Debug for Store {
 }
 
 /// The first errors in one line, for the log.
-fn summary(problems: &[Problem]) -> String {
+pub(crate) fn summary(problems: &[Problem]) -> String {
     const SHOWN: usize = 5;
     let errors: Vec<&Problem> = problems.iter().filter(|it| it.severity == Severity::Error).collect();
     let shown: Vec<String> = errors.iter().take(SHOWN).map(ToString::to_string).collect();

@@ -61,6 +61,17 @@ impl Rules {
         Some((account, self.credentials.table.of(login)?))
     }
 
+    pub(crate) fn has_account(&self, account: &Mailbox) -> bool {
+        self.accounts.table.of(account).is_some()
+    }
+
+    /// Who the client is, as long as that account may send: a session may be older than the change that
+    /// took the right away.
+    fn identity<'a>(&self, asker: &'a Asker) -> Option<&'a Mailbox> {
+        let identity = asker.identity.as_ref()?;
+        self.accounts.table.of(identity).filter(|account| account.may_send).map(|_| identity)
+    }
+
     pub(crate) fn lock(&self) -> Lock {
         self.settings.table.lock
     }

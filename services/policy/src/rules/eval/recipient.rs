@@ -114,6 +114,16 @@ impl Rules {
         Mailbox::new(POSTMASTER, MailHost::Domain(domain.clone())).ok()
     }
 
+    /// Whether mail for this address has a place to go, as far as is known here.
+    pub(in crate::rules) fn is_deliverable(&self, mailbox: &Mailbox) -> bool {
+        let resolved = self.resolve_aliases(mailbox.clone());
+        resolved.is_ok_and(|resolved| {
+            let address = &resolved.address;
+            let account = self.accounts.table.of(address).is_some_and(|account| account.may_receive);
+            resolved.own_entry.is_some() || !self.is_own(address) || account || is_postmaster(address)
+        })
+    }
+
     pub(super) fn resolve_aliases(&self, mailbox: Mailbox) -> Result<Resolved, u32> {
         let mut resolved = Resolved { address: mailbox, own_entry: None, is_hop: false };
         // One more than a chain may have, for the entry that maps its end to itself.
@@ -137,7 +147,7 @@ impl Rules {
     /// Whose rules of SEED-117 hold: a user of ours, or whom a trusted client says that it sends for.
     /// Mail that comes in from outside has none.
     fn restricted_sender<'a>(&self, asker: &'a Asker) -> Option<Whom<'a>> {
-        match (&asker.identity, self.grounds(asker, None).standing) {
+        match (self.identity(asker), self.grounds(asker, None).standing) {
             (Some(identity), _) => Some(Whom::Identity(identity)),
             (None, Standing::Trusted) => Some(Whom::ReversePath),
             (
@@ -160,7 +170,9 @@ impl Walk<'_, '_> {
         let grounds = rules.grounds(self.asker, Some(self.reverse_path));
         let standing = grounds.standing;
         self.trace.note(StepName::Access, grounds.decided_by, || standing.to_string());
-        if self.asker.listener == Listener::Submission && self.asker.identity.is_none() {
+        let identity = rules.identity(self.asker);
+        let is_gone = self.asker.identity.is_some() && identity.is_none();
+        if is_gone || (self.asker.listener == Listener::Submission && identity.is_none()) {
             let reply = replies::authentication_required();
             return Err(Refused { reply, decided_by: DecidedBy::Submission });
         }
@@ -173,6 +185,7 @@ impl Walk<'_, '_> {
         };
         let mailbox =
             mailbox.and_then(|mailbox| self.at_own_literal(mailbox)).ok_or_else(unknown_recipient)?;
+        let asked = mailbox.clone();
         let resolved = self.rewrite(mailbox)?;
         let admitted = match self.own_recipient(&resolved)? {
             Some(decided_by) => Admitted { deliver_to: resolved.address, decided_by },
@@ -181,6 +194,10 @@ impl Walk<'_, '_> {
                 Admitted { deliver_to: resolved.address, decided_by }
             }
         };
+        // Neither the address that was named nor the one it stands for may be forbidden.
+        if admitted.deliver_to != asked {
+            self.sender_rules(&asked)?;
+        }
         self.sender_rules(&admitted.deliver_to)?;
         Ok(self.postmaster_elsewhere(admitted))
     }
@@ -269,7 +286,7 @@ impl Walk<'_, '_> {
         match grounds.standing {
             Standing::Trusted => true,
             Standing::Refused | Standing::NoRelay => false,
-            Standing::Default | Standing::NoRelayWithoutAuth => self.asker.identity.is_some(),
+            Standing::Default | Standing::NoRelayWithoutAuth => self.rules.identity(self.asker).is_some(),
         }
     }
 
@@ -329,7 +346,10 @@ impl Walk<'_, '_> {
     fn postmaster_elsewhere(&self, admitted: Admitted) -> Admitted {
         match (&self.rules.settings.table.postmaster, admitted.decided_by) {
             (Some((mailbox, line)), DecidedBy::Postmaster) => Admitted {
-                deliver_to: mailbox.clone(),
+                deliver_to: self
+                    .rules
+                    .resolve_aliases(mailbox.clone())
+                    .map_or_else(|_| mailbox.clone(), |resolved| resolved.address),
                 decided_by: DecidedBy::Line(DocumentName::Settings, *line),
             },
             (Some(_) | None, _) => admitted,

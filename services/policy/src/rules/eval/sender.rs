@@ -43,10 +43,12 @@ impl Rules {
         let sender = sender_mailbox(reverse_path);
         let is_own = sender.is_some_and(|mailbox| self.is_own(mailbox));
         let Grounds { standing, decided_by } = grounds;
-        if asker.listener == Listener::Submission && asker.identity.is_none() {
+        let identity = self.identity(asker);
+        let is_gone = asker.identity.is_some() && identity.is_none();
+        if is_gone || (asker.listener == Listener::Submission && identity.is_none()) {
             return Err((replies::authentication_required(), DecidedBy::Submission));
         }
-        match (standing, &asker.identity) {
+        match (standing, identity) {
             (Standing::Refused, _) => Err((replies::sender_refused(), decided_by)),
             (Standing::Trusted, _) => Ok(decided_by),
             // Their own senders come from inside, not from who may not relay (SEED-076, SEED-082).

@@ -413,6 +413,7 @@ fn scenario_11_relay_list() {
     let table = rules(&[
         (DocumentName::OwnDomains, "example.jp"),
         (DocumentName::Aliases, "info@example.jp\tinfo@example.jp\ninfo2@example.jp\tinfo2@example.jp\n"),
+        (DocumentName::Accounts, "info@example.jp"),
         (
             DocumentName::RelayNetworks,
             "192.168.0.100,255.255.255.255\n192.168.1.1,255.255.255.0\n203.0.113.0/28\n::1/128\n2001:db8:10::/48\n",

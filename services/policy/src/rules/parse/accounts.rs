@@ -6,7 +6,10 @@ use hikyaku_types::address::Mailbox;
 use super::lines::{Line, data_lines};
 use crate::{
     problem::Findings,
-    rules::table::accounts::{Account, Accounts},
+    rules::table::{
+        accounts::{Account, Accounts},
+        aliases::is_same,
+    },
 };
 
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Accounts {
@@ -53,6 +56,12 @@ fn account(line: Line<'_>, findings: &mut Findings) -> Option<(Mailbox, Account)
         }
     }
     mailbox.filter(|_| is_clean).map(|mailbox| (mailbox, account))
+}
+
+/// Whether a line of `accounts` or `credentials` is about this account, however it is spelled there.
+pub(crate) fn is_about(line: &str, account: &Mailbox) -> bool {
+    let first = line.split('\t').next().unwrap_or_default();
+    address_of(first.trim()).is_some_and(|mailbox| is_same(&mailbox, account))
 }
 
 /// An address with a domain, not with an address literal.

@@ -58,11 +58,18 @@ fn route(
     surroundings: &Surroundings,
     findings: &mut Findings,
 ) -> Option<(RouteTarget, Route)> {
+    // Behind the host stands a secret, and commas in it may make fields of it: nothing of the line is shown.
+    let (target_text, rest) = line.text.split_once(',').unwrap_or((line.text, ""));
+    if rest.contains('|') || target_text.matches('|').count() > 1 {
+        let reason = "upstream credentials are not imported; define them in the secret store";
+        findings.error(line.number, "E-GW-UPAUTH", reason);
+        return None;
+    }
     let fields: Vec<&str> = line.text.split(',').map(str::trim).collect();
     let (target, host, port, expires) = match fields[..] {
         [target, host] => (target, host, "", None),
         [target, host, port] => (target, host, port, None),
-        [target, host, port, expires] => (target, host, port, Some(expires)),
+        [target, host, port, expires] if expires.contains('=') => (target, host, port, Some(expires)),
         _ => {
             findings.error(line.number, "E-GW-FIELDS", format!("{} field(s), want 2 or 3", fields.len()));
             return None;
@@ -128,11 +135,6 @@ pub(super) fn next_hop(host: &str, port: &str, line: u32, findings: &mut Finding
 }
 
 fn host_of(text: &str, line: u32, findings: &mut Findings) -> Option<HostName> {
-    if text.contains('|') {
-        let reason = "upstream credentials are not imported; define them in the secret store";
-        findings.error(line, "E-GW-UPAUTH", reason);
-        return None;
-    }
     match text.parse() {
         Ok(HostName::Address(address)) => Some(HostName::Address(address.to_canonical())),
         Ok(HostName::Name(name)) => Some(HostName::Name(name)),
@@ -187,8 +189,7 @@ pub(super) fn is_outside(
 /// it is known when the same target comes once more.
 fn is_new(table: &Routes, target: &RouteTarget, route: &Route, findings: &mut Findings) -> bool {
     let line = route.line;
-    let is_same = |earlier: &&Route| earlier.sender == route.sender && earlier.expires == route.expires;
-    if let Some(earlier) = table.of_target(target).iter().find(is_same) {
+    if let Some(earlier) = table.same(target, route) {
         if earlier.next_hop == route.next_hop {
             findings.warning(line, "W-DUP", format!("same route as line {}", earlier.line));
         } else {

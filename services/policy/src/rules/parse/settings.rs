@@ -2,8 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use hikyaku_types::domain::Domain;
-
 use super::{
     accounts::address_of,
     lines::{Line, clean_lines},
@@ -13,15 +11,8 @@ use crate::{
     rules::table::settings::{OwnSenders, SenderTrust, Settings},
 };
 
-const KEYS: [&str; 7] = [
-    "postmaster",
-    "own_senders",
-    "sender_trust",
-    "max_received",
-    "probe_domains",
-    "lock_after_failures",
-    "lock_minutes",
-];
+const KEYS: [&str; 6] =
+    ["postmaster", "own_senders", "sender_trust", "max_received", "lock_after_failures", "lock_minutes"];
 
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Settings {
     let mut settings = Settings::default();
@@ -66,14 +57,6 @@ fn set(settings: &mut Settings, key: &str, value: &str, line: Line<'_>, findings
             Some(count) => return settings.max_received = Some(count),
             None => "a number from 1 to 1000",
         },
-        "probe_domains" => {
-            let domains: Result<Vec<Domain>, _> =
-                value.split(',').map(|domain| domain.trim().parse()).collect();
-            match domains {
-                Ok(domains) => return settings.probe_domains = domains,
-                Err(_) => "domains, separated by commas",
-            }
-        }
         "lock_after_failures" => match number(value, 3..=1_000) {
             Some(count) => return settings.lock.after_failures = count,
             None => "a number from 3 to 1000",
@@ -109,13 +92,12 @@ mod tests {
     fn what_may_be_said() {
         let (settings, problems) = parsed(
             "postmaster = admin@domain.jp\nown_senders=accept\nsender_trust = 3\nmax_received = 20\n\
-             probe_domains = a.jp, b.jp\nlock_after_failures = 5\nlock_minutes = 30\n",
+             lock_after_failures = 5\nlock_minutes = 30\n",
         );
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(settings.postmaster.unwrap().0.to_string(), "admin@domain.jp");
         assert_eq!((settings.own_senders, settings.sender_trust), (OwnSenders::Accept, SenderTrust::Author));
         assert_eq!(settings.max_received.unwrap().get(), 20);
-        assert_eq!(settings.probe_domains.len(), 2);
         assert_eq!((settings.lock.after_failures.get(), settings.lock.minutes.get()), (5, 30));
     }
 
@@ -124,19 +106,18 @@ mod tests {
     fn refused() {
         let (_, problems) = parsed(
             "x_relay = off\nsender_trust\nsender_trust = 4\nsender_trust = 2\nmax_received = 0\n\
-             probe_domains = a b\npostmaster = admin\n",
+             postmaster = admin\n",
         );
         assert_eq!(
             problems,
             [
                 "settings:1: error E-SET-KEY: \"x_relay\" is not a setting; there are postmaster, own_senders, \
-                 sender_trust, max_received, probe_domains, lock_after_failures, lock_minutes",
+                 sender_trust, max_received, lock_after_failures, lock_minutes",
                 "settings:2: error E-SET-FIELDS: want key = value",
                 "settings:3: error E-SET-VALUE: sender_trust: \"4\" is not 1, 2 or 3",
                 "settings:4: error E-SET-TWICE: sender_trust already on line 3",
                 "settings:5: error E-SET-VALUE: max_received: \"0\" is not a number from 1 to 1000",
-                "settings:6: error E-SET-VALUE: probe_domains: \"a b\" is not domains, separated by commas",
-                "settings:7: error E-SET-VALUE: postmaster: \"admin\" is not user@domain",
+                "settings:6: error E-SET-VALUE: postmaster: \"admin\" is not user@domain",
             ]
         );
     }

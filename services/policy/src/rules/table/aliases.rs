@@ -169,6 +169,11 @@ pub(crate) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
     a.host() == b.host() && canonical(a.local_part()) == canonical(b.local_part())
 }
 
+/// The one spelling of an address that others are compared with.
+pub(crate) fn canonical_address(mailbox: &Mailbox) -> String {
+    format!("{}@{}", canonical(mailbox.local_part()), mailbox.host())
+}
+
 /// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
 /// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
 pub(crate) fn canonical(local_part: &str) -> Box<str> {

@@ -8,7 +8,7 @@ use hikyaku_types::{
     domain::Domain,
 };
 
-use super::aliases::is_same;
+use super::aliases::canonical;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RouteTarget {
@@ -60,31 +60,75 @@ pub(crate) struct Route {
 /// Order is kept as line numbers, so that each kind of target can be found by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    exact: HashMap<Box<str>, Vec<Route>>,
-    below: HashMap<Box<str>, Vec<Route>>,
-    everything: Vec<Route>,
+    exact: HashMap<Box<str>, BySender>,
+    below: HashMap<Box<str>, BySender>,
+    everything: BySender,
     depend_on_sender: bool,
 }
 
-impl RouteSender {
-    fn fits(&self, sender: &ReversePath) -> bool {
-        match (self, sender) {
-            (Self::Everybody, _) => true,
-            (Self::Domain(domain), ReversePath::Mailbox(mailbox)) => mailbox.domain() == Some(domain),
-            (Self::Address(own), ReversePath::Mailbox(mailbox)) => is_same(own, mailbox),
-            (Self::Domain(_) | Self::Address(_), ReversePath::Null) => false,
+/// The routes of one target, found by sender; each list in the order of the lines.
+#[derive(Debug, Default)]
+struct BySender {
+    everybody: Vec<Route>,
+    domains: HashMap<Domain, Vec<Route>>,
+    addresses: HashMap<(Box<str>, Domain), Vec<Route>>,
+}
+
+impl BySender {
+    fn insert(&mut self, route: Route) {
+        match &route.sender {
+            RouteSender::Everybody => self.everybody.push(route),
+            RouteSender::Domain(domain) => self.domains.entry(domain.clone()).or_default().push(route),
+            RouteSender::Address(mailbox) => {
+                if let Some(key) = address_key(mailbox) {
+                    self.addresses.entry(key).or_default().push(route);
+                }
+            }
         }
     }
 
-    fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everybody, _) => true,
-            (Self::Domain(own), Self::Domain(domain)) => own == domain,
-            (Self::Domain(own), Self::Address(mailbox)) => mailbox.domain() == Some(own),
-            (Self::Address(own), Self::Address(mailbox)) => is_same(own, mailbox),
-            (Self::Domain(_) | Self::Address(_), Self::Everybody) | (Self::Address(_), Self::Domain(_)) => {
-                false
+    /// The routes that take all of these senders.
+    fn taking(&self, sender: &RouteSender) -> impl Iterator<Item = &Route> {
+        let (domain, address) = match sender {
+            RouteSender::Everybody => (None, None),
+            RouteSender::Domain(domain) => (Some(domain), None),
+            RouteSender::Address(mailbox) => (mailbox.domain(), address_key(mailbox)),
+        };
+        let domain = domain.and_then(|domain| self.domains.get(domain));
+        let address = address.and_then(|key| self.addresses.get(&key));
+        self.everybody.iter().chain(domain.into_iter().flatten()).chain(address.into_iter().flatten())
+    }
+
+    /// The routes with exactly this sender.
+    fn of(&self, sender: &RouteSender) -> &[Route] {
+        match sender {
+            RouteSender::Everybody => &self.everybody,
+            RouteSender::Domain(domain) => self.domains.get(domain).map_or(&[], Vec::as_slice),
+            RouteSender::Address(mailbox) => {
+                let key = address_key(mailbox);
+                key.and_then(|key| self.addresses.get(&key)).map_or(&[], Vec::as_slice)
             }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Route> {
+        self.everybody.iter().chain(self.domains.values().flatten()).chain(self.addresses.values().flatten())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+}
+
+fn address_key(mailbox: &Mailbox) -> Option<(Box<str>, Domain)> {
+    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
+}
+
+impl RouteSender {
+    fn of(reverse_path: &ReversePath) -> Self {
+        match reverse_path {
+            ReversePath::Null => Self::Everybody,
+            ReversePath::Mailbox(mailbox) => Self::Address(Box::new(mailbox.clone())),
         }
     }
 }
@@ -110,18 +154,23 @@ impl Routes {
         self.depend_on_sender
     }
 
-    /// The routes with exactly this target, in their order.
-    pub(crate) fn of_target(&self, target: &RouteTarget) -> &[Route] {
+    fn of_target(&self, target: &RouteTarget) -> Option<&BySender> {
         match target {
-            RouteTarget::Domain(domain) => self.exact.get(domain.as_str()).map_or(&[], Vec::as_slice),
-            RouteTarget::Below(domain) => self.below.get(domain.as_str()).map_or(&[], Vec::as_slice),
-            RouteTarget::Everything => &self.everything,
+            RouteTarget::Domain(domain) => self.exact.get(domain.as_str()),
+            RouteTarget::Below(domain) => self.below.get(domain.as_str()),
+            RouteTarget::Everything => Some(&self.everything),
         }
+    }
+
+    /// The route with exactly this target and sender, for as long.
+    pub(crate) fn same(&self, target: &RouteTarget, route: &Route) -> Option<&Route> {
+        let routes = self.of_target(target).map_or(&[][..], |routes| routes.of(&route.sender));
+        routes.iter().find(|earlier| earlier.expires == route.expires)
     }
 
     /// The route with exactly this target that holds for every sender and always.
     pub(crate) fn plain_of_target(&self, target: &RouteTarget) -> Option<&Route> {
-        self.of_target(target).iter().find(|route| route.is_plain())
+        self.of_target(target)?.everybody.iter().find(|route| route.is_plain())
     }
 
     pub(crate) fn insert(&mut self, target: &RouteTarget, route: Route) {
@@ -131,38 +180,33 @@ impl Routes {
             RouteTarget::Below(domain) => self.below.entry(domain.as_str().into()).or_default(),
             RouteTarget::Everything => &mut self.everything,
         };
-        routes.push(route);
+        routes.insert(route);
     }
 
     /// The first line that fits.
     pub(crate) fn find(&self, domain: &Domain, sender: &ReversePath, now: SystemTime) -> Option<&Route> {
-        let exact = self.of_target(&RouteTarget::Domain(domain.clone()));
-        let fitting = exact.iter().chain(self.wider(domain));
-        fitting
-            .filter(|route| route.is_in_force(now) && route.sender.fits(sender))
-            .min_by_key(|route| route.line)
+        let sender = RouteSender::of(sender);
+        let targets = self.exact.get(domain.as_str()).into_iter().chain(self.wider(domain));
+        let fitting = targets.flat_map(|routes| routes.taking(&sender));
+        fitting.filter(|route| route.is_in_force(now)).min_by_key(|route| route.line)
     }
 
     /// Whether a route takes this domain for every sender and always.
     pub(crate) fn always_takes(&self, domain: &Domain) -> bool {
-        let exact = self.of_target(&RouteTarget::Domain(domain.clone()));
-        exact.iter().chain(self.wider(domain)).any(Route::is_plain)
+        let mut targets = self.exact.get(domain.as_str()).into_iter().chain(self.wider(domain));
+        targets.any(|routes| routes.everybody.iter().any(Route::is_plain))
     }
 
     /// The first line that takes everything that `target` and `sender` stand for, always.
     pub(crate) fn covering(&self, target: &RouteTarget, sender: &RouteSender) -> Option<&Route> {
-        let covers = |route: &&Route| route.expires.is_none() && route.sender.covers(sender);
-        let same = match target {
-            RouteTarget::Domain(_) | RouteTarget::Everything => &[][..],
-            RouteTarget::Below(_) => self.of_target(target),
+        let (same, wider) = match target {
+            RouteTarget::Domain(domain) => (None, Some(self.wider(domain))),
+            RouteTarget::Below(domain) => (self.below.get(domain.as_str()), Some(self.wider(domain))),
+            RouteTarget::Everything => (Some(&self.everything), None),
         };
-        let wider = match target {
-            RouteTarget::Domain(domain) | RouteTarget::Below(domain) => Some(self.wider(domain)),
-            RouteTarget::Everything => None,
-        };
-        let everything = matches!(target, RouteTarget::Everything).then_some(&self.everything);
-        let all = same.iter().chain(wider.into_iter().flatten()).chain(everything.into_iter().flatten());
-        all.filter(covers).min_by_key(|route| route.line)
+        let targets = same.into_iter().chain(wider.into_iter().flatten());
+        let taking = targets.flat_map(|routes| routes.taking(sender));
+        taking.filter(|route| route.expires.is_none()).min_by_key(|route| route.line)
     }
 
     /// The domains that are named, at or below.
@@ -179,7 +223,8 @@ impl Routes {
             .filter_map(|(name, routes)| Some((name.parse::<Domain>().ok()?, routes)))
             .filter(|(domain, _)| !self.always_takes(domain))
             .flat_map(|(domain, routes)| {
-                routes.iter().map(move |route| (route.line, domain.clone(), route.next_hop.clone()))
+                let line = move |route: &Route| (route.line, domain.clone(), route.next_hop.clone());
+                routes.all().map(line).collect::<Vec<_>>()
             })
             .collect();
         found.sort_by_key(|(line, ..)| *line);
@@ -191,14 +236,15 @@ impl Routes {
         self.all().filter(|route| !route.is_in_force(now)).map(|route| route.line).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Route> {
-        self.exact.values().chain(self.below.values()).flatten().chain(&self.everything)
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Route> {
+        let targets = self.exact.values().chain(self.below.values()).chain([&self.everything]);
+        targets.flat_map(BySender::all)
     }
 
     /// The wildcards that `domain` is under.
-    fn wider<'r, 'd>(&'r self, domain: &'d Domain) -> impl Iterator<Item = &'r Route> + use<'r, 'd> {
+    fn wider<'r, 'd>(&'r self, domain: &'d Domain) -> impl Iterator<Item = &'r BySender> + use<'r, 'd> {
         let parent = |name: &&'d str| name.split_once('.').map(|(_, parent)| parent);
         let parents = std::iter::successors(domain.parent(), parent);
-        parents.filter_map(|parent| self.below.get(parent)).flatten().chain(&self.everything)
+        parents.filter_map(|parent| self.below.get(parent)).chain([&self.everything])
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use hikyaku_types::{address::Mailbox, domain::Domain};
 
-use super::aliases::{canonical, is_same};
+use super::aliases::canonical;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
@@ -33,33 +33,49 @@ pub(crate) struct Rule {
     pub(crate) permission: Permission,
 }
 
+/// Rules of one sender, found by hash: the least line that fits decides.
+#[derive(Debug, Default)]
+struct RuleList {
+    all: Option<(u32, Permission)>,
+    domains: HashMap<Domain, (u32, Permission)>,
+    addresses: HashMap<Key, (u32, Permission)>,
+    last: u32,
+}
+
+type Key = (Box<str>, Domain);
+
 #[derive(Debug, Default)]
 pub(crate) struct SenderRules {
-    everybody: Vec<Rule>,
-    senders: HashMap<(Box<str>, Domain), (Mailbox, Vec<Rule>)>,
+    everybody: Option<RuleList>,
+    senders: HashMap<Key, (Mailbox, RuleList)>,
 }
 
 impl SenderRules {
     pub(crate) fn insert(&mut self, whose: Whose, rule: Rule) {
         match whose {
-            Whose::Everybody => self.everybody.push(rule),
+            Whose::Everybody => self.everybody.get_or_insert_default().insert(rule),
             Whose::Sender(mailbox) => {
                 if let Some(key) = key(&mailbox) {
-                    self.senders.entry(key).or_insert_with(|| (*mailbox, Vec::new())).1.push(rule);
+                    self.senders.entry(key).or_insert_with(|| (*mailbox, RuleList::default())).1.insert(rule);
                 }
             }
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.everybody.is_empty() && self.senders.is_empty()
+        self.everybody.is_none() && self.senders.is_empty()
     }
 
     /// The line that decided; none: rules, but none that fits.
     pub(crate) fn decide(&self, sender: &Mailbox, recipient: &Mailbox) -> (Permission, Option<u32>) {
-        let own = key(sender).and_then(|key| self.senders.get(&key)).map(|(_, rules)| rules.as_slice());
-        let everybody = decide(&self.everybody, recipient);
-        match (everybody, decide(own.unwrap_or_default(), recipient)) {
+        let decide = |rules: Option<&RuleList>| match rules {
+            None => (Permission::Allow, None),
+            Some(rules) => match rules.first(&Recipients::Address(Box::new(recipient.clone()))) {
+                Some((line, permission)) => (permission, Some(line)),
+                None => (Permission::Deny, None),
+            },
+        };
+        match (decide(self.everybody.as_ref()), decide(self.rules_of(sender))) {
             ((Permission::Deny, line), _) => (Permission::Deny, line),
             ((Permission::Allow, line), (Permission::Allow, None)) => (Permission::Allow, line),
             ((Permission::Allow, _), (permission, line)) => (permission, line),
@@ -69,48 +85,60 @@ impl SenderRules {
     /// The line of the same sender that takes these recipients already.
     pub(crate) fn covering(&self, whose: &Whose, recipients: &Recipients) -> Option<u32> {
         let rules = match whose {
-            Whose::Everybody => self.everybody.as_slice(),
-            Whose::Sender(mailbox) => {
-                key(mailbox).and_then(|key| self.senders.get(&key)).map_or(&[][..], |(_, rules)| rules)
-            }
+            Whose::Everybody => self.everybody.as_ref(),
+            Whose::Sender(mailbox) => self.rules_of(mailbox),
         };
-        rules.iter().find(|rule| rule.recipients.covers(recipients)).map(|rule| rule.line)
+        rules?.first(recipients).map(|(line, _)| line)
+    }
+
+    fn rules_of(&self, sender: &Mailbox) -> Option<&RuleList> {
+        self.senders.get(&key(sender)?).map(|(_, rules)| rules)
     }
 
     /// Whose rules do not end in `*`, with their last line.
     pub(crate) fn without_last_word(&self) -> Vec<(Whose, u32)> {
+        let everybody = self.everybody.iter().map(|rules| (Whose::Everybody, rules));
         let senders =
             self.senders.values().map(|(sender, rules)| (Whose::Sender(Box::new(sender.clone())), rules));
-        let mut found: Vec<(Whose, u32)> = [(Whose::Everybody, &self.everybody)]
-            .into_iter()
+        let mut found: Vec<(Whose, u32)> = everybody
             .chain(senders)
-            .filter(|(_, rules)| !rules.iter().any(|rule| rule.recipients == Recipients::All))
-            .filter_map(|(whose, rules)| Some((whose, rules.last()?.line)))
+            .filter(|(_, rules)| rules.all.is_none())
+            .map(|(whose, rules)| (whose, rules.last))
             .collect();
         found.sort_by_key(|(_, line)| *line);
         found
     }
 }
 
-impl Recipients {
-    fn fits(&self, recipient: &Mailbox) -> bool {
-        match self {
-            Self::All => true,
-            Self::Domain(domain) => recipient.domain() == Some(domain),
-            Self::Address(mailbox) => is_same(mailbox, recipient),
+impl RuleList {
+    fn insert(&mut self, rule: Rule) {
+        let Rule { line, recipients, permission } = rule;
+        self.last = line;
+        match recipients {
+            Recipients::All => {
+                self.all.get_or_insert((line, permission));
+            }
+            Recipients::Domain(domain) => {
+                self.domains.entry(domain).or_insert((line, permission));
+            }
+            Recipients::Address(mailbox) => {
+                if let Some(key) = key(&mailbox) {
+                    self.addresses.entry(key).or_insert((line, permission));
+                }
+            }
         }
     }
 
-    fn covers(&self, other: &Self) -> bool {
-        match other {
-            Self::All => *self == Self::All,
-            Self::Domain(domain) => match self {
-                Self::All => true,
-                Self::Domain(own) => own == domain,
-                Self::Address(_) => false,
-            },
-            Self::Address(mailbox) => self.fits(mailbox),
-        }
+    /// The first line that takes all of these.
+    fn first(&self, recipients: &Recipients) -> Option<(u32, Permission)> {
+        let (domain, address) = match recipients {
+            Recipients::All => (None, None),
+            Recipients::Domain(domain) => (Some(domain), None),
+            Recipients::Address(mailbox) => (mailbox.domain(), key(mailbox)),
+        };
+        let domain = domain.and_then(|domain| self.domains.get(domain));
+        let address = address.and_then(|key| self.addresses.get(&key));
+        [self.all.as_ref(), domain, address].into_iter().flatten().copied().min_by_key(|(line, _)| *line)
     }
 }
 
@@ -123,14 +151,6 @@ impl fmt::Display for Whose {
     }
 }
 
-fn decide(rules: &[Rule], recipient: &Mailbox) -> (Permission, Option<u32>) {
-    match rules.iter().find(|rule| rule.recipients.fits(recipient)) {
-        Some(rule) => (rule.permission, Some(rule.line)),
-        None if rules.is_empty() => (Permission::Allow, None),
-        None => (Permission::Deny, None),
-    }
-}
-
-fn key(mailbox: &Mailbox) -> Option<(Box<str>, Domain)> {
+fn key(mailbox: &Mailbox) -> Option<Key> {
     Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
 }

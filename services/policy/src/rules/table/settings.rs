@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use hikyaku_types::{address::Mailbox, domain::Domain};
+use hikyaku_types::address::Mailbox;
 
 /// What becomes of an own-domain sender from outside without AUTH (SEED-082, SEED-086).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,8 +41,6 @@ pub(crate) struct Settings {
     pub(crate) sender_trust: SenderTrust,
     /// Instead of what each node has (SEED-137).
     pub(crate) max_received: Option<NonZeroU32>,
-    /// Domains whose recipients are asked for at the next hop (SEED-064).
-    pub(crate) probe_domains: Vec<Domain>,
     pub(crate) lock: Lock,
 }
 

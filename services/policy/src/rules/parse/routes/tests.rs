@@ -139,7 +139,7 @@ fn more_that_is_refused() {
         [
             "routes:1 error E-GW-PORT",
             "routes:2 error E-GW-PORT",
-            "routes:3 error E-GW-EXPIRES",
+            "routes:3 error E-GW-FIELDS",
             "routes:4 error E-GW-NEXTHOP",
             "routes:5 error E-GW-TARGET",
             "routes:6 error E-GW-TARGET",
