@@ -13,6 +13,8 @@ fn effect(last: &str) -> String {
     )
 }
 
+/// Who may log in.
+const ACCOUNTS: &str = "user1\tpass1234\tuser one\tdomain.co.jp\t\t1\t0\t0\t1\t1\n";
 const BAD: &str = "domain.jp true\n0.0.0.0/0 true\n*.*.*.*\npartner.example true\n192.168.300.1 true\n192.168.0.1 yes\n\
                    10.0.0.0/8 norelay,1\nabc.co.jp only\n192.168.0.9 true\n192.168.0.0/255.255.255.0 true\ninfo@domain.jp\n";
 
@@ -53,7 +55,12 @@ async fn scenario_4_the_access_table() -> anyhow::Result<()> {
     let table = effect("*.*.*.* norelay,2");
     gateway
         .import(
-            &[("alias", "al.tsv", aliases), ("gateway", "gw.dat", &route), ("effect", "eff-ok.dat", &table)],
+            &[
+                ("alias", "al.tsv", aliases),
+                ("accounts", "ac.tsv", ACCOUNTS),
+                ("gateway", "gw.dat", &route),
+                ("effect", "eff-ok.dat", &table),
+            ],
             &[],
         )
         .await?;

@@ -4,6 +4,7 @@
 mod standing; // access table and relay list: what the client may do
 mod connection; // greeted or not
 mod sender; // MAIL FROM
+mod resolve; // aliases, and postmaster
 mod recipient; // RCPT TO: alias, own domain, right to relay, sender rules
 mod route; // next hop
 mod author; // the From field of an authenticated client
