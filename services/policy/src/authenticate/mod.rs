@@ -27,7 +27,7 @@ use crate::{
     metrics,
     rules::{
         Rules,
-        table::{aliases::canonical_address, credentials::Credentials},
+        table::{address::canonical_address, credentials::Credentials},
     },
 };
 use lock::{Locks, Place};

@@ -18,7 +18,7 @@ use crate::{
     problem::Findings,
     rules::{
         parse::{self, accounts::is_about, all_lines},
-        table::aliases::canonical_address,
+        table::address::canonical_address,
     },
 };
 

@@ -5,7 +5,7 @@ use hikyaku_types::address::Mailbox;
 use super::Rules;
 use crate::rules::{
     decision::{DecidedBy, Decision, Reach, Verdict, replies},
-    table::{aliases::is_same, settings::SenderTrust},
+    table::{address::is_same, settings::SenderTrust},
 };
 
 impl Rules {

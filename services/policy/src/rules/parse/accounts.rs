@@ -8,7 +8,7 @@ use crate::{
     problem::Findings,
     rules::table::{
         accounts::{Account, Accounts},
-        aliases::is_same,
+        address::is_same,
     },
 };
 

@@ -7,7 +7,10 @@ use super::lines::{Line, clean_lines};
 use crate::{
     document::DocumentName,
     problem::Findings,
-    rules::table::aliases::{AliasAddress, Aliases, Occupied, Source, Target, is_same},
+    rules::table::{
+        address::is_same,
+        aliases::{AliasAddress, Aliases, Occupied, Source, Target},
+    },
 };
 
 /// SEED-046: chains are followed so far.

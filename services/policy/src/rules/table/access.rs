@@ -13,7 +13,10 @@ use hikyaku_types::{
 };
 use ipnet::IpNet;
 
-use super::{aliases::canonical, networks::Networks};
+use super::{
+    address::{AddressKey, address_key},
+    networks::Networks,
+};
 
 /// The right side of a line (SEED-071).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +86,7 @@ pub(crate) struct Access {
 #[derive(Debug, Default)]
 pub(crate) struct AccessTable {
     clients: Networks,
-    addresses: HashMap<(Box<str>, Domain), u32>,
+    addresses: HashMap<AddressKey, u32>,
     domains: HashMap<Domain, u32>,
     below: HashMap<Box<str>, u32>,
     values: BTreeMap<u32, Value>,
@@ -180,8 +183,4 @@ fn standing(value: Value) -> Standing {
         Value::NoRelay => Standing::NoRelay,
         Value::NoRelayWithoutAuth => Standing::NoRelayWithoutAuth,
     }
-}
-
-fn address_key(mailbox: &Mailbox) -> Option<(Box<str>, Domain)> {
-    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
 }

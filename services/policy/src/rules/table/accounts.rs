@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hikyaku_types::{address::Mailbox, domain::Domain};
 
-use super::aliases::canonical;
+use super::address::canonical;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {

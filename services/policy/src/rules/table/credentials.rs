@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use hikyaku_types::{address::Mailbox, domain::Domain};
+use hikyaku_types::address::Mailbox;
 
-use super::aliases::canonical;
+use super::address::{AddressKey, address_key};
 use crate::credential::{Argon2Verifier, CramMd5Verifier, ScramVerifier, Verifier};
 
 /// The verifiers of one account; one of each kind.
@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 
 #[derive(Debug, Default)]
 pub(crate) struct CredentialTable {
-    accounts: HashMap<(Box<str>, Domain), Credentials>,
+    accounts: HashMap<AddressKey, Credentials>,
 }
 
 impl CredentialTable {
@@ -32,7 +32,7 @@ impl CredentialTable {
         must_change: bool,
         line: u32,
     ) -> Result<(), u32> {
-        let Some(key) = key(mailbox) else { return Ok(()) };
+        let Some(key) = address_key(mailbox) else { return Ok(()) };
         let credentials =
             self.accounts.entry(key).or_insert_with(|| Credentials { line, ..Credentials::default() });
         let is_new = match verifier {
@@ -45,10 +45,6 @@ impl CredentialTable {
     }
 
     pub(crate) fn of(&self, mailbox: &Mailbox) -> Option<&Credentials> {
-        self.accounts.get(&key(mailbox)?)
+        self.accounts.get(&address_key(mailbox)?)
     }
-}
-
-fn key(mailbox: &Mailbox) -> Option<(Box<str>, Domain)> {
-    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
 }

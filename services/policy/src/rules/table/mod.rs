@@ -1,6 +1,7 @@
 //! What the documents say, ordered for being asked. No text and no problems here;
 //! each answer carries the line that it came from.
 
+pub(crate) mod address;
 pub(crate) mod own_domains;
 pub(crate) mod networks;
 pub(crate) mod connections;

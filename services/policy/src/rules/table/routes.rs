@@ -8,7 +8,7 @@ use hikyaku_types::{
     domain::Domain,
 };
 
-use super::aliases::canonical;
+use super::address::{AddressKey, address_key};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RouteTarget {
@@ -71,7 +71,7 @@ pub(crate) struct Routes {
 struct BySender {
     everybody: Vec<Route>,
     domains: HashMap<Domain, Vec<Route>>,
-    addresses: HashMap<(Box<str>, Domain), Vec<Route>>,
+    addresses: HashMap<AddressKey, Vec<Route>>,
 }
 
 impl BySender {
@@ -118,10 +118,6 @@ impl BySender {
     fn is_empty(&self) -> bool {
         self.all().next().is_none()
     }
-}
-
-fn address_key(mailbox: &Mailbox) -> Option<(Box<str>, Domain)> {
-    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
 }
 
 impl RouteSender {

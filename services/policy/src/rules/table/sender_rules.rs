@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use hikyaku_types::{address::Mailbox, domain::Domain};
 
-use super::aliases::canonical;
+use super::address::{AddressKey, address_key};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
@@ -38,16 +38,14 @@ pub(crate) struct Rule {
 struct RuleList {
     all: Option<(u32, Permission)>,
     domains: HashMap<Domain, (u32, Permission)>,
-    addresses: HashMap<Key, (u32, Permission)>,
+    addresses: HashMap<AddressKey, (u32, Permission)>,
     last: u32,
 }
-
-type Key = (Box<str>, Domain);
 
 #[derive(Debug, Default)]
 pub(crate) struct SenderRules {
     everybody: Option<RuleList>,
-    senders: HashMap<Key, (Mailbox, RuleList)>,
+    senders: HashMap<AddressKey, (Mailbox, RuleList)>,
 }
 
 impl SenderRules {
@@ -55,7 +53,7 @@ impl SenderRules {
         match whose {
             Whose::Everybody => self.everybody.get_or_insert_default().insert(rule),
             Whose::Sender(mailbox) => {
-                if let Some(key) = key(&mailbox) {
+                if let Some(key) = address_key(&mailbox) {
                     self.senders.entry(key).or_insert_with(|| (*mailbox, RuleList::default())).1.insert(rule);
                 }
             }
@@ -92,7 +90,7 @@ impl SenderRules {
     }
 
     fn rules_of(&self, sender: &Mailbox) -> Option<&RuleList> {
-        self.senders.get(&key(sender)?).map(|(_, rules)| rules)
+        self.senders.get(&address_key(sender)?).map(|(_, rules)| rules)
     }
 
     /// Whose rules do not end in `*`, with their last line.
@@ -122,7 +120,7 @@ impl RuleList {
                 self.domains.entry(domain).or_insert((line, permission));
             }
             Recipients::Address(mailbox) => {
-                if let Some(key) = key(&mailbox) {
+                if let Some(key) = address_key(&mailbox) {
                     self.addresses.entry(key).or_insert((line, permission));
                 }
             }
@@ -134,7 +132,7 @@ impl RuleList {
         let (domain, address) = match recipients {
             Recipients::All => (None, None),
             Recipients::Domain(domain) => (Some(domain), None),
-            Recipients::Address(mailbox) => (mailbox.domain(), key(mailbox)),
+            Recipients::Address(mailbox) => (mailbox.domain(), address_key(mailbox)),
         };
         let domain = domain.and_then(|domain| self.domains.get(domain));
         let address = address.and_then(|key| self.addresses.get(&key));
@@ -149,8 +147,4 @@ impl fmt::Display for Whose {
             Self::Sender(mailbox) => mailbox.fmt(f),
         }
     }
-}
-
-fn key(mailbox: &Mailbox) -> Option<Key> {
-    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
 }

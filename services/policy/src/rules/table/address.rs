@@ -1,0 +1,35 @@
+//! When two spellings are one address: neither ASCII case nor needless quotes in the local part tell two apart.
+
+use hikyaku_types::{address::Mailbox, domain::Domain};
+
+/// An address as tables find it: its [`canonical`] local part, then its domain.
+pub(crate) type AddressKey = (Box<str>, Domain);
+
+/// None for an address literal: no document names one.
+pub(crate) fn address_key(mailbox: &Mailbox) -> Option<AddressKey> {
+    Some((canonical(mailbox.local_part()), mailbox.domain()?.clone()))
+}
+
+/// True when both name the same mailbox.
+pub(crate) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
+    a.host() == b.host() && canonical(a.local_part()) == canonical(b.local_part())
+}
+
+/// The one spelling of an address that others are compared with.
+pub(crate) fn canonical_address(mailbox: &Mailbox) -> String {
+    format!("{}@{}", canonical(mailbox.local_part()), mailbox.host())
+}
+
+/// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
+/// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
+pub(crate) fn canonical(local_part: &str) -> Box<str> {
+    let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return local_part.to_ascii_lowercase().into() };
+    let mut plain = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        let meant = if c == '\\' { chars.next().unwrap_or(c) } else { c };
+        plain.push(meant.to_ascii_lowercase());
+    }
+    plain.into()
+}
