@@ -29,6 +29,7 @@ use crate::{
     fair::Slots,
     fence::Fence,
     outcome::{Failures, Greylists, digest},
+    recipients,
     shard::Depths,
     sites::{Books, Sites},
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
@@ -104,6 +105,8 @@ impl App {
         let supervisor = Supervisor { context, roster: self.roster };
         let telling = digest::send_now_and_then(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(telling));
+        let answering = recipients::answer(Arc::clone(&self.context));
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let id = WorkerId::new(&self.context.config.node, rand::random());
         let arguments = SupervisorArguments { id, shards: self.shards };
         let (supervisor, mut ended) = Actor::spawn(None, supervisor, arguments)

@@ -17,6 +17,7 @@ mod supervisor; // root actor: takes and gives up shards, restarts, drain
 mod shard; // owned shard: pulls, sends on to destinations
 mod destination; // one actor a destination: who is attempted when
 mod connection; // one actor a remote session
+mod recipients; // does a next hop know this recipient?
 mod outcome; // result of an attempt -> acknowledge | reschedule | bounce
 pub mod admin; // gRPC for operators
 mod mail_log; // one line for each change of an entry's state

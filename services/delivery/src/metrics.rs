@@ -18,6 +18,8 @@ pub const REPORTS: &str = "mail.delivery.reports";
 pub const DEAD_LETTERS: &str = "mail.delivery.dead_letters";
 /// Attempts given up because the broker had not been heard for too long.
 pub const FENCED: &str = "mail.delivery.fenced";
+/// Questions to next hops about recipients; `result` = exists, unknown, unclear.
+pub const RECIPIENT_QUESTIONS: &str = "mail.delivery.recipient_questions";
 /// Entries and dead letters that are gone and whose content was collected.
 pub const ORPHANS: &str = "mail.queue.orphans";
 /// Entries in the shards of this worker; `lane` = fresh, bulk, due, scheduled.
@@ -52,6 +54,7 @@ pub fn describe() {
         Unit::Count,
         "Attempts given up because the broker had not been heard for too long"
     );
+    describe_counter!(RECIPIENT_QUESTIONS, Unit::Count, "Questions to next hops about recipients");
     describe_counter!(ORPHANS, Unit::Count, "Gone entries and dead letters whose content was collected");
     describe_gauge!(ENTRIES, "Entries in the shards of this worker");
     describe_gauge!(OLDEST_AGE, Unit::Seconds, "How long the oldest entry of a lane has been ready");

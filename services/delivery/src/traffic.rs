@@ -2,8 +2,8 @@
 
 use hikyaku_queue::Lease;
 use hikyaku_types::{
+    address::ReversePath,
     destination::Destination,
-    envelope::Envelope,
     schedule::RetrySchedule,
     source::Source,
     traffic::{EgressAddress, Rate, Site},
@@ -66,11 +66,11 @@ impl Context {
     }
 
     /// The address that a message leaves from; `None`: any that this machine has.
-    pub(crate) fn egress(&self, envelope: &Envelope) -> Option<EgressAddress> {
+    pub(crate) fn egress(&self, sender: &ReversePath, destination: &Destination) -> Option<EgressAddress> {
         let traffic = self.policy.traffic();
-        let pool = traffic.destination(&envelope.destination).egress?;
+        let pool = traffic.destination(destination).egress?;
         let can_use = |egress: &EgressAddress| self.local_addresses.can_use(egress);
-        egress::choose(traffic.pool(&pool), &envelope.reverse_path, &envelope.destination, can_use).cloned()
+        egress::choose(traffic.pool(&pool), sender, destination, can_use).cloned()
     }
 }
 

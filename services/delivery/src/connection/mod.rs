@@ -3,7 +3,8 @@
 mod actor; // owns the session's task
 mod work; // the task: dial, then message after message
 mod source; // a connection from one of our addresses
-mod dial; // destination -> hosts -> addresses -> session
+pub(crate) mod dial; // destination -> hosts -> addresses -> session
 mod transfer; // socket <-> protocol
 
 pub(crate) use actor::{ConnectionActor, ConnectionArguments, ConnectionMessage};
+pub(crate) use transfer::RemoteSession;

@@ -18,6 +18,7 @@ use hikyaku_smtp::client::{
     FailureKind, RawReply, RecipientResult, SessionFailure, Timeouts,
 };
 use hikyaku_types::{
+    address::Mailbox,
     domain::Domain,
     envelope::{Envelope, Recipient},
     outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
@@ -176,6 +177,26 @@ impl RemoteSession {
         let what = self.named("connection closed by peer before MAIL");
         let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
         Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
+    }
+
+    /// Whether mail for this address would be taken; nothing is handed over.
+    pub(crate) async fn ask(&mut self, address: Mailbox) -> RecipientOutcome {
+        if self.session.ask(address, Instant::now()).is_ok() {
+            loop {
+                match self.turn(|| Gate::Open).await {
+                    Turn::Done(result) => {
+                        if let Some(result) = result.recipients.into_iter().next() {
+                            return self.outcome(result);
+                        }
+                        break;
+                    }
+                    Turn::Ready => {}
+                    Turn::Failed(_) | Turn::Closed | Turn::Fenced => break,
+                }
+            }
+        }
+        let what = self.named("connection closed by peer before MAIL");
+        RecipientOutcome::Failed(classify::no_reply(Phase::Mail, what, SystemTime::now()))
     }
 
     /// Becomes true when the peer may have the message that is under way.

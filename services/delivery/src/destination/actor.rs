@@ -347,7 +347,8 @@ impl State {
             lease.forget();
             return None;
         }
-        let egress = self.egress_id(context.egress(lease.envelope()));
+        let envelope = lease.envelope();
+        let egress = self.egress_id(context.egress(&envelope.reverse_path, &envelope.destination));
         let class = context.class(&lease);
         let job = self.jobs.insert(lease)?;
         Some(Event::Arrived { job, class, egress, room })

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use hikyaku_queue::ask;
+use hikyaku_queue::ask::{self, Topic};
 use hikyaku_types::shard::{ShardCount, ShardId, fnv1a};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ async fn ask_one(context: &Context, worker: &str, shard: ShardId, needs: Vec<Nee
             let asked = Asked { worker: worker.to_owned(), needs: needs.clone() };
             // Plain fields cannot fail to be written.
             let payload = serde_json::to_vec(&asked).unwrap_or_default();
-            let answer = ask::ask(&context.nats, shard, payload.into()).await;
+            let answer = ask::ask_about_sites(&context.nats, shard, payload.into()).await;
             answer.and_then(|answer| serde_json::from_slice::<Answer>(&answer).ok())
         }
     };
@@ -98,7 +98,7 @@ pub(crate) async fn answer(context: Arc<Context>, shard: ShardId, alone: bool) {
     context.books.set(shard, Some(Book::new(alone, Instant::now())));
     let _closing = CloseBook { context: &context, shard };
     loop {
-        match ask::questions(&context.nats, shard).await {
+        match ask::questions(&context.nats, Topic::Sites(shard)).await {
             Ok(mut questions) => {
                 while let Some(question) = questions.next().await {
                     let Ok(asked) = serde_json::from_slice::<Asked>(&question.payload) else { continue };

@@ -1,16 +1,35 @@
-//! Questions between workers, without a stream: whoever owns a shard answers for it, and no
-//! answer within the time is an answer too.
+//! Questions between processes, without a stream: no answer within the time is an answer too.
 
 use std::time::Duration;
 
-use async_nats::{Client, Subject};
+use async_nats::{Client, Request, Subject, client::RequestErrorKind};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use hikyaku_types::shard::ShardId;
 
 use crate::{Nats, subject};
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const SITES_TIMEOUT: Duration = Duration::from_millis(500);
+/// The queue group of who answers for all: one of them gets each question.
+const WORKERS: &str = "workers";
+
+/// What a question is about, which says who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The sites that the owner of this shard keeps.
+    Sites(ShardId),
+    /// Whether a next hop knows a recipient: any one worker answers.
+    Recipients,
+}
+
+impl Topic {
+    fn subject(self) -> String {
+        match self {
+            Self::Sites(shard) => subject::sites(shard),
+            Self::Recipients => subject::RECIPIENTS.to_owned(),
+        }
+    }
+}
 
 /// One question and the way back.
 pub struct Question {
@@ -34,21 +53,50 @@ impl Question {
 }
 
 /// Asks the owner of a shard about the sites that it keeps.
-pub async fn ask(nats: &Nats, shard: ShardId, payload: Bytes) -> Option<Bytes> {
-    let answer = nats.client.request(subject::sites(shard), payload);
-    match tokio::time::timeout(TIMEOUT, answer).await {
-        Ok(Ok(message)) => Some(message.payload),
-        Ok(Err(_)) | Err(_) => None,
-    }
+pub async fn ask_about_sites(nats: &Nats, shard: ShardId, payload: Bytes) -> Option<Bytes> {
+    ask(nats, Topic::Sites(shard), payload, SITES_TIMEOUT).await.ok()
 }
 
-/// The questions about the sites of a shard, until it is dropped.
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unanswered {
+    #[error("nobody is there to answer")]
+    Nobody,
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+    #[error("the broker does not pass questions on")]
+    Broker,
+}
+
+pub(crate) async fn ask(
+    nats: &Nats,
+    topic: Topic,
+    payload: Bytes,
+    timeout: Duration,
+) -> Result<Bytes, Unanswered> {
+    let request = Request::new().payload(payload).timeout(Some(timeout));
+    nats.client.send_request(topic.subject(), request).await.map(|answer| answer.payload).map_err(|error| {
+        match error.kind() {
+            RequestErrorKind::NoResponders => Unanswered::Nobody,
+            RequestErrorKind::TimedOut => Unanswered::Late(timeout),
+            RequestErrorKind::InvalidSubject
+            | RequestErrorKind::MaxPayloadExceeded
+            | RequestErrorKind::Other => Unanswered::Broker,
+        }
+    })
+}
+
+/// The questions about a topic, until it is dropped.
 pub async fn questions(
     nats: &Nats,
-    shard: ShardId,
+    topic: Topic,
 ) -> Result<impl Stream<Item = Question> + Send + Unpin + use<>, async_nats::Error> {
     let client = nats.client.clone();
-    let messages = client.subscribe(subject::sites(shard)).await?;
+    let messages = match topic {
+        // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
+        Topic::Sites(_) => client.subscribe(topic.subject()).await?,
+        Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await?,
+    };
     Ok(Box::pin(messages.filter_map(move |message| {
         let question =
             message.reply.map(|reply| Question { payload: message.payload, client: client.clone(), reply });

@@ -14,7 +14,8 @@ pub mod body_store; // content that is too large for an envelope
 pub mod publish; // Envelope -> stream; the promise behind 250
 pub mod roster; // the workers that live, the owner of each shard
 pub mod tenure; // the time for which a process owns a shard
-pub mod ask; // questions between workers
+pub mod ask; // questions between processes
+pub mod recipients; // does a next hop know this recipient?
 pub mod lease; // an entry that a worker holds; settles once
 pub mod pull; // lane of a shard -> leases
 pub mod reschedule; // retry = a scheduled message

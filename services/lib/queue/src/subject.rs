@@ -133,6 +133,9 @@ pub(crate) fn sites(shard: ShardId) -> String {
     format!("hikyaku.sites.v1.{shard}")
 }
 
+/// Questions to any worker about a recipient at its next hop.
+pub(crate) const RECIPIENTS: &str = "hikyaku.recipients.v1";
+
 /// What happened to recipients, many events in each message.
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
 pub(crate) const ALL_CUSTODY: &str = "hikyaku.custody.v1.*";

@@ -3,7 +3,12 @@
 use std::mem;
 
 use bytes::Bytes;
-use hikyaku_types::outcome::Phase;
+use hikyaku_types::{
+    address::{Mailbox, ReversePath},
+    envelope::Transfer,
+    outcome::Phase,
+    reporting::Reporting,
+};
 
 use super::delivery::{Delivery, DeliveryRecipient, DeliveryResult, RecipientResult};
 use crate::wire::reply::RawReply;
@@ -11,6 +16,8 @@ use crate::wire::reply::RawReply;
 #[derive(Debug)]
 pub(crate) struct Active {
     delivery: Delivery,
+    /// Nothing is handed over: an accepted RCPT is the end of it.
+    is_question: bool,
     /// `None`: open, that is not tried yet or accepted so far.
     results: Vec<Option<RecipientResult>>,
     /// RCPT commands sent; only counted when they are sent one by one.
@@ -22,7 +29,21 @@ pub(crate) struct Active {
 impl Active {
     pub(crate) fn new(delivery: Delivery) -> Self {
         let results = delivery.recipients.iter().map(|_| None).collect();
-        Self { delivery, results, sent: 0, answered: 0 }
+        Self { delivery, is_question: false, results, sent: 0, answered: 0 }
+    }
+
+    /// Whether mail for this address would be taken. Asked with the null sender, because a server that asks
+    /// back must find nobody to ask about.
+    pub(crate) fn question(address: Mailbox) -> Self {
+        let recipient = DeliveryRecipient { address, reporting: Reporting::default() };
+        let delivery = Delivery {
+            reverse_path: ReversePath::Null,
+            recipients: vec![recipient],
+            transfer: Transfer::PLAIN,
+            content: Vec::new(),
+            size: 0,
+        };
+        Self { is_question: true, ..Self::new(delivery) }
     }
 
     pub(crate) fn delivery(&self) -> &Delivery {
@@ -42,10 +63,12 @@ impl Active {
 
     /// Books the reply to the next RCPT.
     pub(crate) fn answer(&mut self, reply: &RawReply) {
-        if let Some(result) = self.results.get_mut(self.answered)
-            && reply.code >= 300
-        {
-            *result = Some(RecipientResult::Refused { phase: Phase::Rcpt, reply: reply.clone() });
+        if let Some(result) = self.results.get_mut(self.answered) {
+            *result = match reply.code {
+                300.. => Some(RecipientResult::Refused { phase: Phase::Rcpt, reply: reply.clone() }),
+                _ if self.is_question => Some(RecipientResult::Accepted(reply.clone())),
+                _ => None,
+            };
         }
         self.answered += 1;
     }

@@ -38,7 +38,7 @@ pub struct DeliveryResult {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecipientResult {
-    /// The reply to the final dot: the server is responsible now.
+    /// The reply to the final dot: the server is responsible now. To a question: the reply to RCPT.
     Accepted(RawReply),
     Refused {
         phase: Phase,

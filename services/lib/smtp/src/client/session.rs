@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
+use hikyaku_types::address::Mailbox;
 
 use super::{
     active::Active,
@@ -101,6 +102,23 @@ impl ClientSession {
         } else {
             self.active = Some(Active::new(delivery));
             self.apply(Signal::Start { pipelined: self.offer.pipelining }, &Cause::Us, now);
+        }
+        Ok(())
+    }
+
+    /// Asks whether mail for this address would be taken, and hands nothing over. It ends like a delivery:
+    /// [`RecipientResult::Accepted`] holds the reply to RCPT.
+    pub fn ask(&mut self, address: Mailbox, now: Instant) -> Result<(), NotReady> {
+        if !self.is_ready() {
+            return Err(NotReady);
+        }
+        let question = Active::question(address);
+        if let Some((status, what)) = commands::unsupported(question.delivery(), self.offer) {
+            self.finish_at_once(vec![RecipientResult::Unsupported { status, what }]);
+        } else {
+            self.active = Some(question);
+            // DATA must not be in the same write.
+            self.apply(Signal::Start { pipelined: false }, &Cause::Us, now);
         }
         Ok(())
     }

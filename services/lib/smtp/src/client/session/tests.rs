@@ -7,6 +7,7 @@ use super::*;
 use crate::client::{Cut, DeliveryRecipient, Timeouts};
 
 mod ends;
+mod questions;
 mod timing;
 
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to start from")]
