@@ -2,6 +2,7 @@
 //! [`Config`] (nothing left to check). All problems are told at once.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -13,7 +14,7 @@ use figment::{
 };
 use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
 use hikyaku_ingress::{config::IngressConfig, service::TlsStart};
-use hikyaku_policy::OwnDomain;
+use hikyaku_policy::{LdapConfig, OwnDomain};
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
 use hikyaku_runtime::{
     telemetry::{LogFormat, TelemetryConfig},
@@ -28,9 +29,11 @@ use crate::cli::{Flags, Role};
 
 pub(crate) mod grpc; // who may call
 pub(crate) mod listeners; // where mail comes in
+mod ldap; // a company's directories
 mod retry; // the clocks of delivery
 
 use grpc::{GrpcConfig, RawGrpc};
+use ldap::RawLdap;
 use listeners::{Place, RawAuth, RawTls};
 
 const DEFAULT_SHARDS: u16 = 16;
@@ -64,6 +67,7 @@ struct Raw {
     otlp_endpoint: Option<String>,
     trace_sample_ratio: Option<f64>,
     grpc: RawGrpc,
+    ldap: BTreeMap<String, RawLdap>,
     tls: RawTls,
     auth: RawAuth,
     ingress: RawIngress,
@@ -128,6 +132,7 @@ pub(crate) struct Config {
     pub(crate) nats: Broker,
     pub(crate) topology: TopologyConfig,
     pub(crate) grpc: GrpcConfig,
+    pub(crate) ldap: Vec<LdapConfig>,
     pub(crate) policy_listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
@@ -253,6 +258,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     };
     let around = grpc::Surroundings { role, policy: raw.policy.as_deref(), policy_listen, admin_listen };
     let grpc = grpc::check(raw.grpc, &around, &mut problems);
+    let ldap = ldap::check(raw.ldap, &mut problems);
     let ingress = ingress(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
     let mut delivery = delivery(raw.delivery, hostname, &mut problems);
     if let Some(node) = raw.node.or_else(machine_name) {
@@ -271,6 +277,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         nats,
         topology: TopologyConfig { shards, replicas },
         grpc,
+        ldap,
         policy_listen,
         admin_listen,
         metrics,
@@ -356,6 +363,7 @@ fn read_login(key: &str, raw: RawLogin, problems: &mut Problems) -> Option<Login
 fn ingress(raw: RawIngress, auth: &RawAuth, hostname: Domain, problems: &mut Problems) -> IngressConfig {
     let mut config = IngressConfig::new(hostname);
     config.auth_on_relay = auth.on_relay.unwrap_or(config.auth_on_relay);
+    config.scram = auth.scram.unwrap_or(config.scram);
     config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
     config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
     let p = problems;

@@ -119,6 +119,33 @@ fn own_domains_name_a_host_and_a_port() {
     assert_eq!(shown, ["example.org 2001:db8::1 2525", "b.example mx 25"]);
 }
 
+#[test]
+fn ldap_servers_are_asked_safely() {
+    let ldap =
+        |rest: &str| from_toml(&format!("[ldap.corp]\nbase = \"dc=x\"\n{rest}")).map(|config| config.ldap);
+    for url in ["ldaps://h", "ldaps://h:1636/", "ldap://127.0.0.1:389", "ldap://[::1]", "ldap://localhost"] {
+        ldap(&format!("url = \"{url}\"")).unwrap();
+    }
+    ldap("url = \"ldap://h\"\nstarttls = true").unwrap();
+    ldap("url = \"ldap://h\"\nplaintext = true").unwrap();
+    for url in ["ldap://h", "ldap://127.0.0.1.evil.example", "ldap://localhost.evil.example:389"] {
+        let error = ldap(&format!("url = \"{url}\"")).unwrap_err();
+        assert!(error.contains("- ldap.corp.url: ") && error.contains("in the clear"), "{error}");
+    }
+    for url in ["h", "http://h", "ldaps://", "ldaps://u:p@h", "ldaps://h/dc=x"] {
+        let error = ldap(&format!("url = \"{url}\"")).unwrap_err();
+        assert!(error.contains("want ldaps://host"), "{error}");
+    }
+    let error = ldap(
+        "url = \"ldaps://h\"\nbind_dn = \"cn=r\"\nlogin_filter = \"mail=x\"\n\
+         recipient_filter = \"(mail=*)\"\ntimeout_seconds = 60",
+    )
+    .unwrap_err();
+    for key in ["bind_dn", "login_filter", "recipient_filter", "timeout_seconds"] {
+        assert!(error.contains(&format!("- ldap.corp.{key}: ")), "{key} in {error}");
+    }
+}
+
 /// The file that documents the defaults must be the defaults.
 #[test]
 fn the_documented_file_is_the_default() {

@@ -105,8 +105,9 @@ pub(crate) async fn policy(
     let own_addresses = config.places.iter().map(|place| place.address.ip()).filter(outside).collect();
     let dns_servers = config.dns.iter().map(SocketAddr::ip).filter(outside).collect();
     let hostname = config.ingress.hostname.to_string();
-    let surroundings = Surroundings { own_addresses, hostname, dns_servers };
-    let policy = PolicyConfig { replicas: config.topology.replicas, surroundings, guard };
+    let surroundings = Surroundings { own_addresses, hostname, dns_servers, ..Surroundings::default() };
+    let ldap = config.ldap.clone();
+    let policy = PolicyConfig { replicas: config.topology.replicas, surroundings, ldap, guard };
     Ok((PolicyApp::build(policy, listener, nats).await?, address))
 }
 

@@ -106,6 +106,7 @@ Documents:
   aliases         alias TAB target; *@d TAB *@d accepts every address of d unchanged
   accounts        an address a line, then name=, smtp=off, receive=off, separated by TABs
   credentials     verifiers of secrets; made by `account secret` and `import`
+  sources         domain recipients=next-hop|ldap:NAME login=ldap:NAME when-down=defer|accept
   sender-rules    sender recipients allow|deny; the sender * stands for everybody
   routes          domain, host, port; also *.domain and *; the first line that fits decides
   smart-host      at most one line host[:port] for what no route takes

@@ -30,6 +30,8 @@ pub struct IngressConfig {
     pub auth_on_relay: bool,
     /// CRAM-MD5 (SEED-113).
     pub cram_md5: bool,
+    /// Off where passwords are known to others only, who cannot take part in it (LDAP).
+    pub scram: bool,
     /// Received fields do not say from where an authenticated client sent.
     pub hide_submission_client: bool,
     /// Received fields that a message may have when it comes in (SEED-137).
@@ -60,6 +62,7 @@ impl IngressConfig {
             max_errors: session.max_errors,
             auth_on_relay: true,
             cram_md5: false,
+            scram: true,
             hide_submission_client: false,
             max_received: 100,
             bulk_rate: BULK_RATE,
@@ -82,7 +85,7 @@ impl IngressConfig {
             hostname: self.hostname.to_string(),
             listener: service.listener,
             starttls: has_tls,
-            auth: AuthConfig { offered: offers_auth, cram_md5: self.cram_md5 },
+            auth: AuthConfig { offered: offers_auth, cram_md5: self.cram_md5, scram: self.scram },
             default_domain: service.default_domain.clone(),
             max_auth_failures: SessionConfig::default().max_auth_failures,
             max_message_size: self.max_message_bytes,

@@ -18,6 +18,9 @@ use crate::{
     authenticate::Authenticator,
     config::PolicyConfig,
     grpc::{directory::DirectoryGrpc, policy::PolicyGrpc},
+    ldap::LdapServers,
+    recipients::Recipients,
+    rules::Surroundings,
     store::{Store, StoreError},
 };
 
@@ -34,6 +37,7 @@ pub struct App {
     listener: TcpListener,
     store: Store,
     authenticator: Authenticator,
+    recipients: Recipients,
     guard: Guard,
 }
 
@@ -42,7 +46,9 @@ pub enum BuildError {
     #[error("failed to open the directory")]
     Store(#[from] StoreError),
     #[error("failed to open the record of failed logins")]
-    Locks(#[from] KvError),
+    Locks(#[source] KvError),
+    #[error("failed to open the record of known recipients")]
+    Recipients(#[source] KvError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +63,15 @@ pub enum RunError {
 
 impl App {
     pub async fn build(config: PolicyConfig, listener: TcpListener, nats: Nats) -> Result<Self, BuildError> {
-        let store = Store::open(&nats, config.replicas, config.surroundings).await?;
-        let authenticator = Authenticator::open(&nats, store.bucket(), config.replicas).await?;
-        Ok(Self { listener, store, authenticator, guard: config.guard })
+        let PolicyConfig { replicas, surroundings, ldap, guard } = config;
+        let ldap_servers = ldap.iter().map(|server| server.name.clone()).collect();
+        let ldap = LdapServers::new(ldap);
+        let store = Store::open(&nats, replicas, Surroundings { ldap_servers, ..surroundings }).await?;
+        let authenticator = Authenticator::open(&nats, store.bucket(), ldap.clone(), replicas)
+            .await
+            .map_err(BuildError::Locks)?;
+        let recipients = Recipients::open(&nats, ldap, replicas).await.map_err(BuildError::Recipients)?;
+        Ok(Self { listener, store, authenticator, recipients, guard })
     }
 
     /// The directory, for who runs this in the same process.
@@ -68,15 +80,15 @@ impl App {
     }
 
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { listener, store, authenticator, guard } = self;
+        let Self { listener, store, authenticator, recipients, guard } = self;
         let (reporter, health) = health_reporter();
         set_serving(&reporter, false).await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(hikyaku_proto::DESCRIPTOR)
             .build_v1()?;
-        let directory = DirectoryServiceServer::new(DirectoryGrpc::new(store.clone()))
+        let directory = DirectoryServiceServer::new(DirectoryGrpc::new(store.clone(), recipients.clone()))
             .max_decoding_message_size(MAX_COMMIT);
-        let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone(), authenticator));
+        let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone(), authenticator, recipients));
         info!(server.address = %listener.local_addr().map_err(RunError::Listener)?, "policy is listening");
 
         let gate = guard.gate(&listener).map_err(RunError::Listener)?;
@@ -136,5 +148,7 @@ async fn set_serving(reporter: &HealthReporter, is_serving: bool) {
     reporter.set_service_status(DirectoryServiceServer::<DirectoryGrpc>::NAME, status).await;
 }
 
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use hikyaku_grpc::Guard;
 
-use crate::rules::Surroundings;
+use crate::{ldap::LdapConfig, rules::Surroundings};
 
 #[derive(Debug, Clone)]
 pub struct PolicyConfig {
@@ -11,12 +11,14 @@ pub struct PolicyConfig {
     pub replicas: usize,
     /// Addresses that no next hop may have.
     pub surroundings: Surroundings,
+    /// A company's directories, which may know recipients and passwords.
+    pub ldap: Vec<LdapConfig>,
     /// Who may ask and change what.
     pub guard: Guard,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { replicas: 1, surroundings: Surroundings::default(), guard: Guard::default() }
+        Self { replicas: 1, surroundings: Surroundings::default(), ldap: Vec::new(), guard: Guard::default() }
     }
 }

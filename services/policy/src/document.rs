@@ -10,6 +10,7 @@ pub enum DocumentName {
     RelayNetworks,
     Aliases,
     Accounts,
+    Sources,
     Credentials,
     SenderRules,
     Routes,
@@ -21,13 +22,14 @@ pub enum DocumentName {
 
 impl DocumentName {
     /// In the order in which a message meets them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OwnDomains,
         Self::Connections,
         Self::Access,
         Self::RelayNetworks,
         Self::Aliases,
         Self::Accounts,
+        Self::Sources,
         Self::Credentials,
         Self::SenderRules,
         Self::Routes,
@@ -45,6 +47,7 @@ impl DocumentName {
             Self::RelayNetworks => "relay-networks",
             Self::Aliases => "aliases",
             Self::Accounts => "accounts",
+            Self::Sources => "sources",
             Self::Credentials => "credentials",
             Self::SenderRules => "sender-rules",
             Self::Routes => "routes",

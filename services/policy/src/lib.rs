@@ -7,6 +7,8 @@ pub mod config;
 pub mod app; // composition root
 mod grpc; // generated types <-> ours
 mod authenticate; // who a client is
+mod recipients; // whom others know
+mod ldap; // a company's directory
 pub mod rules; // documents -> tables -> answers; pure
 mod credential; // what is kept of a secret
 pub mod document; // the texts, by name
@@ -19,6 +21,7 @@ pub use crate::{
     app::App,
     config::PolicyConfig,
     document::{DocumentName, Documents},
+    ldap::{LdapBind, LdapConfig},
     problem::{Problem, Severity},
     rules::{
         Rules, Surroundings,

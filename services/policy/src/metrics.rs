@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use hikyaku_queue::recipients::Existence;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::rules::decision::RecipientSource;
 
 /// Gauge: version of the directory that is in force in this process.
 pub const DIRECTORY_VERSION: &str = "mail.policy.directory.version";
@@ -14,7 +17,12 @@ pub const DIRECTORY_REJECTED: &str = "mail.policy.directory.rejected";
 /// Counter: logins by `outcome`: accepted, refused, locked, unavailable.
 pub const AUTHENTICATIONS: &str = "mail.policy.authentications";
 
+/// Counter: recipients that somebody else was asked about, by `source` (next_hop, ldap) and `result`
+/// (exists, unknown, unclear).
+pub const RECIPIENTS: &str = "mail.policy.recipients";
+
 pub fn describe() {
+    describe_counter!(RECIPIENTS, "Recipients that somebody else was asked about");
     describe_counter!(AUTHENTICATIONS, "Logins by outcome");
     describe_gauge!(DIRECTORY_VERSION, "Version of the directory that is in force in this process");
     describe_histogram!(DIRECTORY_LOAD_DURATION, Unit::Seconds, "Time to read, check and swap a version");
@@ -32,6 +40,19 @@ pub(crate) fn version_loaded(version: u64, elapsed: Duration) {
 
 pub(crate) fn authentication(outcome: &'static str) {
     counter!(AUTHENTICATIONS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn recipient(source: &RecipientSource, existence: &Existence) {
+    let source = match source {
+        RecipientSource::NextHop => "next_hop",
+        RecipientSource::Ldap(_) => "ldap",
+    };
+    let result = match existence {
+        Existence::Exists => "exists",
+        Existence::Unknown => "unknown",
+        Existence::Unclear(_) => "unclear",
+    };
+    counter!(RECIPIENTS, "source" => source, "result" => result).increment(1);
 }
 
 pub(crate) fn version_rejected() {

@@ -65,7 +65,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
@@ -73,6 +73,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     // Listeners for mail and the process's provider; the channels between our processes.
     ("rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
     ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
+    ("ldap3", &["hikyaku-policy"]),
     ("x509-parser", &["hikyaku-grpc"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyaku-testkit"]),

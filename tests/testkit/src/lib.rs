@@ -10,6 +10,7 @@ pub mod disk; // a disk that can be filled and lose its power
 pub mod dns; // a DNS server with a zone that tests write
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
+pub mod ldap; // a company's directory
 pub mod relay; // `hikyaku up` as a process
 pub mod accounts; // documents of accounts with known passwords
 pub mod client; // an SMTP client that sends what it is told

@@ -108,6 +108,11 @@ impl Peer {
     }
 
     pub fn postfix() -> anyhow::Result<Result<Self, Skipped>> {
+        Self::postfix_knowing("static:mail/box")
+    }
+
+    /// With this map as the list of the recipients in own.test.
+    pub fn postfix_knowing(recipients: &str) -> anyhow::Result<Result<Self, Skipped>> {
         let program = Path::new("/usr/sbin/postfix");
         if let Some(reason) = missing(program)? {
             return Ok(Err(reason));
@@ -123,7 +128,7 @@ impl Peer {
             "compatibility_level = 3.6\nqueue_directory = {path}/queue\ndata_directory = {path}/data\n\
              myhostname = inner.test\nmydestination =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
              virtual_mailbox_domains = own.test\nvirtual_mailbox_base = {path}\n\
-             virtual_mailbox_maps = static:mail/box\nvirtual_uid_maps = static:65534\n\
+             virtual_mailbox_maps = {recipients}\nvirtual_uid_maps = static:65534\n\
              virtual_gid_maps = static:65534\nmaillog_file = /var/log/hikyaku-test-postfix.log\n"
         );
         let port = address.port();

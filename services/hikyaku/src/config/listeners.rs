@@ -24,6 +24,7 @@ pub(super) struct RawTls {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAuth {
     pub(super) cram_md5: Option<bool>,
+    pub(super) scram: Option<bool>,
     pub(super) on_relay: Option<bool>,
 }
 

@@ -1,5 +1,5 @@
 //! TLS of servers: certificates from files, which may change while the process runs, and a
-//! stream that is in the clear until it is secured.
+//! stream that is in the clear until it is secured. For clients, whom they trust.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,10 +7,12 @@ use rustls::{ServerConfig, crypto::CryptoProvider, version};
 use tokio_util::sync::CancellationToken;
 
 mod certificates; // files -> the certificate for a name
+mod trust; // files -> the authorities that a client trusts
 mod stream; // in the clear, then over TLS
 
 pub use certificates::CertificateError;
 pub use stream::{HandshakeError, ServerStream};
+pub use trust::trusting;
 
 use certificates::Certificates;
 

@@ -41,7 +41,7 @@ impl InMemory {
             max_errors: setting.max_errors.unwrap_or(shipped.max_errors),
             listener: if setting.is_submission { Listener::Submission } else { Listener::Relay },
             starttls: setting.tls == Tls::OnDemand,
-            auth: AuthConfig { offered: setting.auth, cram_md5: setting.cram_md5 },
+            auth: AuthConfig { offered: setting.auth, cram_md5: setting.cram_md5, scram: true },
             default_domain: setting.default_domain.as_deref().and_then(|domain| domain.parse().ok()),
             ..shipped
         };

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hikyaku_grpc::{Channel as Callers, ClientConfig, GuardConfig};
-use hikyaku_policy_client::{
+pub(super) use hikyaku_policy_client::{
     Asker, AuthenticationAnswer, Login, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
 };
 use hikyaku_proto::directory::v1::{
     self as proto, CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest,
     directory_service_client::DirectoryServiceClient,
 };
-use secrecy::SecretString;
+pub(super) use secrecy::SecretString;
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -20,22 +20,27 @@ use super::*;
 use crate::{
     credential::{CramMd5Verifier, ScramVerifier},
     document::DocumentName,
+    ldap::LdapConfig,
     store::tests::Broker,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Running {
+pub(super) struct Running {
     address: SocketAddr,
-    client: PolicyClient,
+    pub(super) client: PolicyClient,
     directory: DirectoryServiceClient<Callers>,
     _folder: tempfile::TempDir,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     app: tokio::task::JoinHandle<Result<(), RunError>>,
     nats: Broker,
 }
 
 async fn start() -> Running {
+    start_with(Vec::new()).await
+}
+
+pub(super) async fn start_with(ldap: Vec<LdapConfig>) -> Running {
     let nats = Broker::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -43,7 +48,7 @@ async fn start() -> Running {
     let token = folder.path().join("token");
     hikyaku_grpc::token::keep(&token).unwrap();
     let guard = GuardConfig { operator_token: Some(token.clone()), ..GuardConfig::default() };
-    let config = PolicyConfig { guard: Guard::new(&guard).unwrap(), ..PolicyConfig::default() };
+    let config = PolicyConfig { guard: Guard::new(&guard).unwrap(), ldap, ..PolicyConfig::default() };
     let app = App::build(config, listener, nats.connect().await).await.unwrap();
     let stop = CancellationToken::new();
     let app = tokio::spawn(app.run(stop.clone()));
@@ -58,16 +63,25 @@ async fn start() -> Running {
 impl Running {
     /// A client of a second process with the same directory.
     async fn another(&self) -> PolicyClient {
+        self.another_with(Vec::new()).await
+    }
+
+    pub(super) async fn another_with(&self, ldap: Vec<LdapConfig>) -> PolicyClient {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = App::build(PolicyConfig::default(), listener, self.nats.connect().await).await.unwrap();
+        let config = PolicyConfig { ldap, ..PolicyConfig::default() };
+        let app = App::build(config, listener, self.nats.connect().await).await.unwrap();
         tokio::spawn(app.run(self.stop.clone()));
         let client = PolicyClient::new(PolicyClientConfig::new(format!("http://{address}"))).unwrap();
         client.wait_ready(PATIENCE).await.unwrap();
         client
     }
 
-    async fn commit(&mut self, base: u64, texts: &[(&str, &str)]) -> Result<CommitDocumentsResponse, Status> {
+    pub(super) async fn commit(
+        &mut self,
+        base: u64,
+        texts: &[(&str, &str)],
+    ) -> Result<CommitDocumentsResponse, Status> {
         let documents =
             texts.iter().map(|(name, text)| Document { name: (*name).to_owned(), text: (*text).to_owned() });
         let request = CommitDocumentsRequest {

@@ -14,6 +14,7 @@ use hikyaku_queue::{
     Nats,
     kv::{KvBucket, KvError},
 };
+use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     address::{MailHost, Mailbox},
     domain::Domain,
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     credential::{Argon2Verifier, unknown_salt},
+    ldap::{LdapServers, LdapUnavailable},
     metrics,
     rules::{
         Rules,
@@ -66,9 +68,18 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticator {
     locks: Locks,
+    ldap: LdapServers,
     permits: Arc<Semaphore>,
     /// The same in all processes: what a login that does not exist is told never changes.
     secret: Arc<[u8]>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unavailable {
+    #[error("the check ended early")]
+    Ended,
+    #[error("{}", chain(.0))]
+    Ldap(#[from] LdapUnavailable),
 }
 
 /// What a proof has shown.
@@ -78,10 +89,16 @@ enum Shown {
 }
 
 impl Authenticator {
-    pub(crate) async fn open(nats: &Nats, directory: &KvBucket, replicas: usize) -> Result<Self, KvError> {
+    pub(crate) async fn open(
+        nats: &Nats,
+        directory: &KvBucket,
+        ldap: LdapServers,
+        replicas: usize,
+    ) -> Result<Self, KvError> {
         let permits = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE);
         Ok(Self {
             locks: Locks::open(nats, replicas).await?,
+            ldap,
             permits: Arc::new(Semaphore::new(permits)),
             secret: lock::shared_secret(directory).await?.into(),
         })
@@ -107,8 +124,9 @@ impl Authenticator {
             }
             Err(error) => return unavailable(&error),
         }
-        let Some(shown) = verified(rules, mailbox.clone(), proof).await else {
-            return unavailable(&"the check ended early");
+        let shown = match self.shown(rules, mailbox.clone(), proof).await {
+            Ok(shown) => shown,
+            Err(why) => return unavailable(&why),
         };
         let (outcome, answer) = match (shown, mailbox) {
             (Shown::Right { server_signature }, Some(identity)) => {
@@ -127,6 +145,23 @@ impl Authenticator {
             Ok(()) => answer,
             // Guesses that are not counted are guesses without end.
             Err(error) => unavailable(&error),
+        }
+    }
+
+    /// A password of somebody who has none here is shown to who may know it.
+    async fn shown(
+        &self,
+        rules: Arc<Rules>,
+        mailbox: Option<Mailbox>,
+        proof: Proof,
+    ) -> Result<Shown, Unavailable> {
+        let elsewhere = mailbox.as_ref().and_then(|mailbox| Some((mailbox, rules.login_elsewhere(mailbox)?)));
+        match (elsewhere, &proof) {
+            (Some((mailbox, server)), Proof::Password(password)) => {
+                let is_right = self.ldap.is_password(server, mailbox, password).await?;
+                Ok(if is_right { Shown::Right { server_signature: Vec::new() } } else { Shown::Wrong })
+            }
+            (Some(_) | None, _) => verified(rules, mailbox, proof).await.ok_or(Unavailable::Ended),
         }
     }
 

@@ -11,6 +11,8 @@ use tonic::{Request, Response, Status};
 use super::{directory_wire as wire, import_wire, policy::mailbox, status::CallError};
 use crate::{
     document::{DocumentName, Documents},
+    recipients::Recipients,
+    rules::explain::Explanation,
     store::{
         Store,
         commit::{Author, Mode, Outcome},
@@ -27,11 +29,12 @@ const MOST_QUESTIONS: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct DirectoryGrpc {
     store: Store,
+    recipients: Recipients,
 }
 
 impl DirectoryGrpc {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, recipients: Recipients) -> Self {
+        Self { store, recipients }
     }
 
     async fn commit(
@@ -209,6 +212,8 @@ impl DirectoryService for DirectoryGrpc {
         let question = wire::question(request.into_inner().question.unwrap_or_default())?;
         let rules = self.store.rules().ok_or(CallError::NotLoaded)?;
         let explanation = rules.explain(&question, SystemTime::now());
+        let recipient = self.recipients.confirm(explanation.recipient).await;
+        let explanation = Explanation { recipient, ..explanation };
         Ok(Response::new(wire::explanation(rules.version(), explanation)))
     }
 

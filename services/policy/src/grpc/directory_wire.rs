@@ -134,8 +134,10 @@ pub(super) fn question(question: proto::Question) -> Result<Question, CallError>
 }
 
 pub(super) fn explanation(version: u64, explanation: Explanation) -> proto::ExplainResponse {
-    let Explanation { steps, sender_reply, recipient_reply, decided_by } = explanation;
-    let steps = steps.into_iter().map(|(name, step)| proto::Step {
+    let sender_reply = explanation.sender_reply();
+    let recipient_reply = explanation.recipient_reply();
+    let decided_by = explanation.decided_by().to_string();
+    let steps = explanation.steps.into_iter().map(|(name, step)| proto::Step {
         name: name.to_string(),
         decided_by: step
             .as_ref()

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{authenticate, status::CallError, traffic};
 use crate::{
     authenticate::Authenticator,
+    recipients::Recipients,
     rules::{
         Asker, Rules,
         decision::{
@@ -27,11 +28,12 @@ use crate::{
 pub(crate) struct PolicyGrpc {
     store: Store,
     authenticator: Authenticator,
+    recipients: Recipients,
 }
 
 impl PolicyGrpc {
-    pub(crate) fn new(store: Store, authenticator: Authenticator) -> Self {
-        Self { store, authenticator }
+    pub(crate) fn new(store: Store, authenticator: Authenticator, recipients: Recipients) -> Self {
+        Self { store, authenticator, recipients }
     }
 
     fn rules(&self) -> Result<Arc<Rules>, CallError> {
@@ -78,7 +80,7 @@ impl PolicyService for PolicyGrpc {
         let recipient: ForwardPath =
             question.recipient.parse().map_err(unreadable("recipient", &question.recipient))?;
         let answer = self.rules()?.check_recipient(&asker, &reverse_path, &recipient, SystemTime::now());
-        Ok(Response::new(recipient_response(answer)))
+        Ok(Response::new(recipient_response(self.recipients.confirm(answer).await)))
     }
 
     async fn authenticate(
@@ -180,7 +182,7 @@ fn decision(decision: &Decision) -> proto::Decision {
 }
 
 fn recipient_response(decision: RecipientDecision) -> proto::CheckRecipientResponse {
-    let RecipientDecision { verdict, decided_by, reach } = decision;
+    let RecipientDecision { verdict, decided_by, reach, unconfirmed: _ } = decision;
     match verdict {
         RecipientVerdict::Accept { deliver_to, destination } => proto::CheckRecipientResponse {
             decision: Some(accepted(decided_by, reach)),

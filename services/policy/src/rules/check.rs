@@ -20,6 +20,7 @@ pub(super) fn across_documents(rules: &Rules) -> Vec<Problem> {
     let mut problems = own_domains(rules);
     problems.extend(aliases(rules));
     problems.extend(accounts(rules));
+    problems.extend(sources(rules));
     problems.extend(relay_networks(rules));
     problems.extend(smart_host(rules));
     problems.extend(own_hosts(rules));
@@ -32,10 +33,12 @@ fn own_domains(rules: &Rules) -> Vec<Problem> {
     let has_default = rules.smart_host.table.is_some();
     for (domain, line) in rules.own_domains.table.iter() {
         let is_listed = rules.aliases.table.domain_rule(domain) != DomainRule::Unlisted
-            || rules.accounts.table.has_domain(domain);
+            || rules.accounts.table.has_domain(domain)
+            || rules.sources.table.has_recipients(domain);
         if !is_listed {
-            let reason =
-                format!("{domain} has no aliases or accounts: every recipient but postmaster is refused");
+            let reason = format!(
+                "{domain} has no aliases, accounts or sources: every recipient but postmaster is refused"
+            );
             findings.warning(line, "W-OD-NORCPT", reason);
         }
         if !rules.routes.table.always_takes(domain) && !has_default {
@@ -66,6 +69,18 @@ fn accounts(rules: &Rules) -> Vec<Problem> {
         if !rules.own_domains.table.contains(domain) {
             let reason = format!("{domain} is not in own-domains: its accounts get no mail from outside");
             findings.warning(line, "W-AC-FOREIGN", reason);
+        }
+    }
+    findings.into_problems()
+}
+
+/// Nobody is asked about a domain that is not ours.
+fn sources(rules: &Rules) -> Vec<Problem> {
+    let mut findings = Findings::new(DocumentName::Sources);
+    for (domain, line) in rules.sources.table.domains() {
+        if !rules.own_domains.table.contains(domain) {
+            let reason = format!("{domain} is not in own-domains: nobody is asked about it");
+            findings.warning(line, "W-SRC-FOREIGN", reason);
         }
     }
     findings.into_problems()
@@ -152,8 +167,8 @@ mod tests {
                 (DocumentName::Routes, "domain.jp,192.168.0.20,25"),
             ]),
             [
-                "own-domains:2: warning W-OD-NORCPT: empty.jp has no aliases or accounts: every recipient but \
-                postmaster is refused",
+                "own-domains:2: warning W-OD-NORCPT: empty.jp has no aliases, accounts or sources: every \
+                recipient but postmaster is refused",
                 "own-domains:2: warning W-OD-NOROUTE: empty.jp has no route: its mail goes by MX, which \
                 may lead back \
                  to this relay",

@@ -1,8 +1,9 @@
 //! What an answer says: the verdict, the line that decided, and how far the answer
 //! may be used again.
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
+use hikyaku_queue::recipients::Existence;
 use hikyaku_types::{
     address::Mailbox,
     destination::Destination,
@@ -92,11 +93,40 @@ pub enum RecipientVerdict {
     Refuse(Reply),
 }
 
+/// Who knows the recipients of a domain, beside the documents.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RecipientSource {
+    /// The host that gets the mail says it at RCPT (SEED-064).
+    NextHop,
+    /// The LDAP server of this name.
+    Ldap(Arc<str>),
+}
+
+/// What a client hears while a source does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDown {
+    /// 451, never 550.
+    Defer,
+    /// 250: the mail may come back.
+    Accept,
+}
+
+/// Somebody else is to be asked, and has the last word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfirmed {
+    pub source: RecipientSource,
+    pub when_down: WhenDown,
+    /// Of the document `sources`.
+    pub line: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipientDecision {
     pub verdict: RecipientVerdict,
     pub decided_by: DecidedBy,
     pub reach: Reach,
+    /// Of an acceptance: it holds only if the source knows the recipient.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +136,36 @@ pub struct RouteDecision {
     pub decided_by: Option<DecidedBy>,
     /// Another sender may have another next hop (SEED-025).
     pub sender_bound: bool,
+}
+
+impl RecipientDecision {
+    /// With what the source said.
+    #[must_use]
+    pub(crate) fn confirmed(self, existence: &Existence) -> Self {
+        let Some(Unconfirmed { when_down, line, .. }) = self.unconfirmed else { return self };
+        let refused = |reply| RecipientDecision {
+            verdict: RecipientVerdict::Refuse(reply),
+            decided_by: DecidedBy::Line(DocumentName::Sources, line),
+            reach: self.reach,
+            unconfirmed: None,
+        };
+        match (existence, when_down) {
+            (Existence::Exists, _) | (Existence::Unclear(_), WhenDown::Accept) => {
+                Self { unconfirmed: None, ..self }
+            }
+            (Existence::Unknown, _) => refused(replies::unknown_recipient()),
+            (Existence::Unclear(_), WhenDown::Defer) => refused(replies::recipient_unclear()),
+        }
+    }
+}
+
+impl fmt::Display for RecipientSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NextHop => f.write_str("the next hop"),
+            Self::Ldap(name) => write!(f, "LDAP server {name}"),
+        }
+    }
 }
 
 impl fmt::Display for DecidedBy {
@@ -138,6 +198,11 @@ pub(super) mod replies {
 
     pub(in crate::rules) fn unknown_recipient() -> Reply {
         Reply::new(550, Some(EnhancedCode(5, 1, 1)), "no such recipient here")
+    }
+
+    /// SEED-236: what is not known now may be known later.
+    pub(in crate::rules) fn recipient_unclear() -> Reply {
+        Reply::new(451, Some(EnhancedCode(4, 3, 0)), "recipient cannot be verified now, try again later")
     }
 
     pub(in crate::rules) fn authentication_required() -> Reply {

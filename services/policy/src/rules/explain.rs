@@ -6,7 +6,7 @@ use hikyaku_types::address::{ForwardPath, ReversePath};
 
 use super::{
     Asker, Rules,
-    decision::{RecipientVerdict, Verdict},
+    decision::{DecidedBy, Decision, RecipientDecision, RecipientVerdict, Verdict},
     eval::trace::{Step, StepName, Trace},
 };
 
@@ -22,9 +22,34 @@ pub struct Question {
 pub struct Explanation {
     /// All nine; one that is not reached has no finding.
     pub steps: Vec<(StepName, Option<Step>)>,
-    pub sender_reply: String,
-    pub recipient_reply: String,
-    pub decided_by: String,
+    pub sender: Decision,
+    /// What it would be if the sender was not refused.
+    pub recipient: RecipientDecision,
+}
+
+impl Explanation {
+    pub fn sender_reply(&self) -> String {
+        match &self.sender.verdict {
+            Verdict::Accept => "250 2.1.0".to_owned(),
+            Verdict::Refuse(reply) => reply.to_string().trim_end().to_owned(),
+        }
+    }
+
+    pub fn recipient_reply(&self) -> String {
+        match &self.recipient.verdict {
+            RecipientVerdict::Accept { deliver_to, destination } => {
+                format!("250 2.1.5; delivered to {deliver_to} by {destination}")
+            }
+            RecipientVerdict::Refuse(reply) => reply.to_string().trim_end().to_owned(),
+        }
+    }
+
+    pub fn decided_by(&self) -> DecidedBy {
+        match self.sender.verdict {
+            Verdict::Refuse(_) => self.sender.decided_by,
+            Verdict::Accept => self.recipient.decided_by,
+        }
+    }
 }
 
 impl Rules {
@@ -33,24 +58,9 @@ impl Rules {
         let sender = self.check_sender(asker, reverse_path).decision;
         let mut taken = Vec::new();
         let trace = Trace::into_steps(&mut taken);
-        let answer = self.trace_recipient(asker, reverse_path, recipient, now, trace);
-        let is_refused = matches!(sender.verdict, Verdict::Refuse(_));
-        let decided_by = if is_refused { sender.decided_by } else { answer.decided_by };
+        let recipient = self.trace_recipient(asker, reverse_path, recipient, now, trace);
         let of = |name: StepName| taken.iter().rfind(|step| step.name == name).cloned();
-        Explanation {
-            steps: StepName::ALL.map(|name| (name, of(name))).into(),
-            sender_reply: match sender.verdict {
-                Verdict::Accept => "250 2.1.0".to_owned(),
-                Verdict::Refuse(reply) => reply.to_string().trim_end().to_owned(),
-            },
-            recipient_reply: match answer.verdict {
-                RecipientVerdict::Accept { deliver_to, destination } => {
-                    format!("250 2.1.5; delivered to {deliver_to} by {destination}")
-                }
-                RecipientVerdict::Refuse(reply) => reply.to_string().trim_end().to_owned(),
-            },
-            decided_by: decided_by.to_string(),
-        }
+        Explanation { steps: StepName::ALL.map(|name| (name, of(name))).into(), sender, recipient }
     }
 
     /// What a client hears, with where the mail goes. Two versions that say the same do the same.
@@ -59,9 +69,13 @@ impl Rules {
         if let Verdict::Refuse(reply) = self.check_sender(asker, reverse_path).decision.verdict {
             return format!("MAIL {}", reply.to_string().trim_end());
         }
-        match self.check_recipient(asker, reverse_path, recipient, now).verdict {
+        let RecipientDecision { verdict, unconfirmed, .. } =
+            self.check_recipient(asker, reverse_path, recipient, now);
+        match verdict {
             RecipientVerdict::Accept { deliver_to, destination } => {
-                format!("250 {deliver_to} by {destination}")
+                let condition =
+                    unconfirmed.map_or_else(String::new, |it| format!(" if {} knows it", it.source));
+                format!("250 {deliver_to} by {destination}{condition}")
             }
             RecipientVerdict::Refuse(reply) => format!("RCPT {}", reply.to_string().trim_end()),
         }
@@ -123,18 +137,18 @@ mod tests {
             ]
         );
         assert_eq!(
-            explanation.recipient_reply,
+            explanation.recipient_reply(),
             "250 2.1.5; delivered to user1@domain.jp by [inner.domain.jp]:25"
         );
         assert_eq!(
-            (explanation.sender_reply.as_str(), explanation.decided_by.as_str()),
-            ("250 2.1.0", "aliases:1")
+            (explanation.sender_reply(), explanation.decided_by().to_string()),
+            ("250 2.1.0".to_owned(), "aliases:1".to_owned())
         );
 
         let (lines, explanation) = shown(&question("203.0.113.9", "a@x.example", "v@z.example"));
         assert_eq!(lines[3], "right to relay [access:2] may not relay");
         assert_eq!(lines[4..].iter().filter(|line| line.ends_with("not reached")).count(), 5);
-        assert_eq!(explanation.decided_by, "access:2");
+        assert_eq!(explanation.decided_by().to_string(), "access:2");
         let (lines, _) = shown(&question("192.168.0.20", "user1@domain.jp", "v@rival.example"));
         assert_eq!(
             lines[4],

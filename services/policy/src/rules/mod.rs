@@ -31,6 +31,7 @@ use table::{
     routes::{Routes, SmartHost},
     sender_rules::SenderRules,
     settings::Settings,
+    sources::Sources,
     traffic::Traffic,
 };
 
@@ -45,6 +46,7 @@ pub struct Rules {
     relay_networks: Arc<Parsed<Networks>>,
     aliases: Arc<Parsed<Aliases>>,
     accounts: Arc<Parsed<Accounts>>,
+    sources: Arc<Parsed<Sources>>,
     credentials: Arc<Parsed<CredentialTable>>,
     sender_rules: Arc<Parsed<SenderRules>>,
     routes: Arc<Parsed<Routes>>,
@@ -112,6 +114,11 @@ impl Rules {
                 parse::relay_networks::parse,
             ),
             aliases: reader.read(DocumentName::Aliases, |it| &it.aliases, parse::aliases::parse),
+            sources: reader.read(
+                DocumentName::Sources,
+                |it| &it.sources,
+                |text, findings| parse::sources::parse(text, surroundings, findings),
+            ),
             credentials: knows_accounts.read(
                 DocumentName::Credentials,
                 |it| &it.credentials,
@@ -157,6 +164,7 @@ impl Rules {
             (DocumentName::RelayNetworks, &self.relay_networks.text),
             (DocumentName::Aliases, &self.aliases.text),
             (DocumentName::Accounts, &self.accounts.text),
+            (DocumentName::Sources, &self.sources.text),
             (DocumentName::Credentials, &self.credentials.text),
             (DocumentName::SenderRules, &self.sender_rules.text),
             (DocumentName::Routes, &self.routes.text),
@@ -189,6 +197,7 @@ impl Rules {
             &self.relay_networks.problems,
             &self.aliases.problems,
             &self.accounts.problems,
+            &self.sources.problems,
             &self.credentials.problems,
             &self.sender_rules.problems,
             &self.routes.problems,

@@ -39,6 +39,12 @@ pub enum CertificateError {
         #[source]
         source: rustls::Error,
     },
+    #[error("{} has a certificate that cannot be an authority's", path.display())]
+    Authority {
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
     #[error("TLS versions cannot be used")]
     Versions(#[source] rustls::Error),
     #[error("no TLS provider is installed")]
@@ -123,6 +129,6 @@ fn read_pair(pair: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey, 
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }

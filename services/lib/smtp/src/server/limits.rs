@@ -33,6 +33,7 @@ pub struct SessionConfig {
 pub struct AuthConfig {
     pub offered: bool,
     pub cram_md5: bool,
+    pub scram: bool,
 }
 
 impl Default for SessionConfig {

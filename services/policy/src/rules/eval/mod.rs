@@ -62,6 +62,15 @@ impl Rules {
         Some((account, self.credentials.table.of(login)?))
     }
 
+    /// The LDAP server that knows this login's password, when there is none for it here.
+    pub(crate) fn login_elsewhere(&self, login: &Mailbox) -> Option<&str> {
+        let is_off = self.accounts.table.of(login).is_some_and(|account| !account.may_send);
+        if is_off || self.credentials.table.of(login).is_some() {
+            return None;
+        }
+        self.sources.table.of(login.domain()?)?.login.as_deref()
+    }
+
     pub(crate) fn has_account(&self, account: &Mailbox) -> bool {
         self.accounts.table.of(account).is_some()
     }
@@ -70,7 +79,10 @@ impl Rules {
     /// took the right away.
     fn identity<'a>(&self, asker: &'a Asker) -> Option<&'a Mailbox> {
         let identity = asker.identity.as_ref()?;
-        self.accounts.table.of(identity).filter(|account| account.may_send).map(|_| identity)
+        match self.accounts.table.of(identity) {
+            Some(account) => account.may_send.then_some(identity),
+            None => self.login_elsewhere(identity).map(|_| identity),
+        }
     }
 
     pub(crate) fn lock(&self) -> Lock {
@@ -97,5 +109,7 @@ fn sender_mailbox(reverse_path: &ReversePath) -> Option<&Mailbox> {
 
 #[cfg(test)]
 mod seed_tests;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;

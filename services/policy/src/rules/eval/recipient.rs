@@ -20,7 +20,7 @@ use super::{
 use crate::{
     document::DocumentName,
     rules::{
-        decision::{DecidedBy, Reach, RecipientDecision, RecipientVerdict, Scope, replies},
+        decision::{DecidedBy, Reach, RecipientDecision, RecipientVerdict, Scope, Unconfirmed, replies},
         table::{access::Standing, aliases::DomainRule, sender_rules::Permission},
     },
 };
@@ -29,6 +29,13 @@ use crate::{
 struct Admitted {
     deliver_to: Mailbox,
     decided_by: DecidedBy,
+    unconfirmed: Option<Unconfirmed>,
+}
+
+/// An own recipient that is valid.
+struct Own {
+    decided_by: DecidedBy,
+    unconfirmed: Option<Unconfirmed>,
 }
 
 struct Refused {
@@ -65,15 +72,18 @@ impl Rules {
         trace: Trace<'_>,
     ) -> RecipientDecision {
         let mut walk = Walk { rules: self, asker, reverse_path, now, trace };
-        let (verdict, decided_by) = match walk.admit(recipient).and_then(|admitted| walk.send_on(admitted)) {
-            Ok((Admitted { deliver_to, decided_by }, destination)) => {
-                (RecipientVerdict::Accept { deliver_to, destination }, decided_by)
-            }
-            Err(Refused { reply, decided_by }) => (RecipientVerdict::Refuse(reply), decided_by),
-        };
         let reach =
             Reach { scope: self.scope_of(asker, recipient), sender_bound: self.is_sender_bound(asker) };
-        RecipientDecision { verdict, decided_by, reach }
+        match walk.admit(recipient).and_then(|admitted| walk.send_on(admitted)) {
+            Ok((Admitted { deliver_to, decided_by, unconfirmed }, destination)) => {
+                let verdict = RecipientVerdict::Accept { deliver_to, destination };
+                RecipientDecision { verdict, decided_by, reach, unconfirmed }
+            }
+            Err(Refused { reply, decided_by }) => {
+                let verdict = RecipientVerdict::Refuse(reply);
+                RecipientDecision { verdict, decided_by, reach, unconfirmed: None }
+            }
+        }
     }
 
     /// Whether the answer is the same for every address of the domain.
@@ -82,6 +92,7 @@ impl Rules {
         let Some(domain) = mailbox.domain() else { return Scope::Address };
         let by_address = mailbox.asks_to_be_routed()
             || self.accounts.table.has_domain(domain)
+            || self.sources.table.has_recipients(domain)
             || (self.restricted_sender(asker).is_some() && !self.sender_rules.table.is_empty());
         match (self.aliases.table.domain_rule(domain), self.is_own(mailbox)) {
             (DomainRule::Unlisted, false) | (DomainRule::EveryAddress { .. }, true) if !by_address => {
@@ -91,6 +102,14 @@ impl Rules {
                 Scope::Address
             }
         }
+    }
+
+    /// Who is to be asked about an address of ours that no document names for itself.
+    fn asked_elsewhere(&self, address: &Mailbox) -> Option<Unconfirmed> {
+        let source = self.sources.table.of(address.domain()?)?;
+        let is_named = is_postmaster(address) || self.aliases.table.has_exact(address);
+        let recipients = source.recipients.clone().filter(|_| self.is_own(address) && !is_named)?;
+        Some(Unconfirmed { source: recipients, when_down: source.when_down, line: source.line })
     }
 
     /// Whether another sender could get another answer.
@@ -144,10 +163,12 @@ impl Walk<'_, '_> {
         let asked = mailbox.clone();
         let resolved = self.rewrite(mailbox)?;
         let admitted = match self.own_recipient(&resolved)? {
-            Some(decided_by) => Admitted { deliver_to: resolved.address, decided_by },
+            Some(Own { decided_by, unconfirmed }) => {
+                Admitted { deliver_to: resolved.address, decided_by, unconfirmed }
+            }
             None => {
                 let decided_by = self.relay_right(grounds)?;
-                Admitted { deliver_to: resolved.address, decided_by }
+                Admitted { deliver_to: resolved.address, decided_by, unconfirmed: None }
             }
         };
         // Neither the address that was named nor the one it stands for may be forbidden.
@@ -191,13 +212,19 @@ impl Walk<'_, '_> {
     }
 
     /// The line or rule by which an own recipient is valid; `None`: it is not one of ours.
-    fn own_recipient(&mut self, resolved: &Resolved) -> Result<Option<DecidedBy>, Refused> {
+    fn own_recipient(&mut self, resolved: &Resolved) -> Result<Option<Own>, Refused> {
         let verdict = self.own_recipient_verdict(resolved);
         let address = &resolved.address;
         match &verdict {
-            Ok(Some(by)) => self
-                .trace
-                .note(StepName::OwnDomain, *by, || format!("{address} is accepted for an own domain")),
+            Ok(Some(own)) => self.trace.note(StepName::OwnDomain, own.decided_by, || {
+                let condition = match &own.unconfirmed {
+                    None => String::new(),
+                    Some(Unconfirmed { source, line, .. }) => {
+                        format!(" if {source} knows it (sources:{line})")
+                    }
+                };
+                format!("{address} is accepted for an own domain{condition}")
+            }),
             Ok(None) => {
                 self.trace.note(StepName::OwnDomain, None, || format!("{address} is not in an own domain"))
             }
@@ -209,29 +236,42 @@ impl Walk<'_, '_> {
         verdict
     }
 
-    fn own_recipient_verdict(&self, resolved: &Resolved) -> Result<Option<DecidedBy>, Refused> {
+    fn own_recipient_verdict(&self, resolved: &Resolved) -> Result<Option<Own>, Refused> {
         let Resolved { address, own_entry, is_hop } = resolved;
+        let certain = |decided_by| Ok(Some(Own { decided_by, unconfirmed: None }));
         let account = self.rules.accounts.table.of(address).filter(|_| self.rules.is_own(address));
         if let Some(account) = account.filter(|account| !account.may_receive) {
             let decided_by = DecidedBy::Line(DocumentName::Accounts, account.line);
             return Err(Refused { reply: replies::mailbox_disabled(), decided_by });
         }
+        let unconfirmed = if account.is_some() { None } else { self.rules.asked_elsewhere(address) };
+        // The inner server might send `user%host` on, because it trusts us.
+        let is_hop = *is_hop || (unconfirmed.is_some() && address.asks_to_be_routed());
+        if is_hop && !self.may_relay() {
+            let decided_by = DecidedBy::RoutedLocalPart;
+            return Err(Refused { reply: replies::relaying_denied(), decided_by });
+        }
         if let Some(line) = own_entry {
-            // The inner server might send `user%host` on, because it trusts us.
-            if *is_hop && !self.may_relay() {
-                let decided_by = DecidedBy::RoutedLocalPart;
-                return Err(Refused { reply: replies::relaying_denied(), decided_by });
-            }
-            return Ok(Some(DecidedBy::Line(DocumentName::Aliases, *line)));
+            let decided_by = DecidedBy::Line(DocumentName::Aliases, *line);
+            return Ok(Some(Own { decided_by, unconfirmed }));
         }
         if let Some(account) = account {
-            return Ok(Some(DecidedBy::Line(DocumentName::Accounts, account.line)));
+            return certain(DecidedBy::Line(DocumentName::Accounts, account.line));
         }
         if !self.rules.is_own(address) {
             return Ok(None);
         }
         // SEED-111: postmaster needs no entry.
-        if is_postmaster(address) { Ok(Some(DecidedBy::Postmaster)) } else { Err(unknown_recipient()) }
+        if is_postmaster(address) {
+            return certain(DecidedBy::Postmaster);
+        }
+        match unconfirmed {
+            Some(unconfirmed) => {
+                let decided_by = DecidedBy::Line(DocumentName::Sources, unconfirmed.line);
+                Ok(Some(Own { decided_by, unconfirmed: Some(unconfirmed) }))
+            }
+            None => Err(unknown_recipient()),
+        }
     }
 
     fn may_relay(&self) -> bool {
@@ -302,6 +342,7 @@ impl Walk<'_, '_> {
     fn postmaster_elsewhere(&self, admitted: Admitted) -> Admitted {
         match (&self.rules.settings.table.postmaster, admitted.decided_by) {
             (Some((mailbox, line)), DecidedBy::Postmaster) => Admitted {
+                unconfirmed: None,
                 deliver_to: self
                     .rules
                     .resolve_aliases(mailbox.clone())

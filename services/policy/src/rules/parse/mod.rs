@@ -9,6 +9,7 @@ pub(crate) mod access;
 pub(crate) mod relay_networks;
 pub(crate) mod aliases;
 pub(crate) mod accounts;
+pub(crate) mod sources;
 pub(crate) mod credentials;
 pub(crate) mod sender_rules;
 pub(crate) mod routes;
@@ -30,4 +31,6 @@ pub struct Surroundings {
     pub hostname: String,
     /// Addresses of the resolvers (E-GW-DNSIP, SEED-021).
     pub dns_servers: Vec<IpAddr>,
+    /// Names of the LDAP servers that can be asked.
+    pub ldap_servers: Vec<String>,
 }

@@ -8,6 +8,7 @@ pub(crate) mod connections;
 pub(crate) mod access;
 pub(crate) mod aliases;
 pub(crate) mod accounts;
+pub(crate) mod sources;
 pub(crate) mod credentials;
 pub(crate) mod sender_rules;
 pub(crate) mod routes;

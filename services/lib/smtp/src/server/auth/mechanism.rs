@@ -74,8 +74,15 @@ pub(crate) fn offered(config: &AuthConfig, is_secure: bool) -> String {
 }
 
 fn supported(config: &AuthConfig) -> impl Iterator<Item = Mechanism> {
-    let (offered, cram_md5) = (config.offered, config.cram_md5);
-    ALL.into_iter().filter(move |mechanism| offered && (cram_md5 || *mechanism != Mechanism::CramMd5))
+    let AuthConfig { offered, cram_md5, scram } = *config;
+    ALL.into_iter().filter(move |mechanism| {
+        let is_on = match mechanism {
+            Mechanism::Plain | Mechanism::Login => true,
+            Mechanism::CramMd5 => cram_md5,
+            Mechanism::ScramSha256 => scram,
+        };
+        offered && is_on
+    })
 }
 
 #[cfg(test)]
@@ -85,12 +92,18 @@ mod tests {
     /// SEED-113.
     #[test]
     fn what_is_offered() {
-        let offer =
-            |offered, cram_md5, is_secure| super::offered(&AuthConfig { offered, cram_md5 }, is_secure);
+        let offer = |offered, cram_md5, is_secure| {
+            super::offered(&AuthConfig { offered, cram_md5, scram: true }, is_secure)
+        };
         assert_eq!(offer(true, false, false), "SCRAM-SHA-256");
         assert_eq!(offer(true, true, false), "CRAM-MD5 SCRAM-SHA-256");
         assert_eq!(offer(true, false, true), "PLAIN LOGIN SCRAM-SHA-256");
         assert_eq!(offer(true, true, true), "PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256");
         assert_eq!(offer(false, true, true), "");
+        let without = AuthConfig { offered: true, cram_md5: false, scram: false };
+        assert_eq!(
+            (super::offered(&without, false).as_str(), super::offered(&without, true).as_str()),
+            ("", "PLAIN LOGIN")
+        );
     }
 }

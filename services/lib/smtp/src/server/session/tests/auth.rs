@@ -10,7 +10,7 @@ pub(super) fn config() -> SessionConfig {
     SessionConfig {
         hostname: "gw.example".to_owned(),
         starttls: true,
-        auth: AuthConfig { offered: true, cram_md5: true },
+        auth: AuthConfig { offered: true, cram_md5: true, scram: true },
         ..SessionConfig::default()
     }
 }

@@ -1,0 +1,109 @@
+//! What sources have said. That a recipient exists is kept for a day, by all processes; that it does not,
+//! for ten minutes, by the one that heard it (SEED-064).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use hikyaku_queue::{
+    Nats,
+    kv::{KvBucket, KvError},
+    recipients::Existence,
+};
+use hikyaku_types::{address::Mailbox, destination::Destination};
+use sha2::{Digest as _, Sha256};
+
+use crate::rules::{decision::RecipientSource, table::address::canonical_address};
+
+const BUCKET: &str = "HIKYAKU_RECIPIENTS";
+const EXISTS_FOR: Duration = Duration::from_secs(24 * 3600);
+const UNKNOWN_FOR: Duration = Duration::from_secs(600);
+/// A source that is down is not asked by every client anew.
+const UNCLEAR_FOR: Duration = Duration::from_secs(5);
+/// In memory; about 100 bytes each.
+const MOST_KNOWN: usize = 200_000;
+
+/// A source with an address; for a next hop, with that host. A hash, so that an address may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    pub(super) fn new(source: &RecipientSource, address: &Mailbox, next_hop: &Destination) -> Self {
+        let address = canonical_address(address);
+        let text = match source {
+            RecipientSource::NextHop => format!("next-hop\n{next_hop}\n{address}"),
+            RecipientSource::Ldap(name) => format!("ldap\n{name}\n{address}"),
+        };
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    fn name(&self) -> String {
+        self.0.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    bucket: KvBucket,
+    here: Mutex<HashMap<Key, (Existence, Instant)>>,
+}
+
+impl Known {
+    pub(super) async fn open(nats: &Nats, replicas: usize) -> Result<Self, KvError> {
+        let bucket = KvBucket::open_forgetting(nats, BUCKET, replicas, EXISTS_FOR).await?;
+        Ok(Self { bucket, here: Mutex::default() })
+    }
+
+    /// In this process.
+    pub(super) fn here(&self, key: &Key) -> Option<Existence> {
+        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        here.get(key).filter(|(_, until)| Instant::now() < *until).map(|(existence, _)| existence.clone())
+    }
+
+    /// What another process has heard. A store that does not answer knows nothing.
+    pub(super) async fn elsewhere(&self, key: &Key) -> Option<Existence> {
+        let entry = match self.bucket.get(&key.name()).await {
+            Ok(entry) => entry?,
+            Err(error) => {
+                tracing::debug!(%error, "known recipients cannot be read");
+                return None;
+            }
+        };
+        let age = SystemTime::now().duration_since(entry.at).unwrap_or_default();
+        let left = EXISTS_FOR.checked_sub(age)?;
+        self.keep(*key, Existence::Exists, left);
+        Some(Existence::Exists)
+    }
+
+    pub(super) async fn note(&self, key: &Key, existence: &Existence) {
+        let holds = match existence {
+            Existence::Exists => EXISTS_FOR,
+            Existence::Unknown => UNKNOWN_FOR,
+            Existence::Unclear(_) => UNCLEAR_FOR,
+        };
+        self.keep(*key, existence.clone(), holds);
+        if *existence == Existence::Exists
+            && let Err(error) = self.bucket.put(&key.name(), Bytes::from_static(b"1")).await
+        {
+            tracing::debug!(%error, "a known recipient is kept by this process only");
+        }
+    }
+
+    fn keep(&self, key: Key, existence: Existence, holds: Duration) {
+        let now = Instant::now();
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if here.len() >= MOST_KNOWN {
+            here.retain(|_, (_, until)| now < *until);
+        }
+        if here.len() >= MOST_KNOWN {
+            // Invented names are many and cheap to ask about again.
+            here.retain(|_, (existence, _)| *existence == Existence::Exists);
+        }
+        if here.len() < MOST_KNOWN {
+            here.insert(key, (existence, now + holds));
+        }
+    }
+}
