@@ -101,7 +101,7 @@ pub(crate) enum Noun {
 Documents:
   own-domains     a domain a line: mail for it is accepted
   connections     clients accept|refuse: who is greeted without limits, or not at all
-  access          pattern value, as effect.dat: true, false, default, only, norelay
+  access          pattern value, as effect.dat: true, false, default, only, norelay, and rate=60/m
   relay-networks  an address, network/length or IPv4,mask a line: its clients may send anywhere
   aliases         alias TAB target; *@d TAB *@d accepts every address of d unchanged
   accounts        an address a line, then name=, smtp=off, receive=off, separated by TABs

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clients::Clients, config::IngressConfig, connection::Door, lanes::Lanes, listener, service::Listening,
+    clients::Clients, config::IngressConfig, connection::Door, lanes::Lanes, listener, rates::Rates,
+    service::Listening,
 };
 
 /// What every connection needs.
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) clients: Clients,
     pub(crate) lanes: Lanes,
+    /// Of clients whom the access table limits.
+    pub(crate) rates: Arc<Rates>,
     pub(crate) tasks: TaskTracker,
     /// Asks sessions to come to an end.
     pub(crate) drain: CancellationToken,
@@ -56,6 +59,7 @@ impl App {
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             clients: Clients::default(),
             lanes: Lanes::default(),
+            rates: Arc::default(),
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             end: CancellationToken::new(),

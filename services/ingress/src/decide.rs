@@ -1,7 +1,7 @@
 //! The session's questions, put to the policy service. Without an answer the client hears 451
 //! 4.3.0, or 454 4.7.0 in AUTH: never 2yz, never 5yz.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use hikyaku_mail::authors;
 use hikyaku_policy_client::{
@@ -14,15 +14,22 @@ use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     origin::Listener,
     reply::{EnhancedCode, Reply},
+    shard::fnv1a,
+    traffic::Rate,
 };
 
 use crate::{
     app::Context,
     clients::Counted,
     mail_log::{self, Refused},
+    rates::Rates,
 };
 
 const UNAVAILABLE: &str = "policy-unavailable";
+
+fn too_many() -> Reply {
+    Reply::new(450, Some(EnhancedCode(4, 7, 1)), "too many messages from your address, try again later")
+}
 
 /// The policy as one client sees it.
 pub(crate) struct Decider {
@@ -31,6 +38,7 @@ pub(crate) struct Decider {
     asker: Asker,
     connections: Counted,
     max_connections: usize,
+    rates: Arc<Rates>,
     /// `None` until policy has said what it thinks of the client.
     admitted: Option<ConnectionAnswer>,
     /// The sender of the transaction is let through because of the client's address.
@@ -47,6 +55,7 @@ impl Decider {
             asker: Asker { listener, ..Asker::anonymous(client.to_canonical()) },
             connections: context.clients.count(client),
             max_connections: context.config.max_connections_per_client,
+            rates: Arc::clone(&context.rates),
             admitted: None,
             is_trusted: false,
             checks_author: false,
@@ -114,6 +123,9 @@ impl Decider {
         }
         match self.policy.check_sender(&self.asker, reverse_path).await {
             Ok(answer) => match answer.decision.verdict {
+                PolicyVerdict::Accept if self.is_above(answer.rate, &answer.decision.decided_by) => {
+                    self.refuse(helo, sender, None, too_many(), &answer.decision.decided_by)
+                }
                 PolicyVerdict::Accept => {
                     self.is_trusted = answer.trusted;
                     self.checks_author = answer.check_author;
@@ -125,6 +137,14 @@ impl Decider {
             },
             Err(error) => self.unavailable(helo, sender, None, &error),
         }
+    }
+
+    /// SEED-081: what the line that decided lets each of its clients send.
+    fn is_above(&self, rate: Option<Rate>, line: &str) -> bool {
+        rate.is_some_and(|rate| {
+            let key = fnv1a(&format!("{line}/{}", self.client.to_canonical()));
+            !self.rates.count(key, rate, Instant::now())
+        })
     }
 
     pub(crate) async fn recipient(

@@ -1,12 +1,7 @@
 //! Fresh or bulk: a source that sends much, or says that it sends in bulk, gets a lane of its own,
 //! so that it keeps nobody waiting (SEED-180, SEED-182). Each node counts what comes to it.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Instant};
 
 use hikyaku_mail::marks;
 use hikyaku_smtp::server::Transaction;
@@ -17,18 +12,10 @@ use hikyaku_types::{
     traffic::{Rate, TrafficRules},
 };
 
-/// Sources that are counted; when there are more, those that were silent longest are forgotten.
-const MAX_SOURCES: usize = 100_000;
+use crate::rates::Rates;
 
 #[derive(Debug, Default)]
-pub(crate) struct Lanes(Mutex<HashMap<u64, Bucket>>);
-
-/// What a source may still send as ordinary mail.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
+pub(crate) struct Lanes(Rates);
 
 /// What is bulk for everybody of whom the rules say nothing.
 #[derive(Debug, Clone, Copy)]
@@ -54,41 +41,13 @@ impl Lanes {
             None => (source.client ^ source.sender.rotate_left(1), ordinary.rate),
         };
         // Counted in any case: a source does not become ordinary by marking half of its mail.
-        let is_within = self.count(key, rate, now);
+        let is_within = self.0.count(key, rate, now);
         let is_bulk = said.bulk
             || !is_within
             || transaction.recipients.len() > ordinary.recipients
             || marks::is_bulk(transaction.content.as_slice());
         if is_bulk { Lane::Bulk } else { Lane::Fresh }
     }
-
-    /// Counts one message, and says whether it is within the rate.
-    fn count(&self, key: u64, rate: Rate, now: Instant) -> bool {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.len() >= MAX_SOURCES && !sources.contains_key(&key) {
-            forget(&mut sources, now);
-        }
-        let most = f64::from(rate.count.get());
-        let bucket = sources.entry(key).or_insert(Bucket { tokens: most, at: now });
-        let gained = now.saturating_duration_since(bucket.at).as_secs_f64() / rate.per.as_secs_f64() * most;
-        bucket.tokens = (bucket.tokens + gained).min(most);
-        bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
-    }
-}
-
-/// Forgets half of the sources, those that were silent longest.
-fn forget(sources: &mut HashMap<u64, Bucket>, now: Instant) {
-    let mut ages: Vec<Duration> =
-        sources.values().map(|bucket| now.saturating_duration_since(bucket.at)).collect();
-    let middle = ages.len() / 2;
-    let (_, median, _) = ages.select_nth_unstable(middle);
-    let median = *median;
-    sources.retain(|_, bucket| now.saturating_duration_since(bucket.at) < median);
 }
 
 #[cfg(test)]
@@ -133,24 +92,5 @@ mod tests {
 
     fn rate(text: &str) -> Rate {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn what_is_above_the_rate_is_bulk_until_it_has_calmed_down() {
-        let (lanes, start) = (Lanes::default(), Instant::now());
-        let within = |at: u64| lanes.count(1, rate("60/m"), start + Duration::from_secs(at));
-        assert_eq!((0..100).filter(|_| within(0)).count(), 60);
-        assert_eq!((0..100).filter(|_| within(10)).count(), 10);
-        assert_eq!((0..100).filter(|_| within(1_000)).count(), 60);
-        assert!(lanes.count(2, rate("60/m"), start), "another source has its own rate");
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let (lanes, start) = (Lanes::default(), Instant::now());
-        for key in 0..2 * MAX_SOURCES as u64 {
-            lanes.count(key, rate("60/m"), start + Duration::from_millis(key));
-        }
-        assert!(lanes.0.lock().unwrap().len() <= MAX_SOURCES);
     }
 }

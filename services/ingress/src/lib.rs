@@ -13,6 +13,7 @@ mod listener; // accept loop, limits on connections
 mod clients; // how many connections each client has
 mod connection; // socket <-> session
 mod decide; // the session's questions -> policy
+mod rates; // how much each source sends
 mod lanes; // fresh or bulk
 mod accept; // transaction -> trace fields -> an envelope per next hop -> queue
 mod mail_log; // one line for each accepted envelope and each refusal

@@ -100,3 +100,20 @@ async fn scenario_4_the_access_table() -> anyhow::Result<()> {
     .await;
     Ok(())
 }
+
+/// SEED-081: the 61st message of a minute is put off, of this device alone.
+#[tokio::test]
+async fn seed_081_a_device_may_send_so_much() -> anyhow::Result<()> {
+    let gateway = Gateway::start().await?;
+    gateway.import(&[("effect", "eff.dat", "127.0.0.50 true rate=60/min\n127.0.0.51 true\n")], &[]).await?;
+    for device in ["127.0.0.50", "127.0.0.51"] {
+        let mut client = gateway.client(device).await?;
+        for _ in 0..60 {
+            client.expect("MAIL FROM:<scan@nowhere.example>").await?;
+            client.expect("RSET").await?;
+        }
+    }
+    assert_eq!(gateway.says("127.0.0.50", &["MAIL FROM:<scan@nowhere.example>"]).await?, ["450 4.7.1"]);
+    assert_eq!(gateway.says("127.0.0.51", &["MAIL FROM:<scan@nowhere.example>"]).await?, ["250 2.1.0"]);
+    Ok(())
+}

@@ -8,6 +8,7 @@ use hikyaku_types::{
     destination::Destination,
     origin::Listener,
     reply::{EnhancedCode, Reply},
+    traffic::Rate,
 };
 use secrecy::SecretString;
 
@@ -96,6 +97,8 @@ pub struct SenderAnswer {
     pub decision: Decision,
     /// The client relays because of its address: X-Relay is added (SEED-096).
     pub trusted: bool,
+    /// Messages that this client may send in a time (SEED-081).
+    pub rate: Option<Rate>,
     /// The authors of the message are to be asked about (SEED-115, level 3).
     pub check_author: bool,
 }

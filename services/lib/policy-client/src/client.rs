@@ -153,8 +153,9 @@ impl PolicyClient {
             .await
             .inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let wire::Answer { decision, reach, valid_for } = wire::answer(response.decision);
-        let proto::CheckSenderResponse { trusted, check_author, .. } = response;
-        let answer = SenderAnswer { decision, trusted, check_author };
+        let proto::CheckSenderResponse { trusted, check_author, rate, .. } = response;
+        let rate = rate.map(traffic::answered_rate).transpose()?;
+        let answer = SenderAnswer { decision, trusted, rate, check_author };
         record(answer.decision.verdict.decision_name(), Source::Remote, asked);
         if let Some(key) = keys.of_reach(reach) {
             self.inner.senders.insert(key, answer.clone(), valid_for, asked);

@@ -90,6 +90,11 @@ fn line(line: Option<proto::RuleLine>) -> Result<RuleLine, Unreadable> {
     Ok(RuleLine { shipped: line.shipped, line: line.line })
 }
 
+/// A rate in the answer to another question.
+pub(crate) fn answered_rate(rate: proto::Rate) -> Result<Rate, PolicyUnavailable> {
+    self::rate(rate).map_err(|source| PolicyUnavailable::Answer { field: "rate", source: source.into() })
+}
+
 fn rate(rate: proto::Rate) -> Result<Rate, Unreadable> {
     let unreadable = || Unreadable(format!("rate {rate:?}"));
     let per = time(rate.per)?.filter(|per| !per.is_zero()).ok_or_else(unreadable)?;

@@ -67,6 +67,7 @@ impl PolicyService for PolicyGrpc {
             decision: Some(decision(&answer.decision)),
             trusted: answer.trusted,
             check_author: answer.check_author,
+            rate: answer.rate.map(traffic::rate),
         }))
     }
 

@@ -95,7 +95,7 @@ fn line(line: RuleLine) -> Option<proto::RuleLine> {
     Some(proto::RuleLine { shipped: line.shipped, line: line.line })
 }
 
-fn rate(rate: Rate) -> proto::Rate {
+pub(super) fn rate(rate: Rate) -> proto::Rate {
     proto::Rate { count: rate.count.get(), per: time(rate.per) }
 }
 

@@ -8,6 +8,7 @@ use hikyaku_types::{
     address::Mailbox,
     destination::Destination,
     reply::{EnhancedCode, Reply},
+    traffic::Rate,
 };
 
 use crate::document::DocumentName;
@@ -83,6 +84,8 @@ pub struct SenderDecision {
     pub decision: Decision,
     /// The client relays because of its address (SEED-096).
     pub trusted: bool,
+    /// Messages that this client may send in a time (SEED-081).
+    pub rate: Option<Rate>,
     /// The authors of the message are to be looked at too (SEED-115, level 3).
     pub check_author: bool,
 }

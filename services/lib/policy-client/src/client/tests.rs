@@ -63,7 +63,12 @@ impl PolicyService for Script {
     ) -> Result<Response<proto::CheckSenderResponse>, Status> {
         self.count()?;
         let decision = accept(proto::Scope::Domain);
-        Ok(Response::new(proto::CheckSenderResponse { decision, trusted: true, check_author: false }))
+        Ok(Response::new(proto::CheckSenderResponse {
+            decision,
+            trusted: true,
+            check_author: false,
+            rate: None,
+        }))
     }
 
     /// wide.example holds for the domain, bound.example for the domain and the sender, every other one

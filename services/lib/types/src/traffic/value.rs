@@ -36,7 +36,7 @@ impl FromStr for Rate {
         let (count, unit) = text.split_once('/').ok_or(NotARate)?;
         let per = match unit {
             "s" => 1,
-            "m" => 60,
+            "m" | "min" => 60,
             "h" => 3_600,
             _ => return Err(NotARate),
         };

@@ -19,6 +19,7 @@ impl Rules {
     pub fn check_sender(&self, asker: &Asker, reverse_path: &ReversePath) -> SenderDecision {
         let grounds = self.grounds(asker, Some(reverse_path));
         let trusted = grounds.standing == Standing::Trusted && asker.identity.is_none();
+        let rate = grounds.rate;
         let (verdict, decided_by) = match self.sender_verdict(asker, reverse_path, grounds) {
             Ok(decided_by) => (Verdict::Accept, decided_by),
             Err((reply, decided_by)) => (Verdict::Refuse(reply), decided_by),
@@ -30,6 +31,7 @@ impl Rules {
         SenderDecision {
             decision: Decision { verdict, decided_by, reach: Reach { scope, sender_bound: false } },
             trusted,
+            rate,
             check_author: asker.identity.is_some() && self.settings.table.sender_trust == SenderTrust::Author,
         }
     }
@@ -42,7 +44,7 @@ impl Rules {
     ) -> Result<DecidedBy, (Reply, DecidedBy)> {
         let sender = sender_mailbox(reverse_path);
         let is_own = sender.is_some_and(|mailbox| self.is_own(mailbox));
-        let Grounds { standing, decided_by } = grounds;
+        let Grounds { standing, decided_by, rate: _ } = grounds;
         let identity = self.identity(asker);
         let is_gone = asker.identity.is_some() && identity.is_none();
         if is_gone || (asker.listener == Listener::Submission && identity.is_none()) {

@@ -1,6 +1,6 @@
 //! What the access table and the relay list make of a client.
 
-use hikyaku_types::{address::ReversePath, origin::Listener};
+use hikyaku_types::{address::ReversePath, origin::Listener, traffic::Rate};
 
 use super::{Asker, Rules};
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Grounds {
     pub(super) standing: Standing,
     pub(super) decided_by: DecidedBy,
+    /// What each client may send (SEED-081).
+    pub(super) rate: Option<Rate>,
 }
 
 impl Rules {
@@ -32,6 +34,6 @@ impl Rules {
             (Listener::Submission, Standing::Trusted) => Standing::Default,
             (Listener::Submission | Listener::Relay, standing) => standing,
         };
-        Grounds { standing, decided_by }
+        Grounds { standing, decided_by, rate: access.rate }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_types::{address::Mailbox, domain::Domain};
+use hikyaku_types::{address::Mailbox, domain::Domain, traffic::Rate};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// `rate=60/m`: messages of each client that the line fits (SEED-081).
+const RATE: &str = "rate=";
 /// SEED-079: trust for a wider public network is said aloud.
 const WIDEST_PUBLIC_IPV4: u8 = 24;
 
@@ -27,8 +29,10 @@ pub(crate) fn parse(text: &str, own_domains: &OwnDomains, findings: &mut Finding
     for line in clean_lines(text, findings) {
         let mut fields = line.text.split_whitespace();
         let pattern = fields.next().unwrap_or_default();
-        let value = fields.collect::<Vec<_>>().join(" ");
-        let Some(value) = value_of(&value, line.number, findings) else { continue };
+        let (rates, value): (Vec<&str>, Vec<&str>) = fields.partition(|field| field.starts_with(RATE));
+        let rate = rate_of(&rates, line.number, findings);
+        let Some(value) = value_of(&value.join(" "), line.number, findings) else { continue };
+        let Some(rate) = rate else { continue };
         if pattern.starts_with('#') {
             pseudo_pattern(pattern, value, line.number, findings);
             continue;
@@ -56,8 +60,30 @@ pub(crate) fn parse(text: &str, own_domains: &OwnDomains, findings: &mut Finding
             findings.warning(line.number, "W-EFF-SHADOW", reason);
         }
         table.insert(parsed, value, line.number);
+        if let Some(rate) = rate {
+            table.limit(line.number, rate);
+        }
     }
     table
+}
+
+/// SEED-081. The outer option: whether the line is right.
+fn rate_of(fields: &[&str], line: u32, findings: &mut Findings) -> Option<Option<Rate>> {
+    let text = match fields {
+        [] => return Some(None),
+        [field] => field.trim_start_matches(RATE),
+        [_, _, ..] => {
+            findings.error(line, "E-EFF-RATE", "rate= twice");
+            return None;
+        }
+    };
+    match text.parse() {
+        Ok(rate) => Some(Some(rate)),
+        Err(reason) => {
+            findings.error(line, "E-EFF-RATE", format!("rate={text}: {reason}"));
+            None
+        }
+    }
 }
 
 /// SEED-071; a missing value is true.

@@ -10,6 +10,7 @@ use std::{
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
     domain::Domain,
+    traffic::Rate,
 };
 use ipnet::IpNet;
 
@@ -81,6 +82,8 @@ impl fmt::Display for Standing {
 pub(crate) struct Access {
     pub(crate) standing: Standing,
     pub(crate) line: Option<u32>,
+    /// Messages of each client that the line fits (SEED-081).
+    pub(crate) rate: Option<Rate>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +93,7 @@ pub(crate) struct AccessTable {
     domains: HashMap<Domain, u32>,
     below: HashMap<Box<str>, u32>,
     values: BTreeMap<u32, Value>,
+    rates: HashMap<u32, Rate>,
     /// Line of the `only` that ends the table.
     end: Option<u32>,
 }
@@ -131,6 +135,11 @@ impl AccessTable {
         }
     }
 
+    /// Limits whom a line fits that is there already.
+    pub(crate) fn limit(&mut self, line: u32, rate: Rate) {
+        self.rates.insert(line, rate);
+    }
+
     /// `client` must not be an IPv4-mapped address. Without a sender only clients are looked at.
     pub(crate) fn find(&self, client: IpAddr, sender: Option<&ReversePath>) -> Access {
         let sender = match sender {
@@ -140,11 +149,14 @@ impl AccessTable {
         let client = self.clients.first_around(IpNet::from(client));
         let first = client.into_iter().chain(sender).min();
         match first.and_then(|line| Some((line, *self.values.get(&line)?))) {
-            Some((line, value)) => Access { standing: standing(value), line: Some(line) },
+            Some((line, value)) => {
+                let rate = self.rates.get(&line).copied();
+                Access { standing: standing(value), line: Some(line), rate }
+            }
             None => match self.end {
                 // SEED-075: who does not fit may hand in mail for us and nothing else.
-                Some(end) => Access { standing: Standing::NoRelay, line: Some(end) },
-                None => Access { standing: Standing::Default, line: None },
+                Some(end) => Access { standing: Standing::NoRelay, line: Some(end), rate: None },
+                None => Access { standing: Standing::Default, line: None, rate: None },
             },
         }
     }

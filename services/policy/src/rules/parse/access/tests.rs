@@ -14,7 +14,8 @@ fn parsed(text: &str) -> (AccessTable, Vec<String>) {
 }
 
 fn standing(table: &AccessTable, client: &str, sender: &str) -> (Standing, Option<u32>) {
-    let Access { standing, line } = table.find(client.parse().unwrap(), Some(&sender.parse().unwrap()));
+    let Access { standing, line, rate: _ } =
+        table.find(client.parse().unwrap(), Some(&sender.parse().unwrap()));
     (standing, line)
 }
 
@@ -39,6 +40,30 @@ fn eff_ok() {
     ] {
         assert_eq!(standing(&table, client, sender), expected, "{client} {sender:?}");
     }
+}
+
+/// SEED-081.
+#[test]
+fn seed_081_a_line_may_have_a_rate() {
+    let (table, problems) = parsed(
+        "192.168.0.50 true rate=60/min\n192.168.0.51 rate=5/s\n192.168.0.52 rate=1000/h default\n\
+         192.168.0.53 true rate=60\n192.168.0.54 true rate=1/s rate=2/s\n192.168.0.55 true\n",
+    );
+    let rate = |client: &str| {
+        let access = table.find(client.parse().unwrap(), None);
+        (access.standing, access.rate.map(|rate| rate.to_string()))
+    };
+    assert_eq!(rate("192.168.0.50"), (Standing::Trusted, Some("60/m".into())));
+    assert_eq!(rate("192.168.0.51"), (Standing::Trusted, Some("5/s".into())));
+    assert_eq!(rate("192.168.0.52"), (Standing::Default, Some("1000/h".into())));
+    assert_eq!(rate("192.168.0.55"), (Standing::Trusted, None));
+    assert_eq!(
+        problems,
+        [
+            "access:4: error E-EFF-RATE: rate=60: want a number and a unit: 50/s, 100/m or 2000/h",
+            "access:5: error E-EFF-RATE: rate= twice",
+        ]
+    );
 }
 
 #[test]
