@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::{Read, Write},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
-use hikyaku_proto::directory::v1::SetSecretRequest;
+use hikyaku_proto::directory::v1::{SetSecretRequest, UnlockLoginsRequest};
 
 use crate::{
     End, Unreadable,
@@ -36,6 +37,19 @@ Example:
         /// Address of the account.
         account: String,
     },
+    /// Forget failed logins: who was locked out can log in again at once.
+    #[command(after_help = "\
+Example:
+  hikyakuctl account unlock user1@example.jp
+  hikyakuctl account unlock --client 192.0.2.9     # every login from its network")]
+    #[group(required = true, multiple = true)]
+    Unlock {
+        /// A login, from all networks.
+        login: Option<String>,
+        /// An address: all logins of its network (/24, IPv6 /64).
+        #[arg(long, value_name = "ADDRESS")]
+        client: Option<IpAddr>,
+    },
 }
 
 pub(crate) async fn run(
@@ -53,11 +67,29 @@ pub(crate) async fn run(
         AccountCommand::Lock { account } => {
             SetSecretRequest { account, secret: String::new(), cram_md5: false }
         }
+        AccountCommand::Unlock { login, client } => return unlock(login, client, server, output).await,
     };
     let account = request.account.clone();
     let response = client(server).await?.set_secret(request).await.map_err(refusal)?.into_inner();
     let json = serde_json::json!({ "account": account, "version": response.version });
     output.print(&json, |writer| writeln!(writer, "applied as version {}", response.version))?;
+    Ok(End::Done)
+}
+
+async fn unlock(
+    login: Option<String>,
+    address: Option<IpAddr>,
+    server: &Server,
+    output: &mut Output<impl Write>,
+) -> anyhow::Result<End> {
+    let request = UnlockLoginsRequest {
+        login: login.unwrap_or_default(),
+        client: address.map(|address| address.to_string()).unwrap_or_default(),
+    };
+    let response = client(server).await?.unlock_logins(request).await.map_err(refusal)?.into_inner();
+    let forgotten = response.forgotten;
+    let json = serde_json::json!({ "forgotten": forgotten });
+    output.print(&json, |writer| writeln!(writer, "{forgotten} counts of failed logins forgotten"))?;
     Ok(End::Done)
 }
 

@@ -217,6 +217,13 @@ impl DirectoryService for Scripted {
         Err(not_scripted())
     }
 
+    async fn unlock_logins(
+        &self,
+        _: Request<proto::UnlockLoginsRequest>,
+    ) -> Result<Response<proto::UnlockLoginsResponse>, Status> {
+        Err(not_scripted())
+    }
+
     async fn list_versions(
         &self,
         _: Request<proto::ListVersionsRequest>,

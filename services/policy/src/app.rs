@@ -86,8 +86,12 @@ impl App {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(hikyaku_proto::DESCRIPTOR)
             .build_v1()?;
-        let directory = DirectoryServiceServer::new(DirectoryGrpc::new(store.clone(), recipients.clone()))
-            .max_decoding_message_size(MAX_COMMIT);
+        let directory = DirectoryServiceServer::new(DirectoryGrpc::new(
+            store.clone(),
+            recipients.clone(),
+            authenticator.clone(),
+        ))
+        .max_decoding_message_size(MAX_COMMIT);
         let policy = PolicyServiceServer::new(PolicyGrpc::new(store.clone(), authenticator, recipients));
         info!(server.address = %listener.local_addr().map_err(RunError::Listener)?, "policy is listening");
 

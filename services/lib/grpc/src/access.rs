@@ -38,6 +38,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("CommitDocuments", Least(Viewer)),
             ("ImportFiles", Least(Operator)),
             ("SetSecret", Least(Operator)),
+            ("UnlockLogins", Least(Operator)),
             ("ListVersions", Least(Viewer)),
             ("RollBack", Least(Operator)),
             ("WatchDirectory", Least(Viewer)),

@@ -401,6 +401,18 @@ async fn logins_over_grpc() {
         );
         assert_eq!(ask(client, from(3), "user1", "pass1234").await, "235 user1@domain.co.jp");
     }
+    let unlock = async |login: &str, client: &str| {
+        let request = proto::UnlockLoginsRequest { login: login.to_owned(), client: client.to_owned() };
+        running.directory.clone().unlock_logins(request).await
+    };
+    assert_eq!(unlock("", "").await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(unlock("User1@domain.co.jp", "").await.unwrap().into_inner().forgotten, 4);
+    assert_eq!(ask(&other, from(2), "user1", "pass1234").await, "235 user1@domain.co.jp", "unlocked");
+    for _ in 0..3 {
+        assert_eq!(ask(client, from(5), "user1", "wrong").await, "535 5.7.8");
+    }
+    assert_eq!(unlock("", "203.0.5.77").await.unwrap().into_inner().forgotten, 2);
+    assert_eq!(ask(client, from(5), "user1", "pass1234").await, "235 user1@domain.co.jp");
     // Guesses side by side do not all pass before the first one counts: two take their turn at a time.
     let guesses = (0..40).map(|_| ask(client, from(4), "user2", "wrong"));
     let said = futures::future::join_all(guesses).await;

@@ -60,9 +60,7 @@ struct Failures {
 impl Place {
     pub(super) fn new(login: &str, client: IpAddr) -> Self {
         let login = digest(login.to_ascii_lowercase().as_bytes());
-        let prefix_len = if client.is_ipv4() { 24 } else { 64 };
-        let network = IpNet::new(client, prefix_len).map(|network| network.trunc().to_string());
-        let network = digest(network.unwrap_or_default().as_bytes());
+        let network = network_digest(client);
         Self {
             from_network: format!("{login}.{network}"),
             from_everywhere: login,
@@ -124,6 +122,30 @@ impl Locks {
             Ok(_) | Err(KvError::Conflict) => Ok(()),
             Err(error @ KvError::Failed { .. }) => Err(error),
         }
+    }
+
+    /// Forgets the failures of a login, from wherever; how many counts there were.
+    pub(super) async fn forget_login(&self, login: &str) -> Result<u32, KvError> {
+        let login = digest(login.to_ascii_lowercase().as_bytes());
+        let from_network = format!("{login}.");
+        self.forget(|key| key == login || key.starts_with(&from_network)).await
+    }
+
+    /// Forgets the failures of all logins from the network of this client.
+    pub(super) async fn forget_network(&self, client: IpAddr) -> Result<u32, KvError> {
+        let network = network_digest(client);
+        let of_login = format!(".{network}");
+        // `network.` and a login's digest stand before the network alike.
+        self.forget(|key| key.ends_with(&of_login)).await
+    }
+
+    async fn forget(&self, is_meant: impl Fn(&str) -> bool) -> Result<u32, KvError> {
+        let mut forgotten = 0;
+        for key in self.bucket.keys().await?.into_iter().filter(|key| is_meant(key)) {
+            self.bucket.delete(&key).await?;
+            forgotten += 1;
+        }
+        Ok(forgotten)
     }
 
     async fn count_one(&self, key: &str, limit: Limit, now: SystemTime) -> Result<(), KvError> {
@@ -192,6 +214,13 @@ pub(super) async fn shared_secret(directory: &KvBucket) -> Result<Vec<u8>, KvErr
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn network_digest(client: IpAddr) -> String {
+    let client = client.to_canonical();
+    let prefix_len = if client.is_ipv4() { 24 } else { 64 };
+    let network = IpNet::new(client, prefix_len).map(|network| network.trunc().to_string());
+    digest(network.unwrap_or_default().as_bytes())
 }
 
 fn digest(octets: &[u8]) -> String {

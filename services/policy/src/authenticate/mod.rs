@@ -148,6 +148,22 @@ impl Authenticator {
         }
     }
 
+    /// Forgets failures of a login and of a client's network; how many counts there were.
+    pub(crate) async fn unlock(
+        &self,
+        login: Option<&Mailbox>,
+        client: Option<IpAddr>,
+    ) -> Result<u32, KvError> {
+        let mut forgotten = 0;
+        if let Some(login) = login {
+            forgotten += self.locks.forget_login(&canonical_address(login)).await?;
+        }
+        if let Some(client) = client {
+            forgotten += self.locks.forget_network(client).await?;
+        }
+        Ok(forgotten)
+    }
+
     /// A password of somebody who has none here is shown to who may know it.
     async fn shown(
         &self,

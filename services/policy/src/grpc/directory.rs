@@ -7,14 +7,20 @@ use hikyaku_proto::directory::v1::{self as proto, directory_service_server::Dire
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::info;
 
-use super::{directory_wire as wire, import_wire, policy::mailbox, status::CallError};
+use super::{
+    directory_wire as wire, import_wire,
+    policy::{client, mailbox},
+    status::CallError,
+};
 use crate::{
+    authenticate::Authenticator,
     document::{DocumentName, Documents},
     recipients::Recipients,
     rules::explain::Explanation,
     store::{
-        Store,
+        Store, StoreError,
         commit::{Author, Mode, Outcome},
         summary,
     },
@@ -30,11 +36,12 @@ const MOST_QUESTIONS: usize = 100_000;
 pub(crate) struct DirectoryGrpc {
     store: Store,
     recipients: Recipients,
+    authenticator: Authenticator,
 }
 
 impl DirectoryGrpc {
-    pub(crate) fn new(store: Store, recipients: Recipients) -> Self {
-        Self { store, recipients }
+    pub(crate) fn new(store: Store, recipients: Recipients, authenticator: Authenticator) -> Self {
+        Self { store, recipients, authenticator }
     }
 
     async fn commit(
@@ -133,6 +140,23 @@ impl DirectoryService for DirectoryGrpc {
         }
         self.store.wait_for_version(outcome.version, WAIT_FOR_FORCE).await;
         Ok(Response::new(proto::SetSecretResponse { version: outcome.version }))
+    }
+
+    async fn unlock_logins(
+        &self,
+        request: Request<proto::UnlockLoginsRequest>,
+    ) -> Result<Response<proto::UnlockLoginsResponse>, Status> {
+        let who = wire::author(&request, String::new())?.name;
+        let proto::UnlockLoginsRequest { login, client: from } = request.into_inner();
+        let name = Some(&login).filter(|it| !it.is_empty()).map(|it| mailbox("login", it)).transpose()?;
+        let network = Some(&from).filter(|it| !it.is_empty()).map(|it| client(it)).transpose()?;
+        if name.is_none() && network.is_none() {
+            return Err(CallError::Nobody.into());
+        }
+        let forgotten = self.authenticator.unlock(name.as_ref(), network).await.map_err(StoreError::from);
+        let forgotten = forgotten.map_err(CallError::from)?;
+        info!(target: "mail", event = "operator", verb = "unlock", login, client = from, who, done = forgotten);
+        Ok(Response::new(proto::UnlockLoginsResponse { forgotten }))
     }
 
     async fn list_versions(

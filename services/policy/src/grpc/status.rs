@@ -38,6 +38,8 @@ pub(super) enum CallError {
     LegacyKind(String),
     #[error("{0:?} is not a domain")]
     ImportDomain(String),
+    #[error("neither a login nor a client is named")]
+    Nobody,
     #[error("{0} is not an account")]
     NoAccount(Mailbox),
     #[error("the secret was not stored: {0}")]
@@ -65,6 +67,7 @@ impl From<CallError> for Status {
             | CallError::Search
             | CallError::LegacyKind(_)
             | CallError::ImportDomain(_)
+            | CallError::Nobody
             | CallError::Secret(_)
             | CallError::Questions(_) => Self::invalid_argument(text),
             CallError::NoVersion(_) | CallError::NoAccount(_) => Self::not_found(text),
