@@ -9,6 +9,7 @@ mod submission_needs_a_login;
 mod tls_is_spoken_with_clients;
 mod limits_are_said_in_the_reply;
 mod next_hops_know_their_recipients;
+mod large_mail_does_not_hold_its_client;
 mod mx_records_are_followed;
 mod every_recipient_is_accounted_for;
 mod operators_see_and_change_the_queue;

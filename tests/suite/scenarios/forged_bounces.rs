@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{EXT, Gateway};
 use crate::lab::{CONTENT, SOON};
 
-const FORGED: usize = 1_000;
+const FORGED: usize = 10_000;
 const SESSIONS: usize = 10;
 
 /// SEED-061.

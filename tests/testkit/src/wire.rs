@@ -1,11 +1,11 @@
 //! A wire between two programs that can be cut without either being told: connections stay and
-//! carry nothing.
+//! carry nothing. It can be thin, too.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,8 +23,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Wire {
     address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
+    state: Arc<State>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    is_cut: AtomicBool,
+    /// Octets a second in each direction; 0: as many as there are.
+    width: AtomicU64,
 }
 
 impl Wire {
@@ -32,9 +39,9 @@ impl Wire {
     pub async fn to(target: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(forward(listener, target, Arc::clone(&is_cut)));
-        Ok(Self { address, is_cut, task })
+        let state = Arc::new(State::default());
+        let task = tokio::spawn(forward(listener, target, Arc::clone(&state)));
+        Ok(Self { address, state, task })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -42,11 +49,16 @@ impl Wire {
     }
 
     pub fn cut(&self) {
-        self.is_cut.store(true, Ordering::SeqCst);
+        self.state.is_cut.store(true, Ordering::SeqCst);
     }
 
     pub fn heal(&self) {
-        self.is_cut.store(false, Ordering::SeqCst);
+        self.state.is_cut.store(false, Ordering::SeqCst);
+    }
+
+    /// Makes it thin; 0: as wide as it was.
+    pub fn carry(&self, octets_a_second: u64) {
+        self.state.width.store(octets_a_second, Ordering::SeqCst);
     }
 }
 
@@ -56,28 +68,33 @@ impl Drop for Wire {
     }
 }
 
-async fn forward(listener: TcpListener, target: SocketAddr, is_cut: Arc<AtomicBool>) {
+async fn forward(listener: TcpListener, target: SocketAddr, state: Arc<State>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
-        let is_cut = Arc::clone(&is_cut);
+        let state = Arc::clone(&state);
         connections.spawn(async move {
             let Ok(far) = TcpStream::connect(target).await else { return };
             let (near_reader, near_writer) = near.into_split();
             let (far_reader, far_writer) = far.into_split();
             tokio::select! {
-                () = pump(near_reader, far_writer, &is_cut) => {}
-                () = pump(far_reader, near_writer, &is_cut) => {}
+                () = pump(near_reader, far_writer, &state) => {}
+                () = pump(far_reader, near_writer, &state) => {}
             }
         });
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_cut: &AtomicBool) {
-    let mut buffer = vec![0; 64 * 1024];
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
+    let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        while is_cut.load(Ordering::SeqCst) {
+        while state.is_cut.load(Ordering::SeqCst) {
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if let Some(nanoseconds) =
+            (count as u64 * 1_000_000_000).checked_div(state.width.load(Ordering::SeqCst))
+        {
+            tokio::time::sleep(Duration::from_nanos(nanoseconds)).await;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
