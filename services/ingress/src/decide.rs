@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use hikyaku_mail::authors;
 use hikyaku_policy_client::{
-    Asker, AuthenticationAnswer, ConnectionAnswer, Login, PolicyClient, PolicyUnavailable, Proof,
-    RecipientVerdict, Verdict as PolicyVerdict, answer::unavailable_reply,
+    Asker, AuthenticationAnswer, ConnectionAnswer, PolicyClient, PolicyUnavailable, Proof, RecipientVerdict,
+    Verdict as PolicyVerdict, answer::unavailable_reply,
 };
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
@@ -195,11 +195,7 @@ impl Decider {
             }
         };
         let name = login.to_string();
-        let (reply, decided_by) = match self
-            .policy
-            .authenticate(self.client, Login { name: &name, default_domain: None }, proof)
-            .await
-        {
+        let (reply, decided_by) = match self.policy.authenticate(self.client, &name, proof).await {
             Ok(AuthenticationAnswer::Accept { identity, scram_server_signature }) => {
                 let server_signature = Some(scram_server_signature).filter(|signature| !signature.is_empty());
                 return AuthAnswer::Accepted { identity, server_signature };

@@ -28,14 +28,6 @@ impl Asker {
     }
 }
 
-/// A login, as it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Login<'a> {
-    pub name: &'a str,
-    /// For a name without a domain (SEED-048).
-    pub default_domain: Option<&'a str>,
-}
-
 /// What a client shows in one step of AUTH.
 #[derive(Clone, Copy)]
 pub enum Proof<'a> {

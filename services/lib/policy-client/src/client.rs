@@ -26,9 +26,7 @@ use tonic::{Code, Request, Response, Status};
 use tracing::warn;
 
 use crate::{
-    answer::{
-        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Login, Proof, RecipientAnswer, SenderAnswer,
-    },
+    answer::{Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, SenderAnswer},
     cache::Cache,
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,
@@ -198,17 +196,16 @@ impl PolicyClient {
         Ok(answer)
     }
 
-    /// One step of AUTH. Asked once and never from memory.
+    /// One step of AUTH. Asked once and never from memory. A login without a domain is unknown (SEED-048).
     pub async fn authenticate(
         &self,
         client: IpAddr,
-        login: Login<'_>,
+        login: &str,
         proof: Proof<'_>,
     ) -> Result<AuthenticationAnswer, PolicyUnavailable> {
         let question = proto::AuthenticateRequest {
             client: client.to_canonical().to_string(),
-            login: login.name.to_owned(),
-            default_domain: login.default_domain.unwrap_or_default().to_owned(),
+            login: login.to_owned(),
             proof: Some(wire::proof(proof)),
         };
         let ask = |mut grpc: PolicyServiceClient<Channel>, question| async move {

@@ -16,8 +16,8 @@ pub mod metrics; // names
 
 pub use crate::{
     answer::{
-        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Login, Proof, RecipientAnswer,
-        RecipientVerdict, SenderAnswer, Verdict,
+        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, RecipientVerdict,
+        SenderAnswer, Verdict,
     },
     client::{PolicyClient, PolicyClientConfig},
     error::{InvalidEndpoint, PolicyUnavailable},

@@ -105,9 +105,9 @@ async fn seed_236_logins_of_a_directory() {
     let settings = ("settings", "lock_after_failures = 10");
     assert!(running.commit(0, &[&DOCUMENTS[..], &[settings]].concat()).await.unwrap().accepted);
     let login = async |name: &str, password: &str| {
-        let (login, secret) = (Login { name, default_domain: None }, SecretString::from(password));
+        let secret = SecretString::from(password);
         let from = [203, 0, 113, 9].into();
-        match running.client.authenticate(from, login, Proof::Password(&secret)).await.unwrap() {
+        match running.client.authenticate(from, name, Proof::Password(&secret)).await.unwrap() {
             AuthenticationAnswer::Accept { identity, .. } => format!("235 {identity}"),
             AuthenticationAnswer::Continue { .. } => "334".to_owned(),
             AuthenticationAnswer::Refuse { reply, .. } => format!("{}", reply.code()),

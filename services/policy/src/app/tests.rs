@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hikyaku_grpc::{Channel as Callers, ClientConfig, GuardConfig};
 pub(super) use hikyaku_policy_client::{
-    Asker, AuthenticationAnswer, Login, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
+    Asker, AuthenticationAnswer, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
 };
 use hikyaku_proto::directory::v1::{
     self as proto, CommitDocumentsRequest, CommitDocumentsResponse, Document, GetDirectoryRequest,
@@ -343,9 +343,8 @@ async fn logins_over_grpc() {
     assert!(outcome.accepted, "{:?}", outcome.problems);
     let from = |last: u8| IpAddr::from([203, 0, last, 9]);
     let ask = async |client: &PolicyClient, from: IpAddr, name: &str, password: &str| {
-        let (login, secret) =
-            (Login { name, default_domain: Some("domain.co.jp") }, SecretString::from(password));
-        match client.authenticate(from, login, Proof::Password(&secret)).await.unwrap() {
+        let secret = SecretString::from(password);
+        match client.authenticate(from, name, Proof::Password(&secret)).await.unwrap() {
             AuthenticationAnswer::Accept { identity, .. } => format!("235 {identity}"),
             AuthenticationAnswer::Continue { .. } => "334".to_owned(),
             AuthenticationAnswer::Refuse { reply, .. } => {
@@ -356,17 +355,17 @@ async fn logins_over_grpc() {
     let client = &running.client;
     for (name, password, said) in [
         ("user1@domain.co.jp", "pass1234", "235 user1@domain.co.jp"),
-        ("user1", "pass1234", "235 user1@domain.co.jp"),
-        ("user2", "tanstaaftanstaaf", "235 user2@domain.co.jp"),
-        ("user1", "wrong", "535 5.7.8"),
-        ("bucho", "pass1234", "535 5.7.8"),
-        ("off", "pass1234", "535 5.7.8"),
+        ("USER1@domain.co.jp", "pass1234", "235 user1@domain.co.jp"),
+        ("user2@domain.co.jp", "tanstaaftanstaaf", "235 user2@domain.co.jp"),
+        ("user1@domain.co.jp", "wrong", "535 5.7.8"),
+        ("bucho@domain.co.jp", "pass1234", "535 5.7.8"),
+        ("off@domain.co.jp", "pass1234", "535 5.7.8"),
         ("nobody@domain.co.jp", "pass1234", "535 5.7.8"),
         ("not an address@", "pass1234", "535 5.7.8"),
     ] {
         assert_eq!(ask(client, from(1), name, password).await, said, "{name}");
     }
-    let bare = Login { name: "user1", default_domain: None };
+    let bare = "user1";
     let secret = SecretString::from("pass1234");
     let answer = client.authenticate(from(1), bare, Proof::Password(&secret)).await.unwrap();
     assert!(matches!(answer, AuthenticationAnswer::Refuse { .. }), "nobody's without a domain (SEED-048)");
@@ -374,32 +373,36 @@ async fn logins_over_grpc() {
     let digest =
         [0xb9, 0x13, 0xa6, 0x02, 0xc7, 0xed, 0xa7, 0xa4, 0x95, 0xb4, 0xe6, 0xe7, 0x33, 0x4d, 0x38, 0x90];
     let proof = Proof::CramMd5 { challenge: b"<1896.697170952@postoffice.reston.mci.net>", digest: &digest };
-    let login = Login { name: "user2@domain.co.jp", default_domain: None };
+    let login = "user2@domain.co.jp";
     let answer = client.authenticate(from(1), login, proof).await.unwrap();
     assert!(matches!(answer, AuthenticationAnswer::Accept { .. }), "{answer:?}");
     // A login that does not exist has parameters too, and always the same.
-    let unknown = Login { name: "nobody@domain.co.jp", default_domain: None };
+    let unknown = "nobody@domain.co.jp";
     let parameters = async |login| client.authenticate(from(1), login, Proof::ScramStart).await.unwrap();
     assert_eq!(parameters(unknown).await, parameters(unknown).await);
     let expected = AuthenticationAnswer::Continue { salt: b"0123456789abcdef".to_vec(), iterations: 4_096 };
-    assert_eq!(parameters(Login { name: "user1@domain.co.jp", default_domain: None }).await, expected);
+    assert_eq!(parameters("user1@domain.co.jp").await, expected);
 
     // A login that does not exist has the same salt in every spelling, as one that does.
-    let spelled = Login { name: "Nobody@DOMAIN.co.jp", default_domain: None };
+    let spelled = "Nobody@DOMAIN.co.jp";
     assert_eq!(parameters(unknown).await, parameters(spelled).await);
 
     let other = running.another().await;
     for _ in 0..3 {
-        assert_eq!(ask(client, from(2), "user1", "wrong").await, "535 5.7.8");
+        assert_eq!(ask(client, from(2), "user1@domain.co.jp", "wrong").await, "535 5.7.8");
     }
     for client in [client, &other] {
-        assert_eq!(ask(client, from(2), "user1", "pass1234").await, "454 4.7.0", "locked for that network");
+        assert_eq!(
+            ask(client, from(2), "user1@domain.co.jp", "pass1234").await,
+            "454 4.7.0",
+            "locked for that network"
+        );
         assert_eq!(
             ask(client, from(2), r#""us\er1"@domain.co.jp"#, "pass1234").await,
             "454 4.7.0",
             "in any spelling"
         );
-        assert_eq!(ask(client, from(3), "user1", "pass1234").await, "235 user1@domain.co.jp");
+        assert_eq!(ask(client, from(3), "user1@domain.co.jp", "pass1234").await, "235 user1@domain.co.jp");
     }
     let unlock = async |login: &str, client: &str| {
         let request = proto::UnlockLoginsRequest { login: login.to_owned(), client: client.to_owned() };
@@ -407,14 +410,18 @@ async fn logins_over_grpc() {
     };
     assert_eq!(unlock("", "").await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(unlock("User1@domain.co.jp", "").await.unwrap().into_inner().forgotten, 4);
-    assert_eq!(ask(&other, from(2), "user1", "pass1234").await, "235 user1@domain.co.jp", "unlocked");
+    assert_eq!(
+        ask(&other, from(2), "user1@domain.co.jp", "pass1234").await,
+        "235 user1@domain.co.jp",
+        "unlocked"
+    );
     for _ in 0..3 {
-        assert_eq!(ask(client, from(5), "user1", "wrong").await, "535 5.7.8");
+        assert_eq!(ask(client, from(5), "user1@domain.co.jp", "wrong").await, "535 5.7.8");
     }
     assert_eq!(unlock("", "203.0.5.77").await.unwrap().into_inner().forgotten, 2);
-    assert_eq!(ask(client, from(5), "user1", "pass1234").await, "235 user1@domain.co.jp");
+    assert_eq!(ask(client, from(5), "user1@domain.co.jp", "pass1234").await, "235 user1@domain.co.jp");
     // Guesses side by side do not all pass before the first one counts: two take their turn at a time.
-    let guesses = (0..40).map(|_| ask(client, from(4), "user2", "wrong"));
+    let guesses = (0..40).map(|_| ask(client, from(4), "user2@domain.co.jp", "wrong"));
     let said = futures::future::join_all(guesses).await;
     assert!(said.iter().filter(|said| *said == "535 5.7.8").count() < 20, "{said:?}");
 

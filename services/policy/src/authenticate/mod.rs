@@ -16,8 +16,7 @@ use hikyaku_queue::{
 };
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
-    address::{MailHost, Mailbox},
-    domain::Domain,
+    address::Mailbox,
     reply::{EnhancedCode, Reply},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -45,7 +44,6 @@ pub(crate) struct Question {
     pub(crate) client: IpAddr,
     /// As it was given.
     pub(crate) login: String,
-    pub(crate) default_domain: Option<Domain>,
     pub(crate) proof: Proof,
 }
 
@@ -105,8 +103,9 @@ impl Authenticator {
     }
 
     pub(crate) async fn authenticate(&self, rules: Arc<Rules>, question: Question) -> Answer {
-        let Question { client, login, default_domain, proof } = question;
-        let mailbox = mailbox(&login, default_domain);
+        let Question { client, login, proof } = question;
+        // SEED-048: the session has completed a name without a domain, or it is nobody's.
+        let mailbox = login.parse().ok().filter(|mailbox: &Mailbox| mailbox.domain().is_some());
         let name = mailbox.as_ref().map_or_else(|| login.to_ascii_lowercase(), canonical_address);
         if let Proof::ScramStart = proof {
             return self.scram_parameters(&rules, mailbox.as_ref(), &name);
@@ -228,14 +227,6 @@ fn is_password(credentials: Option<&Credentials>, password: &str) -> bool {
             is_theirs && !is_nobodys
         }
     }
-}
-
-/// SEED-048: a name without a domain belongs to the domain of the listener, or to nobody.
-fn mailbox(login: &str, default_domain: Option<Domain>) -> Option<Mailbox> {
-    if login.contains('@') {
-        return login.parse().ok().filter(|mailbox: &Mailbox| mailbox.domain().is_some());
-    }
-    Mailbox::new(login, MailHost::Domain(default_domain?)).ok()
 }
 
 fn wrong() -> Reply {

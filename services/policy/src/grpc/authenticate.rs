@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) fn question(request: proto::AuthenticateRequest) -> Result<Question, CallError> {
-    let proto::AuthenticateRequest { client: address, login, default_domain, proof } = request;
+    let proto::AuthenticateRequest { client: address, login, proof } = request;
     let proof = match proof.ok_or(CallError::Proof)? {
         WireProof::Password(proto::PasswordProof { password }) => {
             Proof::Password(SecretString::from(password))
@@ -24,8 +24,7 @@ pub(super) fn question(request: proto::AuthenticateRequest) -> Result<Question, 
             Proof::Scram { auth_message, client_proof }
         }
     };
-    // A listener without one, or with one that is none: a bare login belongs to nobody.
-    Ok(Question { client: client(&address)?, login, default_domain: default_domain.parse().ok(), proof })
+    Ok(Question { client: client(&address)?, login, proof })
 }
 
 pub(super) fn response(answer: Answer) -> proto::AuthenticateResponse {

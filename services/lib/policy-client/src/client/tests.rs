@@ -268,7 +268,7 @@ async fn an_answer_for_a_sender_is_for_this_sender_only() {
 #[tokio::test]
 async fn a_login_is_asked_for_each_time() {
     let (script, client) = start().await;
-    let login = Login { name: "user1", default_domain: None };
+    let login = "user1";
     for (password, is_right) in [("user1", true), ("wrong", false), ("user1", true)] {
         let proof = SecretString::from(password);
         let answer = client.authenticate(client_address(), login, Proof::Password(&proof)).await.unwrap();
