@@ -1,14 +1,12 @@
 //! `access`: the grammar of effect.dat (spec.md 4.2, SEED-070 to 084). What would make an open relay
 //! is refused, whoever asks for it.
 
-use std::net::Ipv4Addr;
-
 use hikyaku_types::{address::Mailbox, domain::Domain, traffic::Rate};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
     lines::{Line, clean_lines},
-    networks::{is_public, shortest_trusted, unmap},
+    networks::{is_public, shortest_trusted, unmap, wildcard},
 };
 use crate::{
     problem::Findings,
@@ -143,15 +141,7 @@ fn ipv4(text: &str) -> Option<IpNet> {
     if text.contains('/') {
         return text.parse::<Ipv4Net>().ok().map(|network| IpNet::V4(network.trunc()));
     }
-    let octets: Vec<&str> = text.split('.').collect();
-    let fixed = octets.iter().take_while(|octet| **octet != "*").count();
-    let (fixed, wild) = octets.split_at_checked(fixed)?;
-    if octets.len() != 4 || wild.iter().any(|octet| *octet != "*") {
-        return None;
-    }
-    let address = fixed.iter().copied().chain(wild.iter().map(|_| "0")).collect::<Vec<_>>().join(".");
-    let prefix_len = u8::try_from(fixed.len() * 8).ok()?;
-    Some(IpNet::V4(Ipv4Net::new(address.parse::<Ipv4Addr>().ok()?, prefix_len).ok()?))
+    wildcard(text).map(IpNet::V4)
 }
 
 fn sender(text: &str) -> Option<SenderPattern> {

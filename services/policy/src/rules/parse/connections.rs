@@ -1,13 +1,13 @@
 //! `connections`: `clients accept|refuse`; the first line that fits decides (SEED-095, SEED-100).
 //! An accepted client has no limits of connections. It may relay no more than anybody else.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::{
     lines::clean_lines,
-    networks::{self, unmap},
+    networks::{self, unmap, wildcard},
 };
 use crate::{
     problem::Findings,
@@ -59,13 +59,7 @@ fn networks(text: &str) -> Option<Vec<IpNet>> {
         return range(from.parse().ok()?, to.parse().ok()?);
     }
     if text.ends_with('*') {
-        let octets: Vec<&str> = text.split('.').collect();
-        let fixed = octets.iter().take_while(|octet| **octet != "*").count();
-        if octets.len() != 4 || octets.iter().skip(fixed).any(|octet| *octet != "*") {
-            return None;
-        }
-        let address: Ipv4Addr = text.replace('*', "0").parse().ok()?;
-        return Some(vec![IpNet::new(address.into(), u8::try_from(fixed * 8).ok()?).ok()?]);
+        return wildcard(text).map(|network| vec![IpNet::V4(network)]);
     }
     networks::read(text).ok().map(|network| vec![network.trunc()])
 }
@@ -112,7 +106,8 @@ mod tests {
 
     #[test]
     fn refused() {
-        let text = "mail.example accept\n10.0.0.1 pass\n10.0.0.5-10.0.0.1 accept\n10.0.0.1\n*.10.0.1 accept\n1.2.3.4-::1 accept";
+        let text = "mail.example accept\n10.0.0.1 pass\n10.0.0.5-10.0.0.1 accept\n10.0.0.1\n*.10.0.1 accept\n1.2.3.4-::1 accept\n\
+                    1.2.3.4* accept\n1.2.*.4* accept";
         let (_, problems) = report("connections", |findings| parse(text, findings));
         let codes: Vec<&str> = problems.iter().map(|problem| problem.split(": ").nth(1).unwrap()).collect();
         assert_eq!(
@@ -122,6 +117,8 @@ mod tests {
                 "error E-CON-VALUE",
                 "error E-CON-CLIENTS",
                 "error E-CON-FIELDS",
+                "error E-CON-CLIENTS",
+                "error E-CON-CLIENTS",
                 "error E-CON-CLIENTS",
                 "error E-CON-CLIENTS",
             ]

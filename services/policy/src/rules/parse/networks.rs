@@ -48,6 +48,18 @@ pub(super) fn read(text: &str) -> Result<IpNet, Malformed> {
     Ok(unmap(network))
 }
 
+/// `192.168.0.20`, `192.168.*.*`: whole octets at the end are any.
+pub(super) fn wildcard(text: &str) -> Option<Ipv4Net> {
+    let octets: Vec<&str> = text.split('.').collect();
+    let fixed = octets.iter().take_while(|octet| **octet != "*").count();
+    let (fixed, wild) = octets.split_at_checked(fixed)?;
+    if octets.len() != 4 || wild.iter().any(|octet| *octet != "*") {
+        return None;
+    }
+    let address = fixed.iter().copied().chain(wild.iter().map(|_| "0")).collect::<Vec<_>>().join(".");
+    Ipv4Net::new(address.parse().ok()?, u8::try_from(fixed.len() * 8).ok()?).ok()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Malformed {
     Shape,
