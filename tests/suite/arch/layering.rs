@@ -5,17 +5,18 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
+    ("hikyaku-doctor", &[]),
     ("hikyaku-proto", &[]),
     ("hikyaku-runtime", &[]),
-    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto"]),
+    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor"]),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
     ("hikyaku-grpc", &["hikyaku-proto"]),
-    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc"]),
+    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor"]),
     (
         "hikyaku-ingress",
         &[
@@ -37,6 +38,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "hikyaku-types",
             "hikyaku-smtp",
             "hikyaku-mail",
+            "hikyaku-doctor",
             "hikyaku-queue",
             "hikyaku-route",
             "hikyaku-policy-client",
@@ -59,7 +61,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "hikyaku-grpc",
         ],
     ),
-    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc"]),
+    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor"]),
     ("hikyaku-testkit", &[]),
     ("hikyaku-load", &[]),
 ];
@@ -92,7 +94,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates without I/O, clock and chance.
-const PURE: [&str; 3] = ["hikyaku-types", "hikyaku-smtp", "hikyaku-mail"];
+const PURE: [&str; 4] = ["hikyaku-types", "hikyaku-smtp", "hikyaku-mail", "hikyaku-doctor"];
 const NOT_PURE: [&str; 6] = ["tokio", "rand", "socket2", "async-nats", "tonic", "ractor"];
 
 /// Crate -> what it depends on, tests and build scripts included.
