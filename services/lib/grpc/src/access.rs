@@ -26,6 +26,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("ResolveRoute", Least(Relay)),
             ("ListHosts", Least(Relay)),
             ("GetTraffic", Least(Relay)),
+            ("GetOverview", Least(Relay)),
         ],
     ),
     (
@@ -72,6 +73,8 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
     ),
     ("hikyaku.admin.v1.NodeAdminService", &[("ListNodes", Least(Viewer)), ("DrainNode", Least(Operator))]),
     ("hikyaku.admin.v1.CustodyAdminService", &[("AuditQueue", Least(Viewer)), ("CheckQueue", Least(Viewer))]),
+    // It connects to what the directory names and to nothing that the caller does.
+    ("hikyaku.admin.v1.DoctorAdminService", &[("CheckCluster", Least(Viewer))]),
     (
         "hikyaku.admin.v1.DeadLetterAdminService",
         &[

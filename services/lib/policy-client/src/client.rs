@@ -63,10 +63,10 @@ impl PolicyClientConfig {
 /// A handle; clones share connection, cache, host map and traffic rules.
 #[derive(Clone)]
 pub struct PolicyClient {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     grpc: PolicyServiceClient<Channel>,
     timeout: Duration,
     connections: Cache<IpAddr, ConnectionAnswer>,
@@ -300,7 +300,7 @@ impl Inner {
         self.call_within(self.timeout, question, rpc).await
     }
 
-    async fn call_within<Q, A, F>(
+    pub(crate) async fn call_within<Q, A, F>(
         &self,
         timeout: Duration,
         question: Q,

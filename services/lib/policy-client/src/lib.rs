@@ -11,6 +11,7 @@ mod wire; // generated types -> answers
 pub mod answer; // what the caller gets
 pub mod hosts; // host map, looked at before DNS
 mod traffic; // how much goes where
+pub mod overview; // what a node examines
 pub mod error; // no answer
 pub mod metrics; // names
 

@@ -11,7 +11,7 @@ use hikyaku_types::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{authenticate, status::CallError, traffic};
+use super::{authenticate, overview, status::CallError, traffic};
 use crate::{
     authenticate::Authenticator,
     recipients::Recipients,
@@ -139,6 +139,27 @@ impl PolicyService for PolicyGrpc {
     ) -> Result<Response<proto::GetTrafficResponse>, Status> {
         let rules = self.rules()?;
         Ok(Response::new(traffic::response(rules.traffic(), request.get_ref().known_version)))
+    }
+
+    async fn get_overview(
+        &self,
+        request: Request<proto::GetOverviewRequest>,
+    ) -> Result<Response<proto::GetOverviewResponse>, Status> {
+        let text = &request.get_ref().domain;
+        let only = match text.as_str() {
+            "" => None,
+            text => {
+                Some(text.parse().map_err(|error| unreadable("domain", text)(AddressError::Domain(error)))?)
+            }
+        };
+        let rules = self.rules()?;
+        let in_force = rules.version();
+        // Ten thousand lines are compared with each other: not on a thread of the runtime.
+        let overview = move || rules.overview(only.as_ref(), SystemTime::now());
+        let overview = tokio::task::spawn_blocking(overview).await.map_err(|_| CallError::Ended)?;
+        // Without the store nobody is behind it; that the store is away is found elsewhere.
+        let stored_version = self.store.stored_version().await.unwrap_or(in_force);
+        Ok(Response::new(overview::response(overview, stored_version)))
     }
 }
 

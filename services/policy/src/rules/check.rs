@@ -100,13 +100,13 @@ fn relay_networks(rules: &Rules) -> Vec<Problem> {
     findings.into_problems()
 }
 
-/// SEED-004 (a), where the next hop has its address from the host map.
+/// SEED-004 (a), where the next hop has its address from the host map, or ours stands in the settings.
 fn own_hosts(rules: &Rules) -> Vec<Problem> {
+    let own = rules.own_addresses();
     let is_own = |hop: &NextHop| match &hop.host {
-        HostName::Name(name) => {
-            rules.hosts.table.addresses(name).iter().any(|address| rules.own_addresses.contains(address))
-        }
-        HostName::Address(_) => false,
+        HostName::Name(name) => rules.hosts.table.addresses(name).iter().any(|it| own.contains(it)),
+        // Those of our listeners were found where the line was read.
+        HostName::Address(address) => rules.settings.table.own_addresses.contains(&address.to_canonical()),
     };
     let reason = "next hop is one of this cluster's own addresses";
     let mut routes = Findings::new(DocumentName::Routes);
@@ -150,7 +150,7 @@ fn smart_host(rules: &Rules) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{document::Documents, rules::Surroundings};
+    use crate::{document::Documents, problem::Severity, rules::Surroundings};
 
     fn warnings(texts: &[(DocumentName, &str)]) -> Vec<String> {
         let documents: Documents = texts.iter().map(|(document, text)| (*document, *text)).collect();
@@ -177,6 +177,23 @@ mod tests {
                  admit mail",
             ]
         );
+    }
+
+    #[test]
+    fn seed_004_a_next_hop_is_not_the_load_balancer_in_front_of_us() {
+        let refused = |texts: &[(DocumentName, &str)]| -> Vec<String> {
+            let own = (DocumentName::Settings, "own_addresses = 198.51.100.10");
+            let documents: Documents = texts.iter().copied().chain([own]).collect();
+            let rejected = Rules::build(1, &documents, &Surroundings::default(), None).unwrap_err();
+            let errors = rejected.problems.iter().filter(|it| it.severity == Severity::Error);
+            errors.map(ToString::to_string).collect()
+        };
+        let reason = "error E-GW-SELF: next hop is one of this cluster's own addresses";
+        let route = (DocumentName::Routes, "a.jp,198.51.100.10,25");
+        assert_eq!(refused(&[route]), [format!("routes:1: {reason}")]);
+        let smart_host = (DocumentName::SmartHost, "lb.example");
+        let hosts = (DocumentName::Hosts, "lb.example 198.51.100.10");
+        assert_eq!(refused(&[smart_host, hosts]), [format!("smart-host:1: {reason}")]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod check; // what only shows when documents are read together
 pub mod decision; // what an answer says
 mod eval; // question -> answer
 pub mod explain; // the way to an answer
+pub(crate) mod overview; // what a node must know to examine its surroundings
 pub mod self_test; // is it an open relay
 pub mod grow; // texts with what a new installation needs
 
@@ -154,6 +155,12 @@ impl Rules {
 
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Those of our listeners, and those that the settings name.
+    fn own_addresses(&self) -> Vec<IpAddr> {
+        let named = self.settings.table.own_addresses.iter();
+        self.own_addresses.iter().chain(named).copied().collect()
     }
 
     pub fn documents(&self) -> Documents {

@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// The version in force, and each that follows it; absent before the first.
-    pub(crate) fn versions_in_force(&self) -> watch::Receiver<Option<u64>> {
+    pub fn versions_in_force(&self) -> watch::Receiver<Option<u64>> {
         self.version.subscribe()
     }
 
@@ -139,6 +139,11 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The newest version, in force or not.
+    pub(crate) async fn stored_version(&self) -> Result<u64, StoreError> {
+        Ok(self.current().await?.1.version)
     }
 
     async fn current(&self) -> Result<(u64, Manifest), StoreError> {

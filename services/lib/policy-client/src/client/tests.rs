@@ -131,6 +131,20 @@ impl PolicyService for Script {
         Ok(Response::new(proto::CheckAuthorResponse { decision: accept(proto::Scope::Address) }))
     }
 
+    async fn get_overview(
+        &self,
+        _: Request<proto::GetOverviewRequest>,
+    ) -> Result<Response<proto::GetOverviewResponse>, Status> {
+        self.count()?;
+        let own = proto::OwnDomain { name: "own.jp".to_owned(), destination: "[192.0.2.1]:25".to_owned() };
+        Ok(Response::new(proto::GetOverviewResponse {
+            stored_version: 7,
+            own_domains: vec![own],
+            own_addresses: vec!["198.51.100.11".to_owned()],
+            ..proto::GetOverviewResponse::default()
+        }))
+    }
+
     async fn resolve_route(
         &self,
         request: Request<proto::ResolveRouteRequest>,
@@ -337,4 +351,16 @@ async fn nothing_listens() {
     assert!(client.check_connection(client_address()).await.is_err());
     assert!(client.wait_ready(Duration::from_millis(1)).await.is_err());
     assert!(PolicyClient::new(PolicyClientConfig::new("no endpoint")).is_err());
+}
+
+#[tokio::test]
+async fn an_overview_says_when_the_domain_is_not_an_own_one() {
+    let (_script, client) = start().await;
+    let (own, other) = ("own.jp".parse().unwrap(), "other.jp".parse().unwrap());
+    let overview = client.overview(Some(&own)).await.unwrap();
+    assert_eq!((overview.directory.stored_version, overview.directory.not_own), (7, None));
+    assert_eq!(overview.own_domains, [(own, "[192.0.2.1]:25".parse().unwrap())]);
+    let overview = client.overview(Some(&other)).await.unwrap();
+    assert_eq!(overview.directory.not_own.as_deref(), Some("other.jp"));
+    assert_eq!(client.overview(None).await.unwrap().directory.not_own, None);
 }

@@ -135,7 +135,7 @@ impl Route {
         self.sender == RouteSender::Everybody && self.expires.is_none()
     }
 
-    fn is_in_force(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_in_force(&self, now: SystemTime) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
 }

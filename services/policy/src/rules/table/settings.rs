@@ -1,6 +1,6 @@
 //! What is set once for the whole relay.
 
-use std::num::NonZeroU32;
+use std::{net::IpAddr, num::NonZeroU32};
 
 use hikyaku_types::address::Mailbox;
 
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     /// Instead of what each node has (SEED-137).
     pub(crate) max_received: Option<NonZeroU32>,
     pub(crate) lock: Lock,
+    /// Addresses of this cluster that no listener names, such as a load balancer's.
+    pub(crate) own_addresses: Vec<IpAddr>,
 }
 
 impl Default for Lock {
