@@ -10,6 +10,7 @@ use hikyaku_queue::{
     Nats,
     body_store::BodyStore,
     holds::HoldStore,
+    presence::Register,
     publish::Publisher,
     reschedule::Rescheduler,
     roster::{Roster, WorkerId},
@@ -50,6 +51,14 @@ impl std::fmt::Debug for App {
     }
 }
 
+/// What all processes share in the broker, beside the queue.
+#[derive(Debug)]
+pub struct Records {
+    pub roster: Roster,
+    pub holds: HoldStore,
+    pub register: Register,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error("failed to start the supervisor")]
@@ -62,17 +71,18 @@ impl App {
     pub fn build(
         config: DeliveryConfig,
         nats: Nats,
-        roster: Roster,
+        records: Records,
         shards: ShardCount,
-        holds: HoldStore,
         policy: PolicyClient,
         resolver: Resolver,
     ) -> Self {
+        let Records { roster, holds, register } = records;
         let publisher = Publisher::new(nats.clone(), shards);
         let context = Context {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
             bodies: BodyStore::new(nats.clone()),
             holds,
+            register,
             slots: Slots::new(config.max_connections),
             greylists: Greylists::default(),
             failures: Failures::default(),

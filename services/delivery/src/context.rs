@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{
-    Nats, body_store::BodyStore, holds::HoldStore, publish::Publisher, reschedule::Rescheduler,
+    Nats, body_store::BodyStore, holds::HoldStore, presence::Register, publish::Publisher,
+    reschedule::Rescheduler,
 };
 use hikyaku_route::resolver::Resolver;
 use hikyaku_types::shard::ShardCount;
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) rescheduler: Rescheduler,
     pub(crate) bodies: BodyStore,
     pub(crate) holds: HoldStore,
+    /// Who else there is.
+    pub(crate) register: Register,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
     /// One for each session that has its greeting.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use hikyaku_delivery::admin::Admin;
+use hikyaku_delivery::{admin::Admin, app::Records};
 use hikyaku_grpc::Guard;
 use hikyaku_ingress::service::Listening;
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
@@ -15,13 +15,14 @@ use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
     holds::HoldStore,
+    presence::{Presence, Register},
     publish::Publisher,
     roster::Roster,
     topology::{self, TopologyConfig},
 };
 use hikyaku_route::resolver::Resolver;
 use hikyaku_runtime::tls::TlsAcceptor;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, grpc::GrpcConfig};
@@ -145,9 +146,35 @@ pub(crate) async fn delivery(
     let delivery = config.delivery.clone();
     let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
     let TopologyConfig { shards, replicas } = config.topology;
-    let roster = Roster::open(nats, replicas).await?;
-    let holds = HoldStore::open(nats, replicas).await?;
-    Ok(hikyaku_delivery::app::App::build(delivery, nats.clone(), roster, shards, holds, policy, resolver))
+    let records = Records {
+        roster: Roster::open(nats, replicas).await?,
+        holds: HoldStore::open(nats, replicas).await?,
+        register: Register::open(nats, replicas).await?,
+    };
+    let nats = nats.clone();
+    Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver))
+}
+
+/// Tells the others of this process until `shutdown`. `listeners` is where it takes mail, `version` that of the
+/// directory, when it serves it.
+pub(crate) async fn announce(
+    config: &Config,
+    nats: &Nats,
+    role: &str,
+    listeners: Vec<SocketAddr>,
+    version: Option<watch::Receiver<Option<u64>>>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let register = Register::open(nats, config.topology.replicas).await?;
+    let presence = Presence {
+        node: config.delivery.node.clone(),
+        role: role.to_owned(),
+        hostname: config.ingress.hostname.to_string(),
+        listeners,
+        directory_version: None,
+    };
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(register.keep(presence, version)));
+    Ok(())
 }
 
 /// The operators' service; it answers until the very end.

@@ -33,13 +33,17 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         }
         (Role::Policy, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let (policy, _) = parts::policy(&config, nats, parts::guard(&config.grpc)?).await?;
+            let (policy, _) = parts::policy(&config, nats.clone(), parts::guard(&config.grpc)?).await?;
+            let version = Some(policy.store().versions_in_force());
+            parts::announce(&config, &nats, "policy", Vec::new(), version, &shutdown).await?;
             Ok(Box::pin(policy.run(shutdown)).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let policy = parts::policy_client(&config.grpc).await?;
-            parts::ingress(&config, &nats, policy).await?.run(shutdown).await;
+            let ingress = parts::ingress(&config, &nats, policy).await?;
+            parts::announce(&config, &nats, "ingress", ingress.addresses(), None, &shutdown).await?;
+            ingress.run(shutdown).await;
             nats.flush().await;
             Ok(())
         }
@@ -47,6 +51,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let nats = parts::queue(nats, &config).await?;
             let policy = parts::policy_client(&config.grpc).await?;
             let delivery = parts::delivery(&config, &nats, policy).await?;
+            parts::announce(&config, &nats, "delivery", Vec::new(), None, &shutdown).await?;
             let guard = parts::guard(&config.grpc)?;
             let admin = parts::admin(&config, delivery.admin(), guard, shutdown.clone()).await?;
             let delivery = delivery.run(shutdown);
@@ -69,12 +74,14 @@ async fn everything(
     let additions =
         Additions { own_domains: config.own_domains.clone(), relay_networks: config.relay_from.clone() };
     policy.store().ensure(&additions).await?;
+    let version = policy.store().versions_in_force();
     // The policy service answers until the others have ended.
     let stop_policy = CancellationToken::new();
     let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
     let client = parts::policy_client(&grpc.to_ourselves(address)).await?;
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
+    parts::announce(config, &nats, "up", ingress.addresses(), Some(version), &shutdown).await?;
     let admin = parts::admin(config, delivery.admin(), guard, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
     tracing::info!("ready");

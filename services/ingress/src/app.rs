@@ -1,6 +1,6 @@
 //! Composition root of ingress.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::publish::Publisher;
@@ -66,6 +66,11 @@ impl App {
             config,
         };
         Self { context: Arc::new(context), listeners }
+    }
+
+    /// Where it takes mail.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).collect()
     }
 
     /// Accepts until `shutdown`, then drains: what a client has begun to send may end, everything

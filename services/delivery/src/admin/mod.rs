@@ -6,6 +6,7 @@ mod destination; // what waits where, and what is said of it
 mod dead; // dead letters
 mod custody; // is every recipient accounted for?
 mod node; // who delivers
+mod doctor; // what is wrong
 mod job; // changes that take their time
 mod wire; // ours -> generated types, and back
 mod status; // the only way from an error to a gRPC status
@@ -19,6 +20,7 @@ use hikyaku_proto::{
         custody_admin_service_server::CustodyAdminServiceServer,
         dead_letter_admin_service_server::DeadLetterAdminServiceServer,
         destination_admin_service_server::DestinationAdminServiceServer,
+        doctor_admin_service_server::DoctorAdminServiceServer,
         node_admin_service_server::NodeAdminServiceServer,
         queue_admin_service_server::QueueAdminServiceServer,
     },
@@ -83,6 +85,7 @@ impl Admin {
             .add_service(DestinationAdminServiceServer::new(self.clone()))
             .add_service(CustodyAdminServiceServer::new(self.clone()))
             .add_service(NodeAdminServiceServer::new(self.clone()))
+            .add_service(DoctorAdminServiceServer::new(self.clone()))
             .add_service(DeadLetterAdminServiceServer::new(self))
             .serve_with_incoming_shutdown(guard.incoming(listener), shutdown.cancelled_owned())
             .await

@@ -2,7 +2,7 @@
 
 mod actor; // owns the session's task
 mod work; // the task: dial, then message after message
-mod source; // a connection from one of our addresses
+pub(crate) mod source; // a connection from one of our addresses
 pub(crate) mod dial; // destination -> hosts -> addresses -> session
 mod transfer; // socket <-> protocol
 

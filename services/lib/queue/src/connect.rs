@@ -48,6 +48,8 @@ pub struct Nats {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) durability: DurabilityGate,
+    /// To the system account, when its login is known.
+    pub(crate) system: Option<Client>,
     custody: Custody,
 }
 
@@ -71,9 +73,9 @@ impl Nats {
             .max_ack_inflight(MAX_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        let durability = DurabilityGate::start(system, jetstream.clone());
+        let durability = DurabilityGate::start(system.clone(), jetstream.clone());
         let custody = Custody::start(&client, jetstream.clone());
-        Ok(Self { client, jetstream, durability, custody })
+        Ok(Self { client, jetstream, durability, system, custody })
     }
 
     /// Whether an acknowledgement means "on disk"; see [`crate::durability`].

@@ -5,20 +5,17 @@
 //! [`DurabilityGate::check`] fails unless every broker with JetStream syncs each write
 //! and no stream of ours has switched that off. Ingress then answers 451, never 250.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::{
     Client,
     jetstream::{self, stream::PersistenceMode},
 };
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use tokio::sync::watch;
 
-use crate::{metrics::DURABLE, topology::STREAM_PREFIX};
+use crate::{metrics::DURABLE, servers, topology::STREAM_PREFIX};
 
-const SETTINGS_SUBJECT: &str = "$SYS.REQ.SERVER.PING.VARZ";
-/// Servers answer a ping in parallel; silence for so long means that all have.
-const LAST_ANSWER: Duration = Duration::from_millis(500);
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -97,12 +94,12 @@ async fn keep_checking(
 }
 
 async fn check(system: &Client, jetstream: &jetstream::Context) -> Result<(), NotDurable> {
-    let settings = read_settings(system).await;
-    if settings.is_empty() {
+    let servers = servers::ask(system).await;
+    if servers.is_empty() {
         return Err(NotDurable::NoAnswer);
     }
-    if let Some((name, _)) = settings.into_iter().find(|(_, synced)| !synced) {
-        return Err(NotDurable::NotSynced(name));
+    if let Some(server) = servers.into_iter().find(|server| !server.syncs) {
+        return Err(NotDurable::NotSynced(server.name));
     }
     let mut streams = jetstream.streams();
     while let Some(stream) = streams.try_next().await.map_err(|_| NotDurable::NoAnswer)? {
@@ -112,23 +109,4 @@ async fn check(system: &Client, jetstream: &jetstream::Context) -> Result<(), No
         }
     }
     Ok(())
-}
-
-/// Name of each broker with JetStream, and whether it syncs each write.
-async fn read_settings(system: &Client) -> BTreeMap<String, bool> {
-    let mut settings = BTreeMap::new();
-    let inbox = system.new_inbox();
-    let Ok(mut answers) = system.subscribe(inbox.clone()).await else { return settings };
-    if system.publish_with_reply(SETTINGS_SUBJECT, inbox, bytes::Bytes::new()).await.is_err() {
-        return settings;
-    }
-    while let Ok(Some(answer)) = tokio::time::timeout(LAST_ANSWER, answers.next()).await {
-        let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&answer.payload) else { continue };
-        let varz = answer.get("data").unwrap_or(&serde_json::Value::Null);
-        let Some(config) = varz.pointer("/jetstream/config") else { continue };
-        let name = varz.get("server_name").and_then(|name| name.as_str()).unwrap_or("?");
-        let synced = config.get("sync_always").and_then(serde_json::Value::as_bool).unwrap_or(false);
-        settings.insert(name.to_owned(), synced);
-    }
-    settings
 }

@@ -4,6 +4,7 @@
 //! Modules stand in the order of an entry's life.
 
 pub mod connect; // one connection for work, one for reading the broker's settings
+mod servers; // what the servers tell of themselves
 pub mod durability; // does the broker sync each write?
 mod subject; // the only place where a subject is spelled
 pub mod topology; // streams and consumers as code; reconcile
@@ -29,6 +30,8 @@ pub mod depth; // how much waits, and how long
 pub mod browse; // what an operator sees and does
 pub mod dead; // failed mail without a sender
 pub mod kv; // buckets, for the directory
+pub mod presence; // which processes there are
+mod survey; // brokers and streams, for the doctor
 pub mod metrics; // names, labels, descriptions
 
 pub use connect::{Nats, NatsConfig};

@@ -152,7 +152,7 @@ async fn reconcile_stream(
     }
 }
 
-fn is_not_found(kind: &GetStreamErrorKind) -> bool {
+pub(crate) fn is_not_found(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error)
         if error.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND)
 }
@@ -170,16 +170,23 @@ fn check_found(found: &Config, config: &TopologyConfig) -> Result<(), TopologyEr
         let (found, wanted) = (found.num_replicas, config.replicas);
         return Err(TopologyError::Replicas { stream: stream(), found, wanted });
     }
-    let what = if found.storage != StorageType::File {
-        "memory storage"
+    match unsafe_setting(found) {
+        Some(what) => Err(TopologyError::Unsafe { stream: stream(), what }),
+        None => Ok(()),
+    }
+}
+
+/// What would lose mail.
+pub(crate) fn unsafe_setting(found: &Config) -> Option<&'static str> {
+    if found.storage != StorageType::File {
+        Some("memory storage")
     } else if found.persist_mode == Some(PersistenceMode::Async) {
-        "persist_mode async"
+        Some("persist_mode async")
     } else if found.discard == DiscardPolicy::Old && (found.max_bytes > 0 || found.max_messages > 0) {
-        "a limit that discards the oldest mail"
+        Some("a limit that discards the oldest mail")
     } else {
-        return Ok(());
-    };
-    Err(TopologyError::Unsafe { stream: stream(), what })
+        None
+    }
 }
 
 fn differs(found: &Config, wanted: &Config) -> bool {

@@ -3,14 +3,16 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use hickory_resolver::{
     TokioResolver,
     config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy},
+    lookup::Lookup,
     net::{NetError, runtime::TokioRuntimeProvider},
-    proto::rr::RData,
+    proto::rr::{RData, Record},
 };
 use hikyaku_types::{
     destination::{Destination, HostName},
@@ -36,24 +38,31 @@ pub enum ResolverError {
 
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    dns: TokioResolver,
+    pub(crate) dns: TokioResolver,
+    servers: Arc<[SocketAddr]>,
     own_name: Domain,
 }
 
 impl Resolver {
     /// `servers` empty: those of the system. `own_name` is this relay's name in MX records.
     pub fn new(servers: &[SocketAddr], own_name: Domain) -> Result<Self, ResolverError> {
+        let servers: Arc<[SocketAddr]> = servers.into();
         let builder = if servers.is_empty() {
             TokioResolver::builder_tokio().map_err(ResolverError::System)?
         } else {
-            let servers = servers.iter().map(name_server).collect();
+            let name_servers = servers.iter().map(name_server).collect();
             TokioResolver::builder_with_config(
-                ResolverConfig::from_parts(None, Vec::new(), servers),
+                ResolverConfig::from_parts(None, Vec::new(), name_servers),
                 TokioRuntimeProvider::default(),
             )
         };
         let dns = builder.with_options(options()).build().map_err(ResolverError::Build)?;
-        Ok(Self { dns, own_name })
+        Ok(Self { dns, servers, own_name })
+    }
+
+    /// One that has not asked anything yet: who has just mended a record wants to see it.
+    pub fn afresh(&self) -> Result<Self, ResolverError> {
+        Self::new(&self.servers, self.own_name.clone())
     }
 
     /// The hosts of a destination in the order to try them.
@@ -63,19 +72,7 @@ impl Resolver {
             Destination::Mx(domain) => domain,
         };
         match self.dns.mx_lookup(format!("{domain}.")).await {
-            Ok(lookup) => {
-                let records: Vec<MxRecord> = lookup
-                    .answers()
-                    .iter()
-                    .filter_map(|record| {
-                        // Beside MX there may be the CNAME that led here.
-                        let RData::MX(mx) = &record.data else { return None };
-                        let exchange = mx.exchange.to_ascii().parse().ok();
-                        Some(MxRecord { preference: mx.preference, exchange })
-                    })
-                    .collect();
-                order(&records, &self.own_name, rand::random)
-            }
+            Ok(lookup) => order(&mx_records(&lookup), &self.own_name, rand::random),
             // NXDOMAIN first: "no records" is true for it as well.
             Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),
             // RFC 5321 5.1: without MX records the domain itself is the host.
@@ -97,6 +94,15 @@ impl Resolver {
             Err(error) => Err(RouteError::TryAgain(error.to_string())),
         }
     }
+}
+
+/// Beside MX there may be the CNAME that led here.
+pub(crate) fn mx_records(lookup: &Lookup) -> Vec<MxRecord> {
+    let record = |record: &Record| {
+        let RData::MX(mx) = &record.data else { return None };
+        Some(MxRecord { preference: mx.preference, exchange: mx.exchange.to_ascii().parse().ok() })
+    };
+    lookup.answers().iter().filter_map(record).collect()
 }
 
 fn name_server(server: &SocketAddr) -> NameServerConfig {
