@@ -22,7 +22,7 @@ const DESTINATION: &str =
 /// Looks after a Hikyaku mail relay: its queue and its directory of domains, aliases and routes.
 ///
 /// Exit status: 0 done; 1 refused or failed, the reason is printed; 2 the command cannot be
-/// understood or its file cannot be read.
+/// understood or its file cannot be read, or `doctor` can ask nobody.
 #[derive(Debug, Parser)]
 #[command(name = "hikyakuctl", version, disable_help_subcommand = true)]
 #[command(after_help = "\
@@ -35,10 +35,12 @@ Examples:
   hikyakuctl directory get routes > routes
   hikyakuctl directory set routes routes --validate-only
   hikyakuctl import --gateway gateway.dat --effect effect.dat --dry-run
+  hikyakuctl doctor example.org
   hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for queue, node, destination and dead; any worker answers for the whole queue.
+    /// A delivery worker's admin service, for queue, node, destination, dead and doctor; any worker answers for the
+    /// whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
 
@@ -89,12 +91,12 @@ pub(crate) enum Noun {
     #[command(visible_alias = "dest")]
     Destination {
         #[command(subcommand)]
-        command: DestinationCommand,
+        command: crate::destination::DestinationCommand,
     },
     /// See failed mail that had no sender to report to, send it again or remove it.
     Dead {
         #[command(subcommand)]
-        command: DeadCommand,
+        command: crate::dead::DeadCommand,
     },
     /// Read and replace the documents that say who may send what, and where it goes.
     #[command(after_help = "\
@@ -112,7 +114,7 @@ Documents:
   smart-host      at most one line host[:port] for what no route takes
   hosts           name address...: looked at before DNS
   traffic         limits and retry clocks: destination, site, source and egress lines
-  settings        key = value: postmaster, own_senders, sender_trust, max_received, lock_...
+  settings        key = value: postmaster, own_senders, sender_trust, max_received, own_addresses, lock_...
 
 A line that begins with ; or ' is a comment; in traffic also what follows a #.")]
     Directory {
@@ -131,6 +133,14 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     },
     /// Take over the files of E-Post and PMail servers.
     Import(ImportArgs),
+    /// Look for what is wrong: brokers, the directory, next hops, MX, SPF and reverse DNS.
+    Doctor(crate::doctor::DoctorArgs),
+    /// Check the documents of a folder as `directory apply` would, and store nothing; without FOLDER those in
+    /// force. Exit status 1: there are errors.
+    Check {
+        /// As `directory export` has written it.
+        folder: Option<PathBuf>,
+    },
     /// Walk the decision for one envelope step by step, with the line that decided.
     Explain(ExplainArgs),
     /// Test the relay itself.
@@ -271,57 +281,6 @@ pub(crate) struct Which {
     /// Everything.
     #[arg(long)]
     pub(crate) all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DestinationCommand {
-    /// List the destinations that have entries or are held.
-    List,
-    /// Show what its entries tell: the last attempt and reply, tries, the next attempt, holds.
-    Show {
-        /// example.org (by MX) or '[host]:port' (a fixed next hop).
-        destination: String,
-    },
-    /// Show the limits and retry clocks that the traffic rules set, with the line that decided each.
-    Limits {
-        /// example.org (by MX) or '[host]:port' (a fixed next hop).
-        destination: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadCommand {
-    /// List dead letters, the oldest first.
-    List {
-        /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-    },
-    /// Show a letter with its envelope and the last failure of each recipient.
-    Show {
-        /// Queue id or entry id that it had.
-        id: String,
-    },
-    /// Put a letter into the queue again, as a new message with a new id.
-    #[command(after_help = "\
-Examples:
-  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
-  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV --to postmaster@example.org")]
-    Resend {
-        /// Queue id or entry id that it had.
-        id: String,
-        /// Only for this recipient; the letter stays for the others.
-        #[arg(long, value_name = "ADDRESS", default_value = "")]
-        recipient: String,
-        /// To this address instead.
-        #[arg(long, value_name = "ADDRESS", default_value = "")]
-        to: String,
-    },
-    /// Remove a letter for good.
-    Delete {
-        /// Queue id or entry id that it had.
-        id: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::Subcommand;
 use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     DeadLetter, DeleteDeadLetterRequest, GetDeadLetterRequest, ListDeadLettersRequest,
@@ -11,13 +12,47 @@ use serde::Serialize;
 
 use crate::{
     End,
-    args::DeadCommand,
     output::{Output, harmless, path, rfc3339, table},
     queue::{ShownRecipient, recipients},
     server::{Server, connect, refusal},
 };
 
 type Client = DeadLetterAdminServiceClient<Channel>;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List dead letters, the oldest first.
+    List {
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Show a letter with its envelope and the last failure of each recipient.
+    Show {
+        /// Queue id or entry id that it had.
+        id: String,
+    },
+    /// Put a letter into the queue again, as a new message with a new id.
+    #[command(after_help = "\
+Examples:
+  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV
+  hikyakuctl dead resend 01ARZ3NDEKTSV4RRFFQ69G5FAV --to postmaster@example.org")]
+    Resend {
+        /// Queue id or entry id that it had.
+        id: String,
+        /// Only for this recipient; the letter stays for the others.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        recipient: String,
+        /// To this address instead.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        to: String,
+    },
+    /// Remove a letter for good.
+    Delete {
+        /// Queue id or entry id that it had.
+        id: String,
+    },
+}
 
 pub(crate) async fn run(
     command: DeadCommand,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::Subcommand;
 use hikyaku_grpc::Channel;
 use hikyaku_proto::admin::v1::{
     Counts, DestinationSummary, GetDestinationRequest, GetDestinationResponse, GetLimitsRequest,
@@ -12,12 +13,27 @@ use serde::Serialize;
 
 use crate::{
     End,
-    args::DestinationCommand,
     output::{Output, harmless, rfc3339, table},
     server::{Server, connect, refusal},
 };
 
 type Client = DestinationAdminServiceClient<Channel>;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DestinationCommand {
+    /// List the destinations that have entries or are held.
+    List,
+    /// Show what its entries tell: the last attempt and reply, tries, the next attempt, holds.
+    Show {
+        /// example.org (by MX) or '[host]:port' (a fixed next hop).
+        destination: String,
+    },
+    /// Show the limits and retry clocks that the traffic rules set, with the line that decided each.
+    Limits {
+        /// example.org (by MX) or '[host]:port' (a fixed next hop).
+        destination: String,
+    },
+}
 
 pub(crate) async fn run(
     command: DestinationCommand,

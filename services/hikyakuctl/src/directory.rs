@@ -69,6 +69,19 @@ pub(crate) async fn run(
     }
 }
 
+/// A folder, or without one what is in force.
+pub(crate) async fn check(
+    folder: Option<&Path>,
+    server: &Server,
+    output: &mut Output<impl Write>,
+) -> anyhow::Result<End> {
+    let client = &mut client(server).await?;
+    match folder {
+        Some(folder) => folder::apply(client, folder, true, String::new(), output).await,
+        None => folder::check_in_force(client, output).await,
+    }
+}
+
 pub(crate) async fn client(server: &Server) -> anyhow::Result<Client> {
     // All documents travel in one message.
     Ok(Client::new(connect(server).await?).max_decoding_message_size(usize::MAX))

@@ -1,7 +1,7 @@
 //! The operator's command line: arguments in, one call to the cluster, words or JSON out.
 //!
 //! Exit status: 0 done, 1 refused or failed (the reason is printed), 2 the command
-//! cannot be understood or its file cannot be read.
+//! cannot be understood or its file cannot be read; of `doctor`: nobody could be asked.
 
 mod args; // the command line
 mod access; // who asks
@@ -17,6 +17,7 @@ mod route; // hikyakuctl route ...
 mod account; // hikyakuctl account ...
 mod import; // hikyakuctl import
 mod explain; // hikyakuctl explain, selftest, replay
+mod doctor; // hikyakuctl doctor
 mod smtp; // an envelope, said to a port
 mod token; // hikyakuctl token ...
 mod output; // tables and JSON
@@ -32,11 +33,12 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Noun},
+    doctor::NotExamined,
     output::{Format, Output},
 };
 
-/// Exit status of a command line that cannot be used; the same as of the argument parser.
-const USAGE: u8 = 2;
+/// Exit status when nothing was done or learnt; the same as of the argument parser.
+const NOTHING_DONE: u8 = 2;
 
 /// How a command ended that could be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +94,13 @@ async fn main() -> ExitCode {
         Err(error) => {
             // There is nobody to tell that this cannot be told.
             let _ = writeln!(io::stderr(), "hikyakuctl: {error:#}");
-            if error.is::<Unreadable>() || error.is::<Unusable>() { USAGE.into() } else { ExitCode::FAILURE }
+            if is_nothing_done(&error) { NOTHING_DONE.into() } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn is_nothing_done(error: &anyhow::Error) -> bool {
+    error.is::<Unreadable>() || error.is::<Unusable>() || error.is::<NotExamined>()
 }
 
 async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow::Result<End> {
@@ -110,6 +116,8 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Route { command } => route::run(command, &directory, &mut output).await,
         Noun::Account { command } => account::run(command, &directory, stdin, &mut output).await,
         Noun::Import(args) => import::run(args, &directory, &mut output).await,
+        Noun::Doctor(args) => doctor::run(args, &server, &mut output).await,
+        Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
         Noun::Selftest { command } => explain::selftest(command, &directory, &mut output).await,
         Noun::Replay(args) => explain::replay(args, &directory, &mut output).await,

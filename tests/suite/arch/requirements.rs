@@ -13,7 +13,6 @@ const TABLE: &str = "services/REQUIREMENTS.md";
 
 /// Of who may send what and where it goes, without a test yet, and why.
 const OPEN: &[(&str, &str)] = &[
-    ("003", "the checks of preconditions outside the relay are not written yet"),
     ("102", "the search by the header of a message is not written yet"),
 ];
 

@@ -6,7 +6,7 @@ use hikyaku_testkit::eventually::eventually;
 use super::{EXT, Gateway};
 use crate::lab::SOON;
 
-fn effect(last: &str) -> String {
+pub(super) fn effect(last: &str) -> String {
     format!(
         "#<> default\n#blank false\n127.0.0.20 true\npostmaster@domain.jp false\n127.0.0.50\n127.0.1.0/28 false\n\
          127.0.*.* default\n2001:db8:1::/48 default\n{last}\n"
@@ -14,7 +14,7 @@ fn effect(last: &str) -> String {
 }
 
 /// Who may log in.
-const ACCOUNTS: &str = "user1\tpass1234\tuser one\tdomain.co.jp\t\t1\t0\t0\t1\t1\n";
+pub(super) const ACCOUNTS: &str = "user1\tpass1234\tuser one\tdomain.co.jp\t\t1\t0\t0\t1\t1\n";
 const BAD: &str = "domain.jp true\n0.0.0.0/0 true\n*.*.*.*\npartner.example true\n192.168.300.1 true\n192.168.0.1 yes\n\
                    10.0.0.0/8 norelay,1\nabc.co.jp only\n192.168.0.9 true\n192.168.0.0/255.255.255.0 true\ninfo@domain.jp\n";
 

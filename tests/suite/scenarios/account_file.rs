@@ -5,7 +5,7 @@ use hikyaku_testkit::eventually::eventually;
 use super::{EXT, Gateway};
 use crate::lab::{CONTENT, SOON};
 
-const GOOD: &str = "user1\tpass1234\tuser one\tdomain.co.jp\tHome\t1\t1\t0\t1\t1\n\
+pub(super) const GOOD: &str = "user1\tpass1234\tuser one\tdomain.co.jp\tHome\t1\t1\t0\t1\t1\n\
                     user2\tpass5678\tuser two\tdomain.co.jp\t\t1\t0\t1048576\t0\t0\n\
                     bucho\tx9Yz\t部長\ttest.jp\t\t0\t0\t0\t1\t1\n";
 const BAD: &str = "user1\tpass1234\tuser one\tdomain.co.jp\tHome\t1\t1\t0\t1\t1\n\

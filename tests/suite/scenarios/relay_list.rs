@@ -5,7 +5,7 @@ use hikyaku_testkit::eventually::eventually;
 use super::{EXT, Gateway};
 use crate::lab::SOON;
 
-const LIST: &str = "127.0.0.100,255.255.255.255\n127.0.1.1,255.255.255.0\n127.3.113.0/28\n";
+pub(super) const LIST: &str = "127.0.0.100,255.255.255.255\n127.0.1.1,255.255.255.0\n127.3.113.0/28\n";
 
 #[tokio::test]
 async fn scenario_11_the_relay_list() -> anyhow::Result<()> {

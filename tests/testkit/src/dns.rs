@@ -14,7 +14,7 @@ use hickory_server::{
         op::{Header, HeaderCounts, Metadata, ResponseCode},
         rr::{
             Name, RData, Record, RecordType,
-            rdata::{A, AAAA, MX},
+            rdata::{A, AAAA, MX, TXT},
         },
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
@@ -32,6 +32,7 @@ struct Zone(Arc<Mutex<HashMap<String, Answers>>>);
 struct Answers {
     mx: Vec<(u16, String)>,
     addresses: Vec<IpAddr>,
+    texts: Vec<String>,
     fails: bool,
 }
 
@@ -63,6 +64,15 @@ impl DnsServer {
 
     pub fn address_of(&self, host: &str, address: IpAddr) {
         self.zone.change(host, |answers| answers.addresses.push(address));
+    }
+
+    pub fn text(&self, name: &str, text: &str) {
+        self.zone.change(name, |answers| answers.texts.push(text.to_owned()));
+    }
+
+    /// Forgets everything about this name.
+    pub fn remove(&self, name: &str) {
+        self.zone.0.lock().unwrap().remove(&name.to_ascii_lowercase());
     }
 
     /// SERVFAIL for everything about this name.
@@ -120,6 +130,9 @@ impl Zone {
                     IpAddr::V4(_) => None,
                 })
                 .collect(),
+            RecordType::TXT => {
+                answers.texts.iter().map(|text| RData::TXT(TXT::new(vec![text.clone()]))).collect()
+            }
             _ => Vec::new(),
         };
         Ok(data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect())

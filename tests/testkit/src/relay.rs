@@ -4,7 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -175,6 +175,24 @@ impl Relay {
 
     /// `hikyakuctl` with nothing in its environment that says who asks.
     pub async fn ctl_as(&self, scheme: &str, who: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.output_of(scheme, who, arguments).await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "hikyakuctl {arguments:?}: {text}{errors}");
+        Ok(text)
+    }
+
+    /// `hikyakuctl` as the operator, for a command that may end with another status: that, and all it prints.
+    pub async fn ctl_status(&self, arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+        let token = self.data_dir.join(OPERATOR_TOKEN);
+        let token = token.to_str().context("path of the token")?;
+        let output = self.output_of("http", &["--token-file", token], arguments).await?;
+        let (text, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Ok((output.status.code(), format!("{text}{errors}")))
+    }
+
+    async fn output_of(&self, scheme: &str, who: &[&str], arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = ctl();
         for (option, service) in [("--server", "admin"), ("--directory-server", "policy")] {
             // A single role serves one of them.
@@ -182,11 +200,7 @@ impl Relay {
                 command.arg(option).arg(format!("{scheme}://{address}"));
             }
         }
-        let output = command.args(who).args(arguments).output().await?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "hikyakuctl {arguments:?}: {text}{errors}");
-        Ok(text)
+        Ok(command.args(who).args(arguments).output().await?)
     }
 
     /// What is in the queue, at most 100,000 entries.

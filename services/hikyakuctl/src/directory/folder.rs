@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use hikyaku_proto::directory::v1::{CommitDocumentsRequest, Document, GetDirectoryRequest};
+use hikyaku_proto::directory::v1::{CommitDocumentsRequest, Document, GetDirectoryRequest, Problem};
 
 use super::{Client, Report, Shown, get};
 use crate::{End, Unreadable, output::Output, server::refusal};
@@ -64,16 +64,31 @@ pub(super) async fn apply(
     }
     anyhow::ensure!(!documents.is_empty(), "{} has no file with the name of a document", folder.display());
     let request = CommitDocumentsRequest { base_version: there.version, documents, validate_only, comment };
-    let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
     let shown_as = |name: &str| folder.join(name).display().to_string();
-    let problems = response
-        .problems
-        .into_iter()
-        .map(|problem| {
-            let (name, file) = (problem.document.clone(), shown_as(&problem.document));
-            Shown::new(problem, &name, &file)
-        })
-        .collect();
-    let report = Report { version: Some(response.version), accepted: response.accepted, problems };
-    report.print(validate_only, output)
+    report(client, request, shown_as).await?.print(validate_only, output)
+}
+
+pub(super) async fn check_in_force(
+    client: &mut Client,
+    output: &mut Output<impl Write>,
+) -> anyhow::Result<End> {
+    let base_version = get(client).await?.version;
+    let request =
+        CommitDocumentsRequest { base_version, validate_only: true, ..CommitDocumentsRequest::default() };
+    report(client, request, str::to_owned).await?.print(true, output)
+}
+
+/// Problems have the names of their documents' files.
+async fn report(
+    client: &mut Client,
+    request: CommitDocumentsRequest,
+    shown_as: impl Fn(&str) -> String,
+) -> anyhow::Result<Report> {
+    let response = client.commit_documents(request).await.map_err(refusal)?.into_inner();
+    let shown = |problem: Problem| {
+        let (name, file) = (problem.document.clone(), shown_as(&problem.document));
+        Shown::new(problem, &name, &file)
+    };
+    let problems = response.problems.into_iter().map(shown).collect();
+    Ok(Report { version: Some(response.version), accepted: response.accepted, problems })
 }
