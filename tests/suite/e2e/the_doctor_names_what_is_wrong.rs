@@ -1,13 +1,17 @@
 //! Faults that are made on purpose, with the real programs. The cluster is 127.0.0.11 in the DNS, the inner
 //! server 127.0.0.20, and 127.9.0.9 is an address outside.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use hikyaku_testkit::{
     dns::DnsServer,
     eventually::eventually,
     mx::{Script, ScriptedMx},
     nats::NatsServer,
+    nats_cluster::NatsCluster,
     relay::Relay,
 };
 
@@ -170,6 +174,29 @@ async fn seed_222_the_roles_are_known_and_missed() -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.starts_with("hikyakuctl: nothing could be examined: cannot connect"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn seed_222_one_broker_of_three_is_down() -> anyhow::Result<()> {
+    let dns = DnsServer::start().await?;
+    let tables = format!("dns = [\"{}\"]\n", dns.address());
+    let brokers = Brokers::Three(NatsCluster::start().await?);
+    let mut rig = Rig::start(brokers, &[], &tables).await?;
+    let worker = rig.worker().await?;
+    // Copies may still be made.
+    eventually(SOON, async || match doctor(&worker, &[]).await {
+        Ok((Some(0), findings)) if findings.is_empty() => Ok(()),
+        said => Err(format!("{said:?}")),
+    })
+    .await;
+    rig.cluster()?.kill(2)?;
+    eventually(SOON, async || {
+        let (_, findings) = doctor(&worker, &[]).await.map_err(|error| error.to_string())?;
+        let codes: BTreeSet<&str> = codes(&findings).into_iter().collect();
+        if codes == BTreeSet::from(["D-STREAM-BEHIND"]) { Ok(()) } else { Err(format!("{findings:#?}")) }
+    })
+    .await;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::{
     topology::{CUSTODY_STREAM, DEAD_STREAM, body_stream, is_not_found, queue_stream, unsafe_setting},
 };
 
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// A stream that takes longer has no leader, or a disk that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,19 +43,27 @@ impl Nats {
         let names = of_shards.chain([CUSTODY_STREAM.to_owned(), DEAD_STREAM.to_owned()]);
         let faults = names.map(|name| async {
             let fault = match listed.get(&name) {
-                Some(info) => fault_of(info),
-                None => Some(self.absence(&name).await),
+                Some(info) => match fault_of(info) {
+                    // Under load a copy is behind for a moment.
+                    Some(StreamFault::Behind(_)) => {
+                        tokio::time::sleep(SECOND_LOOK).await;
+                        self.look_at(&name).await
+                    }
+                    fault => fault,
+                },
+                // A stream without a leader is in no list.
+                None => self.look_at(&name).await,
             };
             Some((name, fault?))
         });
         futures::future::join_all(faults).await.into_iter().flatten().collect()
     }
 
-    /// A stream without a leader is in no list.
-    async fn absence(&self, name: &str) -> StreamFault {
+    async fn look_at(&self, name: &str) -> Option<StreamFault> {
         match tokio::time::timeout(PATIENCE, self.jetstream.get_stream(name)).await {
-            Ok(Err(error)) if is_not_found(&error.kind()) => StreamFault::Missing,
-            Ok(Ok(_) | Err(_)) | Err(_) => StreamFault::Silent,
+            Ok(Ok(stream)) => fault_of(stream.cached_info()),
+            Ok(Err(error)) if is_not_found(&error.kind()) => Some(StreamFault::Missing),
+            Ok(Err(_)) | Err(_) => Some(StreamFault::Silent),
         }
     }
 
