@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     num::TryFromIntError,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,7 +14,7 @@ use hikyaku_mail::{
     received::{Received, Security, With},
     relay_trace::RelayTrace,
 };
-use hikyaku_queue::publish::Publisher;
+use hikyaku_queue::{custody::Admission, publish::Publisher};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, Addressee, Protocol, Stored, Transaction};
 use hikyaku_types::{
@@ -40,6 +41,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) listener: Listener,
     /// It was taken because of the client's address (SEED-096).
     pub(crate) is_trusted: bool,
+    /// What decided that its sender was accepted.
+    pub(crate) admitted_by: &'a Arc<str>,
     /// Received fields that it may have (SEED-137).
     pub(crate) max_received: usize,
     /// Where it waits for its first attempt.
@@ -76,14 +79,19 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
         return Stored::Refused(put_off);
     };
     let accepted = envelopes.clone();
-    if let Err(error) = publisher.accept(envelopes).await {
+    let admission = Admission {
+        client: arrival.client,
+        identity: identity.as_ref().map(ToString::to_string),
+        admitted_by: Arc::clone(arrival.admitted_by),
+    };
+    if let Err(error) = publisher.accept(Some(admission), envelopes).await {
         tracing::error!(%queue_id, error = chain(&error), "the queue did not take a message");
         mail_log::refused(&about, &put_off, "queue");
         return Stored::Refused(put_off);
     }
     metrics::message(size);
     for envelope in &accepted {
-        mail_log::accepted(envelope, &helo, identity.as_ref(), size);
+        mail_log::accepted(envelope, &helo, identity.as_ref(), arrival.admitted_by, size);
     }
     Stored::Durable(queue_id)
 }

@@ -252,6 +252,7 @@ impl Connection {
             lane: self.context.lanes.of(&transaction, client, &rules, ordinary, Instant::now()),
             listener: self.door.service.listener,
             is_trusted: self.decider.is_trusted(),
+            admitted_by: self.decider.admitted_by(),
             max_received: self.decider.max_received().unwrap_or(config.max_received),
             config,
         };

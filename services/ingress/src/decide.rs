@@ -43,6 +43,8 @@ pub(crate) struct Decider {
     admitted: Option<ConnectionAnswer>,
     /// The sender of the transaction is let through because of the client's address.
     is_trusted: bool,
+    /// What decided that its sender was accepted.
+    admitted_by: Arc<str>,
     /// The authors of the message are to be asked about (SEED-115).
     checks_author: bool,
 }
@@ -58,6 +60,7 @@ impl Decider {
             rates: Arc::clone(&context.rates),
             admitted: None,
             is_trusted: false,
+            admitted_by: Arc::default(),
             checks_author: false,
         }
     }
@@ -69,6 +72,11 @@ impl Decider {
     /// True when the message is relayed because of the client's address (SEED-096).
     pub(crate) fn is_trusted(&self) -> bool {
         self.is_trusted
+    }
+
+    /// The line or rule by which the sender of the transaction was accepted (SEED-102).
+    pub(crate) fn admitted_by(&self) -> &Arc<str> {
+        &self.admitted_by
     }
 
     /// What the directory says, if it says something.
@@ -128,6 +136,7 @@ impl Decider {
                 }
                 PolicyVerdict::Accept => {
                     self.is_trusted = answer.trusted;
+                    self.admitted_by = answer.decision.decided_by;
                     self.checks_author = answer.check_author;
                     Verdict::Accept(())
                 }

@@ -21,7 +21,13 @@ pub(crate) struct Refused<'a> {
 }
 
 /// `size` is that of the content as it came.
-pub(crate) fn accepted(envelope: &Envelope, helo: &str, identity: Option<&Mailbox>, size: usize) {
+pub(crate) fn accepted(
+    envelope: &Envelope,
+    helo: &str,
+    identity: Option<&Mailbox>,
+    admitted_by: &str,
+    size: usize,
+) {
     if !tracing::enabled!(target: "mail", tracing::Level::INFO) {
         return;
     }
@@ -29,8 +35,8 @@ pub(crate) fn accepted(envelope: &Envelope, helo: &str, identity: Option<&Mailbo
         envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
     let client = envelope.client.map(|client| client.to_string());
     tracing::info!(target: "mail", event = "accepted", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, client, helo, identity = identity.map(ToString::to_string), sender = %envelope.reverse_path,
-        recipients = recipients.join(","), destination = %envelope.destination, size,
+        entry = %envelope.entry, client, helo, identity = identity.map(ToString::to_string), admitted_by,
+        sender = %envelope.reverse_path, recipients = recipients.join(","), destination = %envelope.destination, size,
         lane = envelope.lane.name());
 }
 

@@ -6,12 +6,14 @@ use hikyaku_proto::admin::v1::{self as proto, custody_admin_service_server::Cust
 use hikyaku_queue::{
     check::{Checker, Named},
     custody::{
-        End,
+        Admission, End, Origin,
         audit::{Auditor, Missing, Window},
+        trace::{self, Acceptance},
     },
     orphans::MARGIN,
 };
 use hikyaku_runtime::error_chain::chain;
+use hikyaku_types::ids::QueueId;
 use tokio::sync::MutexGuard;
 use tonic::{Request, Response, Status};
 
@@ -96,6 +98,43 @@ impl CustodyAdminService for Admin {
                 subject: entry.subject,
             }),
         }))
+    }
+
+    async fn get_acceptance(
+        &self,
+        request: Request<proto::GetAcceptanceRequest>,
+    ) -> Result<Response<proto::GetAcceptanceResponse>, Status> {
+        let text = request.into_inner().queue_id;
+        let queue_id: QueueId =
+            text.parse().map_err(|error| Status::invalid_argument(format!("{text:?}: {error}")))?;
+        let found = trace::find(&self.context.nats, queue_id).await.map_err(|error| failed(&error))?;
+        let found = found.ok_or_else(|| Status::not_found(format!("{queue_id} is not known here")))?;
+        Ok(Response::new(acceptance(found)))
+    }
+}
+
+fn acceptance(found: Acceptance) -> proto::GetAcceptanceResponse {
+    let Acceptance { accepted_at, origin, recipients, is_promised, admission } = found;
+    let origin = match origin {
+        Origin::Client => "client".to_owned(),
+        Origin::Report => "report".to_owned(),
+        Origin::Resend(of) => of.to_string(),
+    };
+    let response = proto::GetAcceptanceResponse {
+        accepted_at: Some(timestamp(accepted_at)),
+        recipients,
+        origin,
+        promised: is_promised,
+        ..proto::GetAcceptanceResponse::default()
+    };
+    match admission {
+        Some(Admission { client, identity, admitted_by }) => proto::GetAcceptanceResponse {
+            client: client.to_string(),
+            identity: identity.unwrap_or_default(),
+            admitted_by: admitted_by.to_string(),
+            ..response
+        },
+        None => response,
     }
 }
 

@@ -43,8 +43,15 @@ fn accept_at(
     let config =
         IngressConfig { hide_submission_client, ..IngressConfig::new("gw.example".parse().unwrap()) };
     let client = IpAddr::from([192, 168, 0, 50]);
-    let arrival =
-        Arrival { client, listener, is_trusted, max_received: 100, lane: Lane::Fresh, config: &config };
+    let arrival = Arrival {
+        client,
+        listener,
+        is_trusted,
+        admitted_by: &"access:1".into(),
+        max_received: 100,
+        lane: Lane::Fresh,
+        config: &config,
+    };
     let now = UNIX_EPOCH + Duration::from_secs(1_763_000_000);
     envelopes(transaction, &arrival, QueueId::new(0, 0), now).unwrap()
 }

@@ -72,7 +72,10 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ],
     ),
     ("hikyaku.admin.v1.NodeAdminService", &[("ListNodes", Least(Viewer)), ("DrainNode", Least(Operator))]),
-    ("hikyaku.admin.v1.CustodyAdminService", &[("AuditQueue", Least(Viewer)), ("CheckQueue", Least(Viewer))]),
+    (
+        "hikyaku.admin.v1.CustodyAdminService",
+        &[("AuditQueue", Least(Viewer)), ("CheckQueue", Least(Viewer)), ("GetAcceptance", Least(Viewer))],
+    ),
     // It connects to what the directory names and to nothing that the caller does.
     ("hikyaku.admin.v1.DoctorAdminService", &[("CheckCluster", Least(Viewer))]),
     (

@@ -8,8 +8,9 @@ mod codec; // events <-> bytes
 mod writer; // many events in one stream message
 mod ledger; // events and the queue -> what has no end; pure
 pub mod audit; // reads both
+pub mod trace; // the acceptance of one transaction
 
-use std::time::SystemTime;
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use hikyaku_types::{
     address::Mailbox,
@@ -29,7 +30,11 @@ pub enum Event {
         origin: Origin,
     },
     /// Every entry of the transaction is in the queue: from here on it is promised.
-    Stored(QueueId),
+    Stored {
+        queue_id: QueueId,
+        /// Absent for mail of our own.
+        admission: Option<Admission>,
+    },
     Ended {
         entry: EntryId,
         recipient: String,
@@ -50,6 +55,16 @@ pub enum Event {
         entry: EntryId,
         at: SystemTime,
     },
+}
+
+/// Who handed a message in, and why it was let in (SEED-102).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    pub client: IpAddr,
+    /// Address that the client had authenticated as.
+    pub identity: Option<String>,
+    /// Line or built-in rule by which its sender was accepted.
+    pub admitted_by: Arc<str>,
 }
 
 /// Where a message came from.

@@ -19,7 +19,7 @@ use crate::{
     Nats,
     body_store::{BodyError, BodyStore, INLINE_LIMIT},
     codec,
-    custody::{Event, Origin},
+    custody::{Admission, Event, Origin},
     durability::NotDurable,
     metrics::{OPERATION_DURATION, REPEATED, operation},
     subject::{self, Owner, Place, Subject},
@@ -64,15 +64,19 @@ impl Publisher {
         Self { bodies: BodyStore::new(nats.clone()), nats, shards }
     }
 
-    /// Stores one accepted message, an envelope for each next hop, in parallel. `Ok` only when
-    /// every envelope is acknowledged. Contents of any size are inline here; large ones are
+    /// Stores one accepted message, an envelope for each next hop, in parallel. What `admission` says is kept
+    /// for who looks for abuse. `Ok` only when every envelope is acknowledged. Contents of any size are inline here; large ones are
     /// moved to the body stream first.
     ///
     /// When a part fails, parts that were stored stay: the client repeats the whole, and the
     /// hops that had been stored get it twice.
-    pub async fn accept(&self, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
+    pub async fn accept(
+        &self,
+        admission: Option<Admission>,
+        envelopes: Vec<Envelope>,
+    ) -> Result<(), PublishError> {
         self.nats.durability.check()?;
-        self.store_from(Origin::Client, envelopes).await
+        self.store_all(Origin::Client, admission, envelopes).await
     }
 
     /// The same for mail of our own, which nobody is promised to be on disk: a report is written
@@ -81,13 +85,24 @@ impl Publisher {
         self.store_from(Origin::Report, envelopes).await
     }
 
+    /// The same for mail that is not a report.
+    pub async fn store_from(&self, origin: Origin, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
+        self.store_all(origin, None, envelopes).await
+    }
+
     /// Custody begins beside the writing of the entries, so it costs no time of its own; that all
     /// of them are stored is said behind it.
-    pub async fn store_from(&self, origin: Origin, envelopes: Vec<Envelope>) -> Result<(), PublishError> {
+    async fn store_all(
+        &self,
+        origin: Origin,
+        admission: Option<Admission>,
+        envelopes: Vec<Envelope>,
+    ) -> Result<(), PublishError> {
         let custody = self.nats.custody();
         let accepted: Vec<Event> =
             envelopes.iter().flat_map(|envelope| Event::accepted(envelope, origin)).collect();
-        let stored = envelopes.first().map(|envelope| Event::Stored(envelope.entry.queue_id));
+        let queue_id = envelopes.first().map(|envelope| envelope.entry.queue_id);
+        let stored = queue_id.map(|queue_id| Event::Stored { queue_id, admission });
         let writes = try_join_all(envelopes.into_iter().map(|envelope| self.accept_one(envelope)));
         let (written, ()) = tokio::join!(writes, custody.record(&accepted));
         written?;

@@ -44,7 +44,7 @@ impl Queue {
 
     async fn accept(&self, id: u128, size: usize) -> Envelope {
         let envelope = envelope(id, "example.org", content(size));
-        self.publisher.accept(vec![envelope.clone()]).await.unwrap();
+        self.publisher.accept(None, vec![envelope.clone()]).await.unwrap();
         envelope
     }
 
@@ -126,7 +126,7 @@ async fn a_dead_letter_keeps_its_content() {
     let queue = Queue::new(&server).await;
     let mut both = envelope(1, "example.org", content(700 * 1024));
     both.recipients.push(Recipient::new("c@example.org".parse().unwrap(), None));
-    queue.publisher.accept(vec![both]).await.unwrap();
+    queue.publisher.accept(None, vec![both]).await.unwrap();
     let lease = next(&queue.nats, "example.org", Lane::Fresh).await;
     let mut dead = lease.envelope().clone();
     dead.recipients.truncate(1);

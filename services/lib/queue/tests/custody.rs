@@ -45,7 +45,7 @@ async fn every_life_has_one_end() {
         [(1, "one.example"), (2, "two.example"), (3, "three.example"), (4, "[192.0.2.4]:25")]
             .map(|(id, destination)| envelope(id, destination, CONTENT));
     for one in [&delivered, &waiting, &deleted, &moved] {
-        publisher.accept(vec![one.clone()]).await.unwrap();
+        publisher.accept(None, vec![one.clone()]).await.unwrap();
     }
     publisher.store(vec![envelope(5, "five.example", CONTENT)]).await.unwrap();
     let tally = audit(&nats).await.tally;
@@ -80,7 +80,7 @@ async fn recipients_that_part_keep_their_identity() {
     let mut both = envelope(1, "[192.0.2.1]:25", CONTENT);
     let other = hikyaku_types::envelope::Recipient::new("c@example.net".parse().unwrap(), None);
     both.recipients.push(other.clone());
-    publisher.accept(vec![both.clone()]).await.unwrap();
+    publisher.accept(None, vec![both.clone()]).await.unwrap();
     let lease = next(&nats, "[192.0.2.1]:25", Lane::Fresh).await;
     let parts = vec![
         ("[192.0.2.1]:25".parse().unwrap(), vec![both.recipients[0].clone()]),
@@ -98,7 +98,7 @@ async fn a_message_that_vanished_is_named() {
     let nats = queue(&server).await;
     let publisher = Publisher::new(nats.clone(), shards(2));
     for id in 1..=3 {
-        publisher.accept(vec![envelope(id, "example.org", CONTENT)]).await.unwrap();
+        publisher.accept(None, vec![envelope(id, "example.org", CONTENT)]).await.unwrap();
     }
     let gone = next(&nats, "example.org", Lane::Fresh).await;
     let entry = gone.envelope().entry;
@@ -119,7 +119,7 @@ async fn what_the_broker_refused_was_promised_to_nobody() {
     let many = (0..40_000).map(|n| format!("r{n}@{}.example", "x".repeat(60)));
     unstorable.recipients =
         many.map(|address| hikyaku_types::envelope::Recipient::new(address.parse().unwrap(), None)).collect();
-    assert!(publisher.accept(vec![unstorable.clone()]).await.is_err());
+    assert!(publisher.accept(None, vec![unstorable.clone()]).await.is_err());
     let tally = audit(&nats).await.tally;
     assert_eq!(tally, Tally { unpromised: 40_000, ..Tally::default() });
 }

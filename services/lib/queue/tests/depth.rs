@@ -28,7 +28,7 @@ async fn ready_held_and_scheduled_entries_are_counted() {
 
     let before = SystemTime::now();
     for id in 1..=4 {
-        publisher.accept(vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+        publisher.accept(None, vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
     }
     let finished = next(&nats, "example.org", Lane::Fresh).await;
     finished.done().await;

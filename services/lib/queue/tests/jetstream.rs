@@ -44,7 +44,7 @@ async fn nothing_is_accepted_without_syncing() {
     reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1 }).await.unwrap();
     let _ = nats.durability().first_verdict().await;
     let publisher = Publisher::new(nats, shards(2));
-    let refused = publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await;
+    let refused = publisher.accept(None, vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await;
     assert!(matches!(refused, Err(PublishError::NotDurable(_))), "{refused:?}");
 }
 
@@ -56,7 +56,7 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
     let browser = Browser::new(nats.clone(), shards(2));
     let accepted = envelope(1, "example.org", Bytes::from_static(b"content"));
-    publisher.accept(vec![accepted.clone()]).await.unwrap();
+    publisher.accept(None, vec![accepted.clone()]).await.unwrap();
 
     let lease = next(&nats, "example.org", Lane::Fresh).await;
     assert_eq!(*lease.envelope(), accepted);
@@ -114,7 +114,7 @@ async fn late_writes_are_refused(nats: &Nats) {
     let soon = SystemTime::now();
     let browser = Browser::new(nats.clone(), shards(2));
     for id in 1..5 {
-        publisher.accept(vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+        publisher.accept(None, vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
         let late = next(nats, "example.org", Lane::Fresh).await;
         let again = Envelope { attempt: 1, ..late.envelope().clone() };
         // The next owner has it too; every other time it was set aside and brought back meanwhile.
@@ -165,7 +165,7 @@ async fn the_end_of_an_entry_takes_a_retry_of_a_former_owner_along() {
     let nats = queue(&server).await;
     let publisher = Publisher::new(nats.clone(), shards(2));
     let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
-    publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+    publisher.accept(None, vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
     let late = next(&nats, "example.org", Lane::Fresh).await;
     let lease = next(&nats, "example.org", Lane::Fresh).await;
     let far = SystemTime::now() + Duration::from_secs(3_600);
@@ -183,7 +183,7 @@ async fn an_original_goes_when_its_successor_is_there() {
     let publisher = Publisher::new(nats.clone(), shards(2));
     let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
     let accepted = Envelope { lane: Lane::Due, ..envelope(1, "example.org", Bytes::from_static(b"x")) };
-    publisher.accept(vec![accepted.clone()]).await.unwrap();
+    publisher.accept(None, vec![accepted.clone()]).await.unwrap();
     let original = next(&nats, "example.org", Lane::Due).await;
     let again = Envelope { attempt: 1, ..accepted };
     rescheduler.retry_at(&original, &again, SystemTime::now()).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_route_that_flips_loses_nothing() {
     let nats = queue(&server).await;
     let publisher = Publisher::new(nats.clone(), shards(2));
     let rescheduler = Rescheduler::new(nats.clone(), publisher.clone());
-    publisher.accept(vec![envelope(1, "[192.0.2.1]:25", Bytes::from_static(b"x"))]).await.unwrap();
+    publisher.accept(None, vec![envelope(1, "[192.0.2.1]:25", Bytes::from_static(b"x"))]).await.unwrap();
     let mut here = "[192.0.2.1]:25";
     for there in ["[192.0.2.2]:25", "[192.0.2.1]:25", "[192.0.2.2]:25", "[192.0.2.1]:25"] {
         let lease = next(&nats, here, Lane::Fresh).await;
@@ -220,7 +220,7 @@ async fn a_lease_that_is_dropped_comes_again() {
     let server = NatsServer::start().unwrap();
     let nats = queue(&server).await;
     let publisher = Publisher::new(nats.clone(), shards(2));
-    publisher.accept(vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+    publisher.accept(None, vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
     drop(next(&nats, "example.org", Lane::Fresh).await);
     let again = next(&nats, "example.org", Lane::Fresh).await;
     assert!(again.is_redelivery());
@@ -237,7 +237,7 @@ async fn large_content_is_stored_in_chunks_and_freed() {
     let bodies = BodyStore::new(nats.clone());
     for (id, size) in [(1, INLINE_LIMIT), (2, INLINE_LIMIT + 1), (3, 3 * 1024 * 1024 + 7)] {
         let content: Bytes = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        publisher.accept(vec![envelope(id, "example.org", content.clone())]).await.unwrap();
+        publisher.accept(None, vec![envelope(id, "example.org", content.clone())]).await.unwrap();
         let lease = next(&nats, "example.org", Lane::Fresh).await;
         let body = lease.envelope().body.clone();
         assert_eq!(matches!(body, Body::Inline(_)), size <= INLINE_LIMIT);

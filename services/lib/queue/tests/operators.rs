@@ -64,7 +64,7 @@ impl Queue {
     /// Ready in the fresh lane.
     async fn accept(&self, id: u128, destination: &str) -> Envelope {
         let envelope = envelope(id, destination, Bytes::from(format!("content {id}")));
-        self.publisher.accept(vec![envelope.clone()]).await.unwrap();
+        self.publisher.accept(None, vec![envelope.clone()]).await.unwrap();
         envelope
     }
 
@@ -380,7 +380,7 @@ async fn deleting_frees_large_content() {
     let bodies = BodyStore::new(queue.nats.clone());
     let large = Bytes::from(vec![b'x'; INLINE_LIMIT + 1]);
     for (id, destination) in [(1, "example.org"), (2, "example.org"), (3, "other.example")] {
-        queue.publisher.accept(vec![envelope(id, destination, large.clone())]).await.unwrap();
+        queue.publisher.accept(None, vec![envelope(id, destination, large.clone())]).await.unwrap();
     }
     let before = every(&queue.browser, &Selector::All).await;
     let tally = queue
@@ -403,7 +403,7 @@ async fn a_dead_letter_owns_its_content() {
     let bodies = BodyStore::new(queue.nats.clone());
     let large: Bytes = (0..1_200_000).map(|n| u8::try_from(n % 251).unwrap()).collect();
     for (id, content) in [(1, large.clone()), (2, Bytes::from_static(b"small"))] {
-        queue.publisher.accept(vec![envelope(id, "example.org", content)]).await.unwrap();
+        queue.publisher.accept(None, vec![envelope(id, "example.org", content)]).await.unwrap();
     }
     let mut found = every(&queue.browser, &Selector::All).await;
     found.sort_by_key(|found| found.envelope.entry);

@@ -1,6 +1,10 @@
 //! Identities. An id of one kind does not fit where another is wanted.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use ulid::Ulid;
 
@@ -25,6 +29,11 @@ impl QueueId {
     /// `random` is drawn by the caller; only its low 80 bits count.
     pub fn new(unix_millis: u64, random: u128) -> Self {
         Self(Ulid::from_parts(unix_millis, random))
+    }
+
+    /// When it was made, by the clock of the machine that made it.
+    pub fn made_at(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0.timestamp_ms())
     }
 
     pub fn entry(self, hop: u16) -> EntryId {
@@ -79,5 +88,6 @@ mod tests {
     #[test]
     fn later_ids_sort_later() {
         assert!(QueueId::new(1, u128::MAX) < QueueId::new(2, 0));
+        assert_eq!(QueueId::new(2, 7).made_at(), UNIX_EPOCH + Duration::from_millis(2));
     }
 }

@@ -1,14 +1,14 @@
 //! Events <-> protobuf. Two batches one after the other are one batch, so each caller encodes its
 //! own and the writer only puts them together.
 
-use std::time::SystemTime;
+use std::{net::IpAddr, time::SystemTime};
 
 use bytes::Bytes;
 use hikyaku_proto::queue::v1::{self as wire, custody_event::Event as WireEvent};
 use hikyaku_types::ids::{EntryId, QueueId};
 use prost::Message as _;
 
-use super::{End, Event, Origin};
+use super::{Admission, End, Event, Origin};
 use crate::codec::{time, timestamp};
 
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,10 @@ fn encode_event(event: &Event) -> WireEvent {
                 resend_of,
             })
         }
-        Event::Stored(queue_id) => WireEvent::Stored(wire::Stored { queue_id: queue_id.to_string() }),
+        Event::Stored { queue_id, admission } => WireEvent::Stored(wire::Stored {
+            queue_id: queue_id.to_string(),
+            admission: admission.as_ref().map(encode_admission),
+        }),
         Event::Ended { entry, recipient, end, at, attempt } => WireEvent::Ended(wire::Ended {
             queue_id: entry.queue_id.to_string(),
             hop: u32::from(entry.hop),
@@ -80,7 +83,10 @@ fn decode_event(event: WireEvent) -> Option<Event> {
                 wire::Origin::Unspecified => return None,
             },
         }),
-        WireEvent::Stored(record) => Some(Event::Stored(record.queue_id.parse().ok()?)),
+        WireEvent::Stored(record) => Some(Event::Stored {
+            queue_id: record.queue_id.parse().ok()?,
+            admission: record.admission.and_then(decode_admission),
+        }),
         WireEvent::Ended(record) => Some(Event::Ended {
             entry: entry(&record.queue_id, record.hop)?,
             recipient: record.recipient,
@@ -98,6 +104,28 @@ fn decode_event(event: WireEvent) -> Option<Event> {
             Some(Event::Removed { entry: entry(&record.queue_id, record.hop)?, at: when(record.at)? })
         }
     }
+}
+
+fn encode_admission(admission: &Admission) -> wire::Admission {
+    let client = match admission.client.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    wire::Admission {
+        client: client.into(),
+        identity: admission.identity.clone().unwrap_or_default(),
+        admitted_by: admission.admitted_by.to_string(),
+    }
+}
+
+fn decode_admission(record: wire::Admission) -> Option<Admission> {
+    let wire::Admission { client, identity, admitted_by } = record;
+    let client = match <[u8; 4]>::try_from(&client[..]) {
+        Ok(octets) => IpAddr::from(octets),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&client[..]).ok()?),
+    };
+    let identity = Some(identity).filter(|identity| !identity.is_empty());
+    Some(Admission { client, identity, admitted_by: admitted_by.into() })
 }
 
 fn encode_end(end: End) -> wire::End {
@@ -143,11 +171,22 @@ mod tests {
         let recipients = vec!["a@example.org".to_owned(), "\"b c\"@example.org".to_owned()];
         let accepted =
             |origin| Event::Accepted { entry: id.entry(3), recipients: recipients.clone(), at, origin };
+        let admission = |client: &str| Admission {
+            client: client.parse().unwrap(),
+            identity: None,
+            admitted_by: "relay-networks:1".into(),
+        };
+        let stored = |admission| Event::Stored { queue_id: id, admission };
         let mut events = vec![
             accepted(Origin::Client),
             accepted(Origin::Report),
             accepted(Origin::Resend(QueueId::new(1, 2))),
-            Event::Stored(id),
+            stored(None),
+            stored(Some(Admission {
+                identity: Some("ann@example.org".to_owned()),
+                ..admission("192.0.2.1")
+            })),
+            stored(Some(admission("2001:db8::1"))),
             Event::Moved { from: id.entry(3), to: id.entry(4_097), recipients: recipients.clone(), at },
         ];
         let ended =
@@ -159,9 +198,28 @@ mod tests {
         assert_eq!(decoded, Some(events));
     }
 
+    /// SEED-102: who handed a message in costs some thirty octets of a transaction, and what an earlier version
+    /// wrote has none of it.
+    #[test]
+    fn an_admission_is_small_and_may_be_missing() {
+        let queue_id = QueueId::new(1, 2);
+        let of = |admission| encode(&[Event::Stored { queue_id, admission }]).len();
+        let admission = Admission {
+            client: [192, 0, 2, 1].into(),
+            identity: None,
+            admitted_by: "relay-networks:12".into(),
+        };
+        assert_eq!(of(Some(admission)) - of(None), 27);
+        let earlier = wire::Stored { queue_id: queue_id.to_string(), admission: None };
+        assert_eq!(
+            decode_event(WireEvent::Stored(earlier)),
+            Some(Event::Stored { queue_id, admission: None })
+        );
+    }
+
     #[test]
     fn an_event_of_a_later_version_is_left_out() {
-        let known = Event::Stored(QueueId::new(1, 2));
+        let known = Event::Stored { queue_id: QueueId::new(1, 2), admission: None };
         let unknown = wire::CustodyBatch { events: vec![wire::CustodyEvent { event: None }] }.encode_to_vec();
         let bytes = Bytes::from([&unknown[..], &encode(std::slice::from_ref(&known))].concat());
         let decoded: Vec<Option<Event>> = decode(bytes).unwrap().collect();

@@ -140,7 +140,7 @@ impl Ledger {
                     }
                 }
             }
-            Event::Stored(queue_id) => {
+            Event::Stored { queue_id, .. } => {
                 if self.is_ours(*queue_id) {
                     self.unpromised.remove(&self.hasher.hash_one(queue_id));
                 }

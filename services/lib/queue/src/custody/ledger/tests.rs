@@ -20,6 +20,10 @@ fn accepted(n: u128, recipients: &[&str], seconds: u64) -> Event {
     Event::Accepted { entry: id(n).entry(0), recipients, at: at(seconds), origin: Origin::Client }
 }
 
+fn stored(n: u128) -> Event {
+    Event::Stored { queue_id: id(n), admission: None }
+}
+
 fn ended(n: u128, recipient: &str, end: End, attempt: u32) -> Event {
     let recipient = recipient.to_owned();
     Event::Ended { entry: id(n).entry(0), recipient, end, at: at(1_700), attempt }
@@ -36,7 +40,7 @@ fn ledger(events: &[Event]) -> Ledger {
 #[test]
 fn each_kind_of_end_is_counted_once() {
     let recipients = ["a@x", "b@x", "c@x", "d@x", "e@x"];
-    let mut events = vec![accepted(1, &recipients, 1_500), Event::Stored(id(1))];
+    let mut events = vec![accepted(1, &recipients, 1_500), stored(1)];
     events.extend(recipients.iter().zip(End::ALL).map(|(recipient, end)| ended(1, recipient, end, 1)));
     let tally = ledger(&events).tally();
     assert_eq!(tally, Tally { accepted: 5, ended: [1; 5], ..Tally::default() });
@@ -48,8 +52,8 @@ fn what_has_no_end_is_in_the_queue_or_missing() {
     let mut ledger = ledger(&[
         accepted(1, &["a@x"], 1_500),
         accepted(2, &["a@x", "b@x"], 1_600),
-        Event::Stored(id(1)),
-        Event::Stored(id(2)),
+        stored(1),
+        stored(2),
         ended(2, "b@x", End::Delivered, 1),
     ]);
     ledger.saw_in_queue(id(1).entry(0));
@@ -68,7 +72,7 @@ fn what_has_no_end_is_in_the_queue_or_missing() {
 fn the_order_of_events_does_not_matter() {
     let mut events = vec![
         accepted(1, &["a@x"], 1_500),
-        Event::Stored(id(1)),
+        stored(1),
         Event::Moved {
             from: id(1).entry(0),
             to: id(1).entry(5_000),
@@ -91,7 +95,7 @@ fn the_order_of_events_does_not_matter() {
 fn a_second_end_is_a_duplicate_and_a_repeated_attempt_explains_it() {
     let tally = ledger(&[
         accepted(1, &["a@x", "b@x"], 1_500),
-        Event::Stored(id(1)),
+        stored(1),
         ended(1, "a@x", End::Delivered, 2),
         ended(1, "a@x", End::Delivered, 2),
         ended(1, "b@x", End::Deleted, 0),
@@ -114,7 +118,7 @@ fn the_window_bounds_what_is_judged() {
         accepted(1, &["too-early@x"], 999),
         ended(1, "too-early@x", End::Delivered, 1),
         accepted(2, &["too-young@x"], 2_000),
-        Event::Stored(id(2)),
+        stored(2),
     ])
     .tally();
     assert_eq!(tally, Tally { accepted: 1, young: 1, ..Tally::default() });
@@ -123,7 +127,7 @@ fn the_window_bounds_what_is_judged() {
 /// Written twice after a lost acknowledgement, or by a report that is repeated.
 #[test]
 fn a_repeated_acceptance_is_one() {
-    let tally = ledger(&[accepted(1, &["a@x"], 1_500), accepted(1, &["a@x"], 1_500), Event::Stored(id(1))]);
+    let tally = ledger(&[accepted(1, &["a@x"], 1_500), accepted(1, &["a@x"], 1_500), stored(1)]);
     assert_eq!(tally.tally().accepted, 1);
 }
 
@@ -135,7 +139,7 @@ fn passes_together_see_everything_once() {
         ledger.read(None, 1);
         for n in 0..100 {
             ledger.read(Some(&accepted(n, &["a@x"], 1_500)), 2);
-            ledger.read(Some(&Event::Stored(id(n))), 2);
+            ledger.read(Some(&stored(n)), 2);
             if n % 2 == 0 {
                 ledger.saw_in_queue(id(n).entry(0));
             }
