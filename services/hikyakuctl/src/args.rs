@@ -39,7 +39,8 @@ Examples:
   hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for queue, node, destination, dead and doctor; any worker answers for the
+    /// A delivery worker's admin service, for queue, node, destination, dead, trace and
+    /// doctor; any worker answers for the
     /// whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
@@ -133,6 +134,8 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     },
     /// Take over the files of E-Post and PMail servers.
     Import(ImportArgs),
+    /// Find where a message came from: the client, who it was, and the line that let it in.
+    Trace(crate::trace::TraceArgs),
     /// Look for what is wrong: brokers, the directory, next hops, MX, SPF and reverse DNS.
     Doctor(crate::doctor::DoctorArgs),
     /// Check the documents of a folder as `directory apply` would, and store nothing; without FOLDER those in

@@ -1,8 +1,6 @@
 //! `hikyakuctl explain`, `selftest relay` and `replay`: why an answer is as it is, whether strangers are
 //! refused, and what a change would change.
 
-mod mail_log; // envelopes from a mail log
-
 use std::{
     fs,
     io::Write,
@@ -17,6 +15,7 @@ use hikyaku_proto::directory::v1::{
 use crate::{
     End, Unreadable,
     directory::{Report, Shown, client},
+    mail_log,
     output::{Output, harmless, table},
     server::{Server, refusal},
     smtp,

@@ -1,16 +1,16 @@
-//! Envelopes from a mail log in JSON lines: what was accepted and what was refused, by client, sender and
-//! recipient. An accepted recipient stands there as it was after aliases.
+//! A mail log in JSON lines: what was accepted and what was refused, by client, sender and recipient. An accepted
+//! recipient stands there as it was after aliases.
 
 use std::collections::HashSet;
 
-use hikyaku_proto::directory::v1::Question;
+use hikyaku_proto::{admin::v1::GetAcceptanceResponse, directory::v1::Question};
 use serde_json::Value;
 
 const MOST: usize = 100_000;
 const NULL: &str = "<>";
 
 /// Each envelope once.
-pub(super) fn questions(log: &str) -> Vec<Question> {
+pub(crate) fn questions(log: &str) -> Vec<Question> {
     let mut seen = HashSet::new();
     let mut questions = Vec::new();
     for line in log.lines() {
@@ -41,6 +41,30 @@ fn of_line(fields: &Value) -> Vec<Question> {
         ..Question::default()
     };
     recipients.iter().filter(|recipient| !recipient.is_empty()).map(of).collect()
+}
+
+/// `None`: the log does not know of it.
+pub(crate) fn acceptance(log: &str, queue_id: &str) -> Option<GetAcceptanceResponse> {
+    let mut found: Option<GetAcceptanceResponse> = None;
+    for line in log.lines().filter(|line| line.contains(queue_id)) {
+        let Ok(value) = serde_json::from_str::<Value>(line) else { continue };
+        let fields = value.get("fields").unwrap_or(&value);
+        let text = |key: &str| fields.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if text("event") != "accepted" || text("queue_id") != queue_id {
+            continue;
+        }
+        let found = found.get_or_insert_with(|| GetAcceptanceResponse {
+            accepted_at: value.get("timestamp").and_then(Value::as_str).and_then(|at| at.parse().ok()),
+            origin: "client".to_owned(),
+            client: text("client"),
+            identity: text("identity"),
+            admitted_by: text("admitted_by"),
+            promised: true,
+            recipients: Vec::new(),
+        });
+        found.recipients.extend(split(&text("recipients")).into_iter().map(str::to_owned));
+    }
+    found
 }
 
 /// At the commas that are not within quotes.
@@ -83,5 +107,21 @@ not json
                 of("192.0.2.2", "", "d@y.jp"),
             ]
         );
+    }
+
+    #[test]
+    fn seed_102_a_message_with_two_next_hops() {
+        let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        let log = format!(
+            r#"{{"timestamp":"2026-11-22T08:00:00.123Z","target":"mail","event":"accepted","queue_id":"{id}","client":"192.0.2.1","identity":"ann@example.org","admitted_by":"builtin:default","recipients":"a@one.example,\"b,c\"@one.example"}}
+{{"target":"mail","event":"accepted","queue_id":"{id}","client":"192.0.2.1","recipients":"d@two.example"}}
+{{"target":"mail","event":"delivered","queue_id":"{id}","recipient":"d@two.example"}}
+"#
+        );
+        let found = acceptance(&log, id).unwrap();
+        assert_eq!(found.recipients, ["a@one.example", "\"b,c\"@one.example", "d@two.example"]);
+        assert_eq!((&*found.client, &*found.identity), ("192.0.2.1", "ann@example.org"));
+        assert_eq!(found.accepted_at.unwrap().seconds, 1_795_334_400);
+        assert_eq!(acceptance(&log, "01ARZ3NDEKTSV4RRFFQ69G5FAW"), None);
     }
 }

@@ -16,6 +16,7 @@ mod operators_see_and_change_the_queue;
 mod operators_hold_move_and_return_mail;
 mod dead_letters_are_sent_again;
 mod limits_say_which_line_decided;
+mod abuse_is_traced_to_its_client;
 mod the_doctor_names_what_is_wrong;
 mod roles_run_apart;
 mod callers_are_known;

@@ -144,7 +144,7 @@ struct Submission {
     relay: Relay,
     far: ScriptedMx,
     certificates: Certificates,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Submission {
@@ -161,7 +161,7 @@ impl Submission {
         lab.configure(&format!("{config}[auth]\ncram_md5 = true\n[delivery]\nmx_port = {port}\n{more}"))?;
         let relay = lab.up().await?;
         set_accounts(&relay, &[(USER, PASSWORD), ("user2@own.test", "other secret")]).await?;
-        Ok(Self { relay, far, certificates, _lab: lab })
+        Ok(Self { relay, far, certificates, lab })
     }
 
     fn port(&self, service: &str) -> anyhow::Result<String> {
@@ -170,6 +170,17 @@ impl Submission {
 
     fn trusted(&self) -> &str {
         self.certificates.trusted.to_str().unwrap_or_default()
+    }
+
+    /// SEED-102: the operator finds out who it was, also where the field does not tell.
+    async fn is_traced(&self, mail: &Received) -> anyhow::Result<()> {
+        let file = self.lab.folder.path().join("mail.eml");
+        std::fs::write(&file, &mail.content)?;
+        let said = self.relay.ctl(&["trace", "--header", &file.to_string_lossy()]).await?;
+        for line in ["  client        127.0.0.9\n", &format!("  logged in as  {USER}\n"), ": confirmed\n"] {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+        Ok(())
     }
 
     /// What arrived, once each of these subjects has.
@@ -205,6 +216,7 @@ async fn python_clients_log_in_and_send() -> anyhow::Result<()> {
         }
         assert_eq!(text.contains("@gw.test>\r\n"), !text.contains("SCRAM"), "{text}");
     }
+    submission.is_traced(&submission.far.received()[0]).await?;
     let log = submission.relay.mail_log("accepted", None);
     assert!(log.iter().all(|line| line["identity"] == USER), "{log:?}");
 
@@ -253,6 +265,7 @@ async fn swaks_logs_in_and_sends() -> anyhow::Result<()> {
         );
         let header = text.split("\r\n\r\n").next().unwrap_or_default();
         assert!(!header.contains("192.0.2.77") && !header.contains("127.0.0."), "{header}");
+        submission.is_traced(&mail).await?;
     }
     Ok(())
 }

@@ -40,6 +40,13 @@ impl CustodyAdminService for Scripted {
         }))
     }
 
+    async fn get_acceptance(
+        &self,
+        _: Request<admin::GetAcceptanceRequest>,
+    ) -> Result<Response<admin::GetAcceptanceResponse>, Status> {
+        Err(Status::not_found("not known here"))
+    }
+
     async fn check_queue(
         &self,
         request: Request<admin::CheckQueueRequest>,
