@@ -26,6 +26,7 @@ use crate::{
     clock::QueueClock,
     config::DeliveryConfig,
     context::Context,
+    doctor,
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
@@ -116,6 +117,8 @@ impl App {
         let telling = digest::send_now_and_then(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(telling));
         let answering = recipients::answer(Arc::clone(&self.context));
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
+        let answering = doctor::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let id = WorkerId::new(&self.context.config.node, rand::random());
         let arguments = SupervisorArguments { id, shards: self.shards };

@@ -165,6 +165,17 @@ async fn seed_222_the_roles_are_known_and_missed() -> anyhow::Result<()> {
     .await;
     assert_eq!(codes(&doctor(&worker, &[]).await?.1), ["D-MODE-A"]);
 
+    // Each node that delivers tries the next hops.
+    let _second = rig.worker().await?;
+    drop(inner);
+    let refused = "refused (tried from delivery-2, delivery-3)";
+    eventually(SOON, async || {
+        let (status, findings) = doctor(&worker, &[]).await.map_err(|error| error.to_string())?;
+        let is_told = status == Some(1) && findings[0].starts_with("FAIL D-PEER-REFUSED routes:1: peer ");
+        if is_told && findings[0].ends_with(refused) { Ok(()) } else { Err(format!("{findings:#?}")) }
+    })
+    .await;
+
     rig.policy.end().await?;
     let (status, findings) = doctor(&worker, &[]).await?;
     assert_eq!((status, codes(&findings)), (Some(1), vec!["D-POLICY-SILENT"]), "{findings:#?}");

@@ -20,6 +20,8 @@ impl DoctorAdminService for Admin {
             "" => None,
             text => Some(domain(text)?),
         };
+        let busy = "somebody examines the cluster already; try again when that has ended";
+        let _examining = self.doctor.try_lock().map_err(|_| Status::resource_exhausted(busy))?;
         let Seen { facts, inner_servers } =
             Box::pin(doctor::look(&self.context, self.shards, only.as_ref())).await;
         Ok(Response::new(proto::CheckClusterResponse {

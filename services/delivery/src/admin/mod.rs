@@ -53,6 +53,8 @@ pub struct Admin {
     browser: Browser,
     dead: DeadLetters,
     tools: Arc<Mutex<Tools>>,
+    /// One examination at a time.
+    doctor: Arc<Mutex<()>>,
     roster: Roster,
     shards: ShardCount,
 }
@@ -64,7 +66,7 @@ impl Admin {
         let auditor = Auditor::new(context.nats.clone(), shards);
         let checker = Checker::new(context.nats.clone(), shards);
         let tools = Arc::new(Mutex::new(Tools { auditor, checker }));
-        Self { context, browser, dead, tools, roster, shards }
+        Self { context, browser, dead, tools, doctor: Arc::default(), roster, shards }
     }
 
     pub async fn serve(

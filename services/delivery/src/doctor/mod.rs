@@ -3,6 +3,7 @@
 
 mod network; // next hops
 mod records; // DNS
+mod others; // what other workers see
 
 use std::{
     collections::BTreeSet,
@@ -16,6 +17,8 @@ use hikyaku_queue::presence::Presence;
 use hikyaku_route::resolver::Resolver;
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{domain::Domain, shard::ShardCount};
+
+pub(crate) use others::answer;
 
 use crate::context::Context;
 
@@ -43,10 +46,14 @@ pub(crate) async fn look(context: &Context, shards: ShardCount, only: Option<&Do
     let mut own_names: BTreeSet<Domain> =
         presences.iter().filter_map(|presence| presence.hostname.parse().ok()).collect();
     own_names.insert(context.config.hostname.clone());
+    let hops = overview.as_ref().map(|overview| &overview.next_hops[..]).unwrap_or_default();
+    let (peers, (others, unheard)) =
+        tokio::join!(network::peers(context, &resolver, hops), others::ask(context, &presences, hops));
     let own_addresses = own_addresses(&resolver, &own_names, &presences, overview.as_ref()).await;
     let mut seen = Seen {
         facts: Facts {
             examined_from: context.config.node.clone(),
+            unheard,
             broker,
             nodes: presences.into_iter().map(node).collect(),
             own_names: own_names.iter().map(ToString::to_string).collect(),
@@ -55,13 +62,13 @@ pub(crate) async fn look(context: &Context, shards: ShardCount, only: Option<&Do
         inner_servers: BTreeSet::new(),
     };
     if let Some(overview) = overview {
-        seen.facts.peers = network::peers(context, &resolver, &overview.next_hops).await;
-        let inner = network::inner(&seen.facts.peers, &overview);
+        let inner = network::inner(&peers, &overview);
         seen.inner_servers = inner.values().flatten().copied().collect();
         seen.facts.domains = records::of_domains(&resolver, &overview.own_domains, &inner).await;
         seen.facts.senders = records::of_senders(&resolver, &senders(context, &own_addresses)).await;
         seen.facts.directory = Some(overview.directory);
     }
+    seen.facts.peers = peers.into_iter().chain(others).collect();
     seen.facts.own_addresses = own_addresses;
     seen
 }
@@ -76,13 +83,21 @@ pub(crate) fn summary(facts: &Facts) -> Vec<String> {
     vec![
         format!("{} NATS servers and their streams", servers.len()),
         format!("{} nodes, {version}", facts.nodes.len()),
-        format!("{} next hops", facts.peers.len()),
+        next_hops(facts),
         format!("{} own domains in the DNS", facts.domains.len()),
         format!(
             "the cluster's addresses: {}",
             if own.is_empty() { "none known".to_owned() } else { own.join(", ") }
         ),
     ]
+}
+
+fn next_hops(facts: &Facts) -> String {
+    let nodes: BTreeSet<&str> = facts.peers.iter().map(|peer| peer.seen_from.as_str()).collect();
+    let hops: BTreeSet<&str> = facts.peers.iter().map(|peer| peer.name.as_str()).collect();
+    let nodes: Vec<&str> = nodes.into_iter().collect();
+    let from = if nodes.is_empty() { String::new() } else { format!(" from {}", nodes.join(", ")) };
+    format!("{} next hops{from}", hops.len())
 }
 
 /// Everybody who lives, after they had the time to answer from the newest version.

@@ -81,7 +81,7 @@ async fn peer(
         HostName::Address(address) => SocketAddr::new(*address, port).to_string(),
         HostName::Name(name) => format!("{name}:{port}"),
     };
-    Peer { place: place.to_owned(), name, contacts }
+    Peer { seen_from: context.config.node.clone(), place: place.to_owned(), name, contacts }
 }
 
 async fn contact(address: SocketAddr, egress: Option<&EgressAddress>) -> Contact {

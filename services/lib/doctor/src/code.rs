@@ -92,6 +92,11 @@ codes! {
          reach the store, or refuses the version: it was accepted by another version of the program, or the \
          node has addresses of its own that a route points to. Bring all nodes to the same program, or roll the \
          directory back (`hikyakuctl directory roll-back`)."
+    NodeSilent "D-NODE-SILENT" Warn
+        "look whether that worker is well, and whether it runs another version of the program"
+        "A delivery worker that lives was asked to try the next hops and gave no answer within 35 seconds. Either it \
+         is in trouble, or it runs a version that does not know the question. What the others see stands in the \
+         other findings; a firewall that stops this node alone was not looked for."
     NoRecipients "D-NO-RECIPIENTS" Warn
         "list the recipients of the domain in aliases or accounts, or accept all with *@domain TAB *@domain"
         "The domain is ours, but no alias and no account says who is in it, so every recipient except postmaster \

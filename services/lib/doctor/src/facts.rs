@@ -3,10 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The node from which the network was looked at.
+    /// The node that was asked; the DNS is what its resolvers say.
     pub examined_from: String,
+    /// Nodes that deliver and did not say what they see.
+    pub unheard: Vec<String>,
     pub broker: Broker,
     pub nodes: Vec<Node>,
     /// `None`: the policy service gave no answer.
@@ -22,7 +26,7 @@ pub struct Facts {
 }
 
 /// What was looked up: an answer, no record, or no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lookup<T> {
     Found(T),
     None,
@@ -101,9 +105,10 @@ pub struct OpenDomain {
     pub is_probed: bool,
 }
 
-/// A next hop that a line names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A next hop that a line names, as one node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
+    pub seen_from: String,
     /// Where it is named: `document:line`.
     pub place: String,
     /// As it is written, `host:port`.
@@ -112,7 +117,7 @@ pub struct Peer {
 }
 
 /// One address of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     pub address: SocketAddr,
     pub outcome: Outcome,
@@ -120,7 +125,7 @@ pub struct Contact {
     pub greets_on_25: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The first line that it says.
     Said(String),

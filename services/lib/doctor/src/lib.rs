@@ -20,7 +20,7 @@ pub use peers::inner_probe;
 /// without a broker nothing else matters.
 pub fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = broker::examine(&facts.broker);
-    findings.extend(nodes::examine(&facts.nodes, facts.directory.as_ref()));
+    findings.extend(nodes::examine(facts));
     findings.extend(facts.directory.iter().flat_map(directory::examine));
     findings.extend(peers::examine(facts));
     findings.extend(dns::examine(facts));

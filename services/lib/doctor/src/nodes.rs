@@ -2,11 +2,17 @@
 
 use crate::{
     code::Code,
-    facts::{Directory, Node},
+    facts::{Directory, Facts, Node},
     finding::Finding,
 };
 
-pub(crate) fn examine(nodes: &[Node], directory: Option<&Directory>) -> Vec<Finding> {
+pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
+    let unheard = facts.unheard.iter();
+    let unheard = unheard.map(|node| Finding::new(Code::NodeSilent, node, "does not tell what it sees"));
+    versions(&facts.nodes, facts.directory.as_ref()).into_iter().chain(unheard).collect()
+}
+
+fn versions(nodes: &[Node], directory: Option<&Directory>) -> Vec<Finding> {
     let Some(directory) = directory else {
         return vec![Finding::new(Code::PolicySilent, "policy", "gives no answer")];
     };

@@ -8,14 +8,26 @@ use crate::{
     finding::Finding,
 };
 
+/// What several nodes see alike is one finding, with their names.
 pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
-    facts.peers.iter().flat_map(|peer| of_peer(peer, facts)).collect()
+    let mut findings: Vec<(Finding, Vec<&str>)> = Vec::new();
+    for peer in &facts.peers {
+        for finding in of_peer(peer, facts) {
+            match findings.iter_mut().find(|(known, _)| *known == finding) {
+                Some((_, nodes)) => nodes.push(&peer.seen_from),
+                None => findings.push((finding, vec![&peer.seen_from])),
+            }
+        }
+    }
+    let with_nodes = |(finding, nodes): (Finding, Vec<&str>)| {
+        let what = format!("{} (tried from {})", finding.what, nodes.join(", "));
+        Finding { what, ..finding }
+    };
+    findings.into_iter().map(with_nodes).collect()
 }
 
 fn of_peer(peer: &Peer, facts: &Facts) -> Vec<Finding> {
-    let finding = |code, what: String| {
-        Finding::new(code, &peer.place, format!("{what} (tried from {})", facts.examined_from))
-    };
+    let finding = |code, what: String| Finding::new(code, &peer.place, what);
     match &peer.contacts {
         Lookup::Found(contacts) => {
             let of = |contact| of_contact(peer, contact, facts);

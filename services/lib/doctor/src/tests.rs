@@ -33,6 +33,7 @@ fn sound() -> Facts {
     };
     Facts {
         examined_from: "gw-1".to_owned(),
+        unheard: Vec::new(),
         broker: Broker { servers: ["n1", "n2", "n3"].map(server).into(), ..Broker::default() },
         nodes: vec![node("policy-1", Some(7)), node("policy-2", Some(7)), node("ingress-1", None)],
         directory: Some(Directory { stored_version: 7, ..Directory::default() }),
@@ -59,6 +60,7 @@ fn mx(name: &str, address: &str) -> MxHost {
 
 fn peer(address: &str, outcome: Outcome) -> Peer {
     Peer {
+        seen_from: "gw-1".to_owned(),
         place: "routes:1".to_owned(),
         name: address.to_owned(),
         contacts: Lookup::Found(vec![Contact { address: at(address), outcome, greets_on_25: false }]),
@@ -197,6 +199,22 @@ fn seed_229_a_peer_that_refuses_is_named_with_its_port() {
     );
 }
 
+/// A firewall may stop one node and let another through.
+#[test]
+fn seed_222_what_each_node_sees_is_told_with_its_name() {
+    let from = |node: &str, outcome| Peer { seen_from: node.to_owned(), ..peer("192.168.0.20:25", outcome) };
+    let greeting = || Outcome::Said("220 mail.domain.jp ESMTP".to_owned());
+    let peers = |peers: Vec<Peer>| said(move |facts| facts.peers = peers);
+    assert_eq!(
+        peers(vec![from("gw-1", Outcome::Refused), from("gw-2", greeting()), from("gw-3", Outcome::Refused)]),
+        ["FAIL D-PEER-REFUSED routes:1: peer 192.168.0.20:25 refused (tried from gw-1, gw-3)"]
+    );
+    assert_eq!(
+        said(|facts| facts.unheard = vec!["gw-2".to_owned()]),
+        ["WARN D-NODE-SILENT gw-2: does not tell what it sees"]
+    );
+}
+
 #[test]
 fn seed_222_each_fault_of_a_peer_has_its_finding() {
     let says = |greeting: &str| of_peer(peer("192.168.0.20:25", Outcome::Said(greeting.to_owned())));
@@ -217,7 +235,12 @@ fn seed_222_each_fault_of_a_peer_has_its_finding() {
         of_peer(peer("192.168.0.20:25", silent)),
         ["FAIL D-PEER-SILENT routes:1: peer 192.168.0.20:25: no greeting within 5 s (tried from gw-1)"]
     );
-    let named = |contacts| Peer { place: "routes:1".to_owned(), name: "m.jp:25".to_owned(), contacts };
+    let named = |contacts| Peer {
+        seen_from: "gw-1".to_owned(),
+        place: "routes:1".to_owned(),
+        name: "m.jp:25".to_owned(),
+        contacts,
+    };
     assert_eq!(
         of_peer(named(Lookup::None)),
         ["FAIL D-PEER-NAME routes:1: peer m.jp:25 has no address (tried from gw-1)"]

@@ -20,6 +20,8 @@ pub enum Topic {
     Sites(ShardId),
     /// Whether a next hop knows a recipient: any one worker answers.
     Recipients,
+    /// What the next hops look like: every worker answers.
+    Surroundings,
 }
 
 impl Topic {
@@ -27,6 +29,7 @@ impl Topic {
         match self {
             Self::Sites(shard) => subject::sites(shard),
             Self::Recipients => subject::RECIPIENTS.to_owned(),
+            Self::Surroundings => subject::SURROUNDINGS.to_owned(),
         }
     }
 }
@@ -86,6 +89,35 @@ pub(crate) async fn ask(
     })
 }
 
+/// Asks all who answer about a topic; `is_complete` says when no further answer is waited for.
+pub async fn ask_all(
+    nats: &Nats,
+    topic: Topic,
+    payload: Bytes,
+    patience: Duration,
+    mut is_complete: impl FnMut(&Bytes) -> bool,
+) -> Vec<Bytes> {
+    let mut answers = Vec::new();
+    let inbox = nats.client.new_inbox();
+    let Ok(mut messages) = nats.client.subscribe(inbox.clone()).await else { return answers };
+    if nats.client.publish_with_reply(topic.subject(), inbox, payload).await.is_err() {
+        return answers;
+    }
+    let deadline = tokio::time::Instant::now() + patience;
+    while let Ok(Some(message)) = tokio::time::timeout_at(deadline, messages.next()).await {
+        // Where nobody listens the broker says so.
+        if message.status.is_some() {
+            break;
+        }
+        let is_last = is_complete(&message.payload);
+        answers.push(message.payload);
+        if is_last {
+            break;
+        }
+    }
+    answers
+}
+
 /// The questions about a topic, until it is dropped.
 pub async fn questions(
     nats: &Nats,
@@ -94,7 +126,7 @@ pub async fn questions(
     let client = nats.client.clone();
     let messages = match topic {
         // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
-        Topic::Sites(_) => client.subscribe(topic.subject()).await?,
+        Topic::Sites(_) | Topic::Surroundings => client.subscribe(topic.subject()).await?,
         Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await?,
     };
     Ok(Box::pin(messages.filter_map(move |message| {

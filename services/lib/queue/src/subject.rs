@@ -135,6 +135,8 @@ pub(crate) fn sites(shard: ShardId) -> String {
 
 /// Questions to any worker about a recipient at its next hop.
 pub(crate) const RECIPIENTS: &str = "hikyaku.recipients.v1";
+/// Questions to all workers: what do they see of the next hops?
+pub(crate) const SURROUNDINGS: &str = "hikyaku.surroundings.v1";
 
 /// What happened to recipients, many events in each message.
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
