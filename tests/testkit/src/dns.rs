@@ -14,7 +14,7 @@ use hickory_server::{
         op::{Header, HeaderCounts, Metadata, ResponseCode},
         rr::{
             Name, RData, Record, RecordType,
-            rdata::{A, AAAA, MX, TXT},
+            rdata::{A, AAAA, MX, PTR, TXT},
         },
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
@@ -33,6 +33,7 @@ struct Answers {
     mx: Vec<(u16, String)>,
     addresses: Vec<IpAddr>,
     texts: Vec<String>,
+    names: Vec<String>,
     fails: bool,
 }
 
@@ -68,6 +69,13 @@ impl DnsServer {
 
     pub fn text(&self, name: &str, text: &str) {
         self.zone.change(name, |answers| answers.texts.push(text.to_owned()));
+    }
+
+    /// The reverse name of an address.
+    pub fn name_of(&self, address: Ipv4Addr, name: &str) {
+        let [a, b, c, d] = address.octets();
+        let reverse = format!("{d}.{c}.{b}.{a}.in-addr.arpa");
+        self.zone.change(&reverse, |answers| answers.names.push(name.to_owned()));
     }
 
     /// Forgets everything about this name.
@@ -130,6 +138,10 @@ impl Zone {
                     IpAddr::V4(_) => None,
                 })
                 .collect(),
+            RecordType::PTR => {
+                let names = answers.names.iter().filter_map(|name| Name::from_ascii(format!("{name}.")).ok());
+                names.map(|name| RData::PTR(PTR(name))).collect()
+            }
             RecordType::TXT => {
                 answers.texts.iter().map(|text| RData::TXT(TXT::new(vec![text.clone()]))).collect()
             }
