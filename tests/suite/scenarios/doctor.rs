@@ -98,5 +98,6 @@ async fn empty(gateway: &Gateway) -> anyhow::Result<()> {
     let checked = gateway.relay.ctl(&["check", &path]).await?;
     assert_eq!(checked, "0 errors, 0 warnings; would be applied\n");
     gateway.relay.ctl(&["directory", "apply", &path]).await?;
+    assert_eq!(gateway.relay.ctl(&["check"]).await?, checked, "what is in force");
     Ok(())
 }
