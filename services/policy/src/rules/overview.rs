@@ -27,7 +27,7 @@ pub(crate) struct Overview {
 pub(crate) struct OpenDomain {
     pub(crate) line: DecidedBy,
     pub(crate) domain: Domain,
-    /// The inner server is asked for each recipient, so the hazard of mode A is none.
+    /// Somebody is asked about each recipient, so the hazard of mode A is none.
     pub(crate) is_probed: bool,
 }
 
@@ -67,7 +67,7 @@ impl Rules {
         let of = |(line, domain): (u32, &Domain)| OpenDomain {
             line: DecidedBy::Line(DocumentName::Aliases, line),
             domain: domain.clone(),
-            is_probed: false,
+            is_probed: self.sources.table.has_recipients(domain),
         };
         open.into_iter().take(MOST).map(of).collect()
     }
@@ -103,6 +103,7 @@ mod tests {
             ),
             (DocumentName::SmartHost, "up.example:587"),
             (DocumentName::Settings, "own_addresses = 198.51.100.10"),
+            (DocumentName::Sources, "a.jp recipients=next-hop"),
         ]);
         let overview = rules.overview(None, SystemTime::now());
         let shown = |(name, destination): &(Domain, Destination)| format!("{name} {destination}");
@@ -111,9 +112,12 @@ mod tests {
         let hops: Vec<String> =
             overview.next_hops.iter().map(|(line, destination)| format!("{line} {destination}")).collect();
         assert_eq!(hops, ["smart-host:1 [up.example]:587", "routes:1 [192.168.0.20]:25"]);
-        let open: Vec<String> =
-            overview.open_domains.iter().map(|open| format!("{} {}", open.line, open.domain)).collect();
-        assert_eq!(open, ["aliases:1 a.jp"], "a domain that is not ours accepts nothing");
+        let open: Vec<String> = overview
+            .open_domains
+            .iter()
+            .map(|open| format!("{} {} {}", open.line, open.domain, open.is_probed))
+            .collect();
+        assert_eq!(open, ["aliases:1 a.jp true"], "a domain that is not ours accepts nothing");
         assert!(overview.remarks.iter().any(|remark| remark.code == "W-LOOPRISK"));
         assert_eq!(overview.own_addresses, ["198.51.100.10".parse::<IpAddr>().unwrap()]);
         let only = rules.overview(Some(&"a.jp".parse().unwrap()), SystemTime::now());
