@@ -113,17 +113,22 @@ impl Rig {
 
     /// The policy service again, where it was. `grpc` may be another than before.
     pub async fn policy_again(&mut self, grpc: &str) -> anyhow::Result<()> {
-        let address = self.policy.address("policy")?;
         let path = self.folder.path().join("policy.toml");
         let config = std::fs::read_to_string(&path)?;
         let same = config.lines().filter(|line| !line.starts_with("grpc = "));
         let config = same.chain([grpc]).map(|line| format!("{line}\n")).collect::<String>();
-        let environment = [("HIKYAKU__POLICY_LISTEN", address.to_string())];
-        // The old one is killed when it is dropped; its address is free then.
-        self.policy.end().await?;
-        self.policy = role(&self.folder, "policy", "policy", &config, &environment)?;
-        self.policy.wait_for_message("listening").await;
-        Ok(())
+        std::fs::write(&path, config)?;
+        restart(&mut self.policy).await
+    }
+
+    /// Another policy service over the same directory; roles that start later ask it too.
+    pub async fn another_policy(&mut self) -> anyhow::Result<Relay> {
+        let config = std::fs::read_to_string(self.folder.path().join("policy.toml"))?;
+        let policy = role(&self.folder, "policy", "policy", &config, &[])?;
+        policy.wait_for_message("listening").await;
+        let also = format!("policy = \"http://{}, ", policy.address("policy")?);
+        self.config = self.config.replace("policy = \"", &also);
+        Ok(policy)
     }
 
     /// The line of the configuration for a policy service with TLS.
@@ -256,6 +261,15 @@ fn shows(folder: &Path, name: &str) -> String {
 fn names(folder: &Path, key: &str) -> String {
     let file = if key == "ca" { "ca.crt" } else { key };
     format!("{key} = {:?}", folder.join(file))
+}
+
+/// A policy service again, where it was.
+pub async fn restart(policy: &mut Relay) -> anyhow::Result<()> {
+    let address = policy.address("policy")?;
+    policy.end().await?;
+    policy.again(&[("HIKYAKU__POLICY_LISTEN", address.to_string())])?;
+    policy.wait_for_message("listening").await;
+    Ok(())
 }
 
 /// One domain whose mail goes to one server.

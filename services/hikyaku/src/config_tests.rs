@@ -193,6 +193,7 @@ fn certificates_and_endpoints_fit_together() {
         ("[grpc]\nkey = \"k\"", "grpc.key"),
         ("[grpc]\nclient_ca = \"a\"", "grpc.client_ca"),
         ("policy = \"https://p:7002\"", "policy"),
+        ("policy = \"http://p:7002, https://q:7002\"", "policy: \"https://q:7002\""),
         ("policy = \"http://p:7002\"\n[grpc]\nca = \"a\"", "policy"),
     ] {
         let error = of_role(Role::Ingress, text).unwrap_err();

@@ -3,11 +3,10 @@
 use std::{error::Error as _, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use hikyaku_grpc::{Channel, ClientConfig};
+use hikyaku_grpc::{Channel, ClientConfig, client::Patience};
 use tonic::{Code, Status};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), keep_alive: Duration::from_secs(10) };
 const WHO: &str = "give --token-file FILE or set HIKYAKU_TOKEN_FILE; `hikyaku up` keeps a token in its data folder, \
      hikyaku-data/operator-token";
 
@@ -20,9 +19,7 @@ pub(crate) struct Server {
 
 pub(crate) async fn connect(server: &Server) -> anyhow::Result<Channel> {
     let Server { url, access } = server;
-    let channel = hikyaku_grpc::client::connect(url, access, |endpoint| {
-        endpoint.connect_timeout(CONNECT_TIMEOUT).http2_keep_alive_interval(KEEP_ALIVE_EVERY)
-    });
+    let channel = hikyaku_grpc::client::connect(url, access, PATIENCE);
     channel.await.with_context(|| format!("cannot connect to {url}"))
 }
 

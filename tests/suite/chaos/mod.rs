@@ -3,5 +3,6 @@ mod kill_everything;
 mod workers;
 mod brokers;
 mod ingress;
+mod policies;
 mod disks;
 mod clocks;

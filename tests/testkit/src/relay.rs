@@ -26,6 +26,7 @@ pub struct Relay {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     data_dir: PathBuf,
+    arguments: Vec<String>,
 }
 
 /// The folder in which cargo put this test and the programs.
@@ -102,7 +103,8 @@ impl Relay {
                 sink.lock().unwrap().push(event);
             }
         });
-        Ok(Self { child, log, data_dir: data_dir.to_owned() })
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Ok(Self { child, log, data_dir: data_dir.to_owned(), arguments })
     }
 
     pub fn log(&self) -> Vec<Value> {
@@ -231,6 +233,13 @@ impl Relay {
     pub async fn end(&mut self) -> anyhow::Result<()> {
         self.child.start_kill()?;
         self.child.wait().await?;
+        Ok(())
+    }
+
+    /// A single role that has ended, with more in its environment. Its log begins anew.
+    pub fn again(&mut self, environment: &[(&str, String)]) -> anyhow::Result<()> {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        *self = Self::start_in(&self.data_dir, &arguments, environment)?;
         Ok(())
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct GrpcConfig {
     pub(crate) guard: GuardConfig,
     /// Towards the policy service.
     pub(crate) client: ClientConfig,
-    /// Of the policy service.
+    /// Of the policy service; several are separated by commas.
     pub(crate) policy_endpoint: String,
 }
 
@@ -81,10 +81,12 @@ pub(super) fn check(raw: RawGrpc, around: &Surroundings<'_>, problems: &mut Prob
     let own = format!("{scheme}://{}", around.policy_listen);
     let policy_endpoint = around.policy.map_or(own, str::to_owned);
     if asks_elsewhere(around.role) {
-        match (&raw.ca, policy_endpoint.starts_with("https://")) {
-            (Some(_), false) => problems.note("policy", &policy_endpoint, "not https, but grpc.ca is given"),
-            (None, true) => problems.note("policy", &policy_endpoint, "https needs grpc.ca"),
-            (Some(_), true) | (None, false) => {}
+        for endpoint in policy_endpoint.split(',').map(str::trim) {
+            match (&raw.ca, endpoint.starts_with("https://")) {
+                (Some(_), false) => problems.note("policy", endpoint, "not https, but grpc.ca is given"),
+                (None, true) => problems.note("policy", endpoint, "https needs grpc.ca"),
+                (Some(_), true) | (None, false) => {}
+            }
         }
     }
     if around.role == Role::Up && raw.certificate.is_some() && raw.ca.is_none() {

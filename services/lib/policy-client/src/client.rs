@@ -1,5 +1,5 @@
-//! The questions. Each is answered from the cache or by one call with a
-//! deadline; a call that found a broken connection is repeated once.
+//! The questions. Each is answered from the cache or, within a deadline, by one of the pods of the
+//! service.
 
 use std::{
     fmt,
@@ -12,9 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hikyaku_grpc::{Channel, ClientConfig};
+use hikyaku_grpc::{
+    ClientConfig,
+    client::{Patience, pods::Pods},
+};
 use hikyaku_proto::policy::v1 as proto;
-use hikyaku_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     destination::Destination,
@@ -22,11 +24,12 @@ use hikyaku_types::{
     traffic::TrafficRules,
 };
 use tokio::sync::watch;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use tracing::warn;
 
 use crate::{
     answer::{Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, SenderAnswer},
+    ask::{Grpc, Question, Repeat},
     cache::Cache,
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,
@@ -38,7 +41,6 @@ use crate::{
 /// Answers of each kind that are kept.
 const CACHE_CAPACITY: usize = 100_000;
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
-/// A host that vanished without a word is noticed after twice this time.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
 /// Verifying a password takes long on purpose, and others may be in line.
 const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,11 +48,12 @@ const READINESS_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
 pub struct PolicyClientConfig {
-    /// `http://host:port` or `https://host:port`.
+    /// `http://host:port` or `https://host:port`, several separated by commas. Each address of a host is a
+    /// pod of the service.
     pub endpoint: String,
     /// What is shown to it, and whom we trust.
     pub access: ClientConfig,
-    /// Longest wait for one answer, connecting included.
+    /// Longest wait for one answer, connecting and asking another pod included.
     pub timeout: Duration,
 }
 
@@ -60,14 +63,14 @@ impl PolicyClientConfig {
     }
 }
 
-/// A handle; clones share connection, cache, host map and traffic rules.
+/// A handle; clones share connections, cache, host map and traffic rules.
 #[derive(Clone)]
 pub struct PolicyClient {
     pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    grpc: PolicyServiceClient<Channel>,
+    pub(crate) pods: Pods,
     timeout: Duration,
     connections: Cache<IpAddr, ConnectionAnswer>,
     senders: Cache<SenderKey, SenderAnswer>,
@@ -82,17 +85,12 @@ pub(crate) struct Inner {
 impl PolicyClient {
     /// Does not connect yet; see [`PolicyClient::wait_ready`]. Must run inside a tokio runtime.
     pub fn new(config: PolicyClientConfig) -> Result<Self, InvalidEndpoint> {
-        let channel = hikyaku_grpc::client::lazy(&config.endpoint, &config.access, |endpoint| {
-            endpoint
-                .connect_timeout(config.timeout)
-                .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
-                .keep_alive_timeout(KEEP_ALIVE_EVERY)
-                .keep_alive_while_idle(true)
-        });
-        let channel =
-            channel.map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?;
+        let patience = Patience { connect: config.timeout, keep_alive: KEEP_ALIVE_EVERY };
+        let pods = Pods::find(&config.endpoint, &config.access, patience);
+        let pods =
+            pods.map_err(|source| InvalidEndpoint { endpoint: config.endpoint, source: source.into() })?;
         let inner = Arc::new(Inner {
-            grpc: PolicyServiceClient::new(channel).max_decoding_message_size(usize::MAX),
+            pods,
             timeout: config.timeout,
             connections: Cache::new(CACHE_CAPACITY),
             senders: Cache::new(CACHE_CAPACITY),
@@ -196,7 +194,8 @@ impl PolicyClient {
         Ok(answer)
     }
 
-    /// One step of AUTH. Asked once and never from memory. A login without a domain is unknown (SEED-048).
+    /// One step of AUTH. Heard by one pod at most, and never answered from memory. A login without a domain is
+    /// unknown (SEED-048).
     pub async fn authenticate(
         &self,
         client: IpAddr,
@@ -208,10 +207,9 @@ impl PolicyClient {
             login: login.to_owned(),
             proof: Some(wire::proof(proof)),
         };
-        let ask = |mut grpc: PolicyServiceClient<Channel>, question| async move {
-            grpc.authenticate(question).await
-        };
-        let response = self.inner.call_within(AUTHENTICATION_TIMEOUT, question, ask).await?;
+        let question = Question { text: question, repeat: Repeat::Unheard, limit: AUTHENTICATION_TIMEOUT };
+        let ask = |mut grpc: Grpc, question| async move { grpc.authenticate(question).await };
+        let response = question.ask(&self.inner.pods, ask).await?;
         wire::authentication(response)
     }
 
@@ -291,41 +289,14 @@ impl Inner {
     async fn call<Q, A, F>(
         &self,
         question: Q,
-        rpc: impl Fn(PolicyServiceClient<Channel>, Request<Q>) -> F,
+        rpc: impl Fn(Grpc, Request<Q>) -> F,
     ) -> Result<A, PolicyUnavailable>
     where
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.call_within(self.timeout, question, rpc).await
-    }
-
-    pub(crate) async fn call_within<Q, A, F>(
-        &self,
-        timeout: Duration,
-        question: Q,
-        rpc: impl Fn(PolicyServiceClient<Channel>, Request<Q>) -> F,
-    ) -> Result<A, PolicyUnavailable>
-    where
-        Q: Clone,
-        F: Future<Output = Result<Response<A>, Status>>,
-    {
-        let attempt = || async {
-            let mut request = Request::new(question.clone());
-            request.set_timeout(timeout);
-            rpc(self.grpc.clone(), request).await
-        };
-        let answer = tokio::time::timeout(timeout, async {
-            match attempt().await {
-                Err(status) if is_transport_fault(status.code()) => attempt().await,
-                answer => answer,
-            }
-        });
-        match answer.await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(PolicyUnavailable::Call(Box::new(status))),
-            Err(_) => Err(PolicyUnavailable::Timeout(timeout)),
-        }
+        let question = Question { text: question, repeat: Repeat::Always, limit: self.timeout };
+        question.ask(&self.pods, rpc).await
     }
 
     async fn ask_route(
@@ -390,12 +361,6 @@ async fn keep_fresh(inner: Weak<Inner>) {
         drop(inner);
         tokio::time::sleep(REFRESH_EVERY).await;
     }
-}
-
-/// Codes under which the end of a kept connection shows; the service itself says only Unavailable
-/// of them. Questions may be repeated.
-fn is_transport_fault(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
 }
 
 /// The widest answer is looked for first: it is the one that a busy domain has.

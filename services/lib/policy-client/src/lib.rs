@@ -5,6 +5,7 @@
 //! [`PolicyUnavailable`] and defers. Generated types stay inside.
 
 pub mod client; // questions
+mod ask; // one pod after the other
 mod known; // what is remembered, and its keys
 mod cache; // answers that are still good
 mod wire; // generated types -> answers

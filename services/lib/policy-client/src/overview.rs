@@ -6,7 +6,12 @@ use hikyaku_doctor::facts::{Directory, OpenDomain, Remark};
 use hikyaku_proto::policy::v1 as proto;
 use hikyaku_types::{destination::Destination, domain::Domain};
 
-use crate::{PolicyClient, error::PolicyUnavailable, wire};
+use crate::{
+    PolicyClient,
+    ask::{Grpc, Question, Repeat},
+    error::PolicyUnavailable,
+    wire,
+};
 
 /// All lines are compared with each other for it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,11 +30,10 @@ impl PolicyClient {
     /// What is to be examined, with only this one of the own domains if one is given. Never from memory.
     pub async fn overview(&self, only: Option<&Domain>) -> Result<Overview, PolicyUnavailable> {
         let domain = only.map(ToString::to_string).unwrap_or_default();
-        let question = proto::GetOverviewRequest { domain };
-        let response = self.inner.call_within(TIMEOUT, question, |mut grpc, question| async move {
-            grpc.get_overview(question).await
-        });
-        read(response.await?, only)
+        let text = proto::GetOverviewRequest { domain };
+        let question = Question { text, repeat: Repeat::Always, limit: TIMEOUT };
+        let ask = |mut grpc: Grpc, question| async move { grpc.get_overview(question).await };
+        read(question.ask(&self.inner.pods, ask).await?, only)
     }
 }
 

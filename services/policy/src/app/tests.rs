@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hikyaku_grpc::{Channel as Callers, ClientConfig, GuardConfig};
+use hikyaku_grpc::{Channel as Callers, ClientConfig, GuardConfig, client::Patience};
 pub(super) use hikyaku_policy_client::{
     Asker, AuthenticationAnswer, PolicyClient, PolicyClientConfig, Proof, RecipientVerdict, Verdict,
 };
@@ -55,7 +55,8 @@ pub(super) async fn start_with(ldap: Vec<LdapConfig>) -> Running {
     let client = PolicyClient::new(PolicyClientConfig::new(format!("http://{address}"))).unwrap();
     client.wait_ready(PATIENCE).await.unwrap();
     let access = ClientConfig { token_file: Some(token), ..ClientConfig::default() };
-    let channel = hikyaku_grpc::client::lazy(&format!("http://{address}"), &access, |endpoint| endpoint);
+    let patience = Patience { connect: PATIENCE, keep_alive: PATIENCE };
+    let channel = hikyaku_grpc::client::connect(&format!("http://{address}"), &access, patience).await;
     let directory = DirectoryServiceClient::new(channel.unwrap());
     Running { address, client, directory, _folder: folder, stop, app, nats }
 }

@@ -1,5 +1,7 @@
 //! The client against a scripted service over real gRPC on loopback.
 
+mod pods; // several of them
+
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,6 +13,7 @@ use tonic::transport::Server;
 
 use hikyaku_proto::policy::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 
+use hikyaku_testkit::eventually::eventually;
 use hikyaku_types::origin::Listener;
 use secrecy::SecretString;
 
@@ -20,15 +23,19 @@ use crate::answer::{RecipientVerdict, Verdict};
 const CLIENT: &str = "192.0.2.9";
 
 /// Says yes, counts, and can be told to fail.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Script {
     calls: Arc<AtomicUsize>,
     is_broken: Arc<AtomicBool>,
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Script {
-    fn count(&self) -> Result<(), Status> {
+    async fn count(&self) -> Result<(), Status> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.is_broken.load(Ordering::SeqCst) {
             return Err(Status::internal("broken by the test"));
         }
@@ -52,7 +59,7 @@ impl PolicyService for Script {
         &self,
         _: Request<proto::CheckConnectionRequest>,
     ) -> Result<Response<proto::CheckConnectionResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         let decision = accept(proto::Scope::Address);
         Ok(Response::new(proto::CheckConnectionResponse { decision, unlimited: true, max_received: 20 }))
     }
@@ -61,7 +68,7 @@ impl PolicyService for Script {
         &self,
         _: Request<proto::CheckSenderRequest>,
     ) -> Result<Response<proto::CheckSenderResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         let decision = accept(proto::Scope::Domain);
         Ok(Response::new(proto::CheckSenderResponse {
             decision,
@@ -77,7 +84,7 @@ impl PolicyService for Script {
         &self,
         request: Request<proto::CheckRecipientRequest>,
     ) -> Result<Response<proto::CheckRecipientResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         let recipient = request.into_inner().recipient;
         let sender_bound = recipient.ends_with("@bound.example");
         let (scope, deliver_to) = if sender_bound || recipient.ends_with("@wide.example") {
@@ -98,7 +105,7 @@ impl PolicyService for Script {
         request: Request<proto::AuthenticateRequest>,
     ) -> Result<Response<proto::AuthenticateResponse>, Status> {
         use proto::authenticate_request::Proof as Wire;
-        self.count()?;
+        self.count().await?;
         let proto::AuthenticateRequest { login, proof, .. } = request.into_inner();
         let no = proto::Decision {
             verdict: proto::Verdict::Reject.into(),
@@ -127,7 +134,7 @@ impl PolicyService for Script {
         &self,
         _: Request<proto::CheckAuthorRequest>,
     ) -> Result<Response<proto::CheckAuthorResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         Ok(Response::new(proto::CheckAuthorResponse { decision: accept(proto::Scope::Address) }))
     }
 
@@ -135,7 +142,7 @@ impl PolicyService for Script {
         &self,
         _: Request<proto::GetOverviewRequest>,
     ) -> Result<Response<proto::GetOverviewResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         let own = proto::OwnDomain { name: "own.jp".to_owned(), destination: "[192.0.2.1]:25".to_owned() };
         Ok(Response::new(proto::GetOverviewResponse {
             stored_version: 7,
@@ -149,7 +156,7 @@ impl PolicyService for Script {
         &self,
         request: Request<proto::ResolveRouteRequest>,
     ) -> Result<Response<proto::ResolveRouteResponse>, Status> {
-        self.count()?;
+        self.count().await?;
         Ok(Response::new(proto::ResolveRouteResponse {
             destination: request.into_inner().domain,
             ..proto::ResolveRouteResponse::default()
