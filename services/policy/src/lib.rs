@@ -16,6 +16,8 @@ mod import; // files of the old products
 pub mod problem; // what is wrong with them
 pub mod store; // versions in JetStream KV
 pub mod metrics; // names
+#[cfg(test)]
+mod fuzz; // what happens to texts that nobody wrote with care
 
 pub use crate::{
     app::App,

@@ -74,7 +74,14 @@ impl Findings {
         self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
-    fn add(&mut self, line: u32, severity: Severity, code: &'static str, reason: String) {
+    /// A reason may quote the document, and what shows it is a terminal.
+    fn add(&mut self, line: u32, severity: Severity, code: &'static str, mut reason: String) {
+        if reason.contains(char::is_control) {
+            let shown = |letter: char| {
+                if letter.is_control() { letter.escape_unicode().collect() } else { letter.to_string() }
+            };
+            reason = reason.chars().map(shown).collect();
+        }
         self.problems.push(Problem { document: self.document, line, severity, code, reason });
     }
 
@@ -82,5 +89,18 @@ impl Findings {
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.line);
         self.problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_document_does_nothing_to_a_terminal() {
+        let mut findings = Findings::new(DocumentName::Traffic);
+        findings.error(2, "E-TR-VALUE", "backoff=\u{1b}[31mfixed: want doubling or fixed");
+        let shown = findings.into_problems()[0].to_string();
+        assert_eq!(shown, "traffic:2: error E-TR-VALUE: backoff=\\u{1b}[31mfixed: want doubling or fixed");
     }
 }

@@ -40,7 +40,7 @@ impl Broker {
         eventually(PATIENCE, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
     }
 
-    async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         Store::open(&self.connect().await, 1, Surroundings::default()).await.unwrap()
     }
 }
