@@ -60,10 +60,15 @@ impl Lab {
         self.dns.address_of(&host, mx.ip());
     }
 
+    /// The relay asks this one too, and first.
+    pub fn resolver(&mut self, address: SocketAddr) {
+        self.arguments.extend(["--dns".to_owned(), address.to_string()]);
+    }
+
     pub async fn up(&self) -> anyhow::Result<Relay> {
         let dns = self.dns.address().to_string();
-        let mut arguments = vec!["--dns", &dns];
-        arguments.extend(self.arguments.iter().map(String::as_str));
+        let mut arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        arguments.extend(["--dns", &dns]);
         Relay::up(&self.folder.path().join("data"), &arguments).await
     }
 }

@@ -7,6 +7,7 @@ mod forged_bounces; // 2
 mod account_file; // 3
 mod access_table; // 4
 mod changes_under_load; // 6
+mod name_resolution; // 9
 mod relay_list; // 11
 mod doctor; // none of them is taken for a fault
 

@@ -44,16 +44,19 @@ pub(crate) async fn open(
         Destination::Host { port, .. } => *port,
     };
     let mut failures = Failures::default();
-    for host in hosts.into_iter().take(MAX_HOSTS) {
-        let addresses = match addresses(context, &host).await {
+    let behind = behind_mx(context, destination, &hosts);
+    for host in hosts.iter().take(MAX_HOSTS).chain(&behind) {
+        let addresses = match addresses(context, host).await {
             Ok(addresses) => addresses,
+            // The MX hosts are what its mail is for, so their failure counts.
+            Err(_) if behind.as_ref() == Some(host) => continue,
             Err(error) => {
-                failures.add(no_address(destination, &host, &error));
+                failures.add(no_address(destination, host, &error));
                 continue;
             }
         };
         for address in addresses {
-            match open_at(context, &host, SocketAddr::new(address, port), egress).await {
+            match open_at(context, host, SocketAddr::new(address, port), egress).await {
                 Ok(session) => return Ok(session),
                 Err(failure) => failures.add(failure),
             }
@@ -67,6 +70,14 @@ fn in_host_map(context: &Context, destination: &Destination) -> Option<Vec<HostN
     let Destination::Mx(domain) = destination else { return None };
     context.policy.hosts().addresses(domain)?;
     Some(vec![HostName::Name(domain.clone())])
+}
+
+/// SEED-151: where the rules say so, the domain itself behind its MX hosts.
+fn behind_mx(context: &Context, destination: &Destination, hosts: &[HostName]) -> Option<HostName> {
+    let Destination::Mx(domain) = destination else { return None };
+    let is_wanted = context.policy.traffic().destination(destination).a_after_mx_failure;
+    let domain = HostName::Name(domain.clone());
+    (is_wanted == Some(true) && !hosts.contains(&domain)).then_some(domain)
 }
 
 async fn addresses(context: &Context, host: &HostName) -> Result<Vec<IpAddr>, RouteError> {

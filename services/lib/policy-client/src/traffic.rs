@@ -34,6 +34,7 @@ pub(crate) fn rules(response: proto::GetTrafficResponse) -> Result<TrafficRules,
             rate: rule.rate.map(rate).transpose()?,
             recipients: rule.recipients,
             egress: optional(&rule.egress)?,
+            a_after_mx_failure: rule.a_after_mx_failure,
             retry: retry(rule.retry.unwrap_or_default())?,
         };
         Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })

@@ -37,6 +37,7 @@ fn destination(rule: &DestinationRule) -> proto::DestinationRule {
         recipients: settings.recipients,
         egress: settings.egress.as_ref().map(ToString::to_string).unwrap_or_default(),
         retry: Some(retry(&settings.retry)),
+        a_after_mx_failure: settings.a_after_mx_failure,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod key {
     pub const RATE: &str = "rate";
     pub const RECIPIENTS: &str = "recipients";
     pub const EGRESS: &str = "egress";
+    pub const A_AFTER_MX_FAILURE: &str = "a_after_mx_failure";
     pub const RETRY_BASE: &str = "retry_base";
     pub const RETRY_CAP: &str = "retry_cap";
     pub const BACKOFF: &str = "backoff";
@@ -42,6 +43,8 @@ pub struct DestinationTraffic {
     pub recipients: Option<u32>,
     /// Addresses that its sessions come from.
     pub egress: Option<PoolName>,
+    /// The address of the domain itself is tried behind its MX hosts (SEED-151).
+    pub a_after_mx_failure: Option<bool>,
     pub retry: RetryOverrides,
 }
 
@@ -105,6 +108,10 @@ fn written<const N: usize>(values: [(&'static str, Option<String>); N]) -> Vec<(
     values.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
+fn yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
 fn text(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
 }
@@ -117,6 +124,7 @@ impl Settings for DestinationTraffic {
             rate: self.rate.or(other.rate),
             recipients: self.recipients.or(other.recipients),
             egress: self.egress.or_else(|| other.egress.clone()),
+            a_after_mx_failure: self.a_after_mx_failure.or(other.a_after_mx_failure),
             retry: self.retry.or(&other.retry),
         }
     }
@@ -128,6 +136,7 @@ impl Settings for DestinationTraffic {
             (key::RATE, text(self.rate)),
             (key::RECIPIENTS, text(self.recipients)),
             (key::EGRESS, text(self.egress.as_ref())),
+            (key::A_AFTER_MX_FAILURE, self.a_after_mx_failure.map(yes_or_no)),
         ]);
         all.extend(self.retry.written());
         all
@@ -192,7 +201,7 @@ impl Settings for SourceSettings {
     fn written(&self) -> Vec<(&'static str, String)> {
         written([
             (key::RATE, text(self.rate)),
-            (key::BULK, self.bulk.map(|bulk| if bulk { "yes" } else { "no" }.to_owned())),
+            (key::BULK, self.bulk.map(yes_or_no)),
             (key::SHARE, self.share.map(|share| format!("{share}%"))),
         ])
     }

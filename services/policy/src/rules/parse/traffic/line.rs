@@ -24,6 +24,8 @@ const JITTER: f64 = 0.5;
 /// SEED-174.
 const RETRY_5XX: RangeInclusive<u32> = 0..=9;
 
+const YES_OR_NO: [(&str, bool); 2] = [("yes", true), ("no", false)];
+
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -68,6 +70,7 @@ fn destination<'t>(
         rate: fields.rate(key::RATE),
         recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
         egress: fields.parsed(key::EGRESS),
+        a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
         retry: RetryOverrides {
             base: fields.time(key::RETRY_BASE, BASE),
             cap: fields.time(key::RETRY_CAP, CAP),
@@ -86,8 +89,8 @@ fn destination<'t>(
     {
         fields.error("E-TR-VALUE", "retry_cap is shorter than retry_base".to_owned());
     }
-    let known = "connections, messages_per_connection, rate, recipients, egress, retry_base, retry_cap, \
-                 backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
+    let known = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
+                 retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
     let is_good = fields.finish(known);
     if let Some(pattern) = pattern.filter(|_| is_good) {
         add(&mut draft.destinations, Rule { pattern, settings, line: at }, findings);
@@ -126,7 +129,7 @@ fn source<'t>(
     let mut fields = Fields::read(words, at.line, findings);
     let settings = SourceSettings {
         rate: fields.rate(key::RATE),
-        bulk: fields.choice(key::BULK, [("yes", true), ("no", false)]),
+        bulk: fields.choice(key::BULK, YES_OR_NO),
         share: fields.per_cent(key::SHARE),
     };
     let is_good = fields.finish("rate, bulk and share");
