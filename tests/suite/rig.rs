@@ -142,7 +142,16 @@ impl Rig {
 
     /// `config` stands in front of the tables and goes before what all have in common.
     pub async fn ingress_with(&mut self, config: &str) -> anyhow::Result<Relay> {
-        let ingress = self.role_in("ingress", config, &[])?;
+        self.ingress_in(config, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn ingress_in(
+        &mut self,
+        config: &str,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Relay> {
+        let ingress = self.role_in("ingress", config, environment)?;
         ingress.wait_for_message("listening").await;
         Ok(ingress)
     }

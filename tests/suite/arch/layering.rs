@@ -63,7 +63,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ),
     ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail"]),
     ("hikyaku-testkit", &[]),
-    ("hikyaku-load", &[]),
+    ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client"]),
 ];
 
 /// Technology -> the crates that own it.

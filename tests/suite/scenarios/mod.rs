@@ -6,6 +6,7 @@ mod two_directions; // 1, 7
 mod forged_bounces; // 2
 mod account_file; // 3
 mod access_table; // 4
+mod submission; // 5
 mod changes_under_load; // 6
 mod name_resolution; // 9
 mod relay_list; // 11
