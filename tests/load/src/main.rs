@@ -18,6 +18,7 @@ mod isolation; // ordinary mail beside mail that cannot be delivered
 mod bulk; // ordinary mail beside very much of another source
 mod fill; // mail that stays in the queue
 mod recipients; // answers, and no mail
+mod policy; // answers, and no SMTP
 
 #[derive(Debug, Parser)]
 #[command(name = "hikyaku-load")]
@@ -38,6 +39,8 @@ enum What {
     Fill(fill::Options),
     /// RCPT at a steady rate.
     Recipients(recipients::Options),
+    /// Questions to the policy service at a steady rate.
+    Policy(policy::Options),
     /// Waits until a recipient is accepted.
     Accepts {
         /// Relay under test.
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),
+        What::Policy(options) => runtime.block_on(policy::run(&options)),
         What::Accepts { target, recipient } => runtime.block_on(recipients::accepts(target, &recipient)),
         What::Routes { sink_port } => {
             world::all(sink_port).for_each(|(domain, address, port)| println!("{domain},{address},{port}"));

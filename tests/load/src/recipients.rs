@@ -58,15 +58,12 @@ async fn client(
     let mut client = Client::connect(None, target).await?;
     let mut ticks = tokio::time::interval(pause);
     let mut times = Vec::new();
-    // Weyl's sequence: every address is as likely, and none comes twice soon.
-    let mut state = u64::from(number) << 40;
     for place in 0..count as usize {
         if place % RECIPIENTS == 0 {
             client.command("RSET").await?;
             client.command("MAIL FROM:<a@client.example>").await?;
         }
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let user = (state >> 20) % addresses;
+        let user = spread_out((u64::from(number) << 40) + place as u64, addresses);
         let (name, expected) = if place % 2 == 0 { ("user", "250") } else { ("nobody", "550 5.1.1") };
         ticks.tick().await;
         let asked = Instant::now();
@@ -75,6 +72,11 @@ async fn client(
         anyhow::ensure!(reply.starts_with(expected), "{name}{user}: {reply}");
     }
     Ok(times)
+}
+
+/// Weyl's sequence: every address is as likely, and none comes twice soon.
+pub fn spread_out(place: u64, addresses: u64) -> u64 {
+    (place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % addresses
 }
 
 /// Asks until a recipient is accepted.
