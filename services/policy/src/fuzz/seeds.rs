@@ -3,7 +3,7 @@
 
 use crate::{document::DocumentName, import::Kind};
 
-pub(super) const DOCUMENTS: [(DocumentName, &str); 13] = [
+pub(super) const DOCUMENTS: [(DocumentName, &str); 14] = [
     (DocumentName::OwnDomains, "; ours\ndomain.jp\nabc.jp\nxn--wgv71a119e.jp\n"),
     (
         DocumentName::Connections,
@@ -11,7 +11,7 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 13] = [
     ),
     (
         DocumentName::Access,
-        "#<> default\n#blank false\n192.168.0.20 true\npostmaster@domain.jp false\n192.168.0.50\n\
+        "#<> default\n#blank false\n192.168.0.20 true\npostmaster@domain.jp false\n192.168.0.50 rate=60/m\n\
          192.168.1.0/28 false\n192.168.*.* default\n2001:db8:1::/48 default\nbad.example false\n\
          203.*.*.* norelay,2\n",
     ),
@@ -25,6 +25,11 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 13] = [
     (
         DocumentName::Accounts,
         "user1@domain.jp\tname=user one\nuser2@domain.jp\tname=部長\tsmtp=off\nuser3@domain.jp\treceive=off\n",
+    ),
+    (
+        DocumentName::Sources,
+        "domain.jp recipients=next-hop\nabc.jp recipients=ldap:corp when-down=accept\n\
+         xn--wgv71a119e.jp login=ldap:corp\n",
     ),
     (DocumentName::Credentials, ""),
     (
@@ -50,7 +55,7 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 13] = [
     ),
     (
         DocumentName::Settings,
-        "postmaster = admin@domain.jp\nown_senders = protect\nsender_trust = 2\nmax_received = 20\n\
+        "postmaster = admin@domain.jp\nown_senders = protect\nown_addresses = 198.51.100.12\nsender_trust = 2\nmax_received = 20\n\
          lock_after_failures = 5\nlock_minutes = 30\n",
     ),
 ];

@@ -41,7 +41,8 @@ impl Broker {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        Store::open(&self.connect().await, 1, Surroundings::default()).await.unwrap()
+        let surroundings = Surroundings { ldap_servers: vec!["corp".to_owned()], ..Surroundings::default() };
+        Store::open(&self.connect().await, 1, surroundings).await.unwrap()
     }
 }
 
