@@ -116,8 +116,7 @@ impl App {
         let supervisor = Supervisor { context, roster: self.roster };
         let telling = digest::send_now_and_then(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(telling));
-        let answering = recipients::answer(Arc::clone(&self.context));
-        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
+        self.context.tasks.spawn(recipients::answer(Arc::clone(&self.context), shutdown.clone()));
         let answering = doctor::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let id = WorkerId::new(&self.context.config.node, rand::random());

@@ -16,6 +16,7 @@ use hikyaku_types::{
     reply::EnhancedCode,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{RemoteSession, dial},
@@ -27,6 +28,8 @@ use crate::{
 const AT_ONE_NEXT_HOP: usize = 4;
 /// Who asks has heard that nobody could say by then; the answer would be for nobody.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
+/// Within the time that a worker has for writing what was decided.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The turns of each next hop that was ever asked: as many as own domains have.
@@ -41,16 +44,20 @@ impl Turns {
     }
 }
 
-/// Answers for ever.
-pub(crate) async fn answer(context: Arc<Context>) {
-    let turns = Arc::new(Turns::default());
-    // Ended with this, whatever they wait for.
+/// Answers until `shutdown`; what was asked by then has a moment for its answer, because nobody else has it.
+pub(crate) async fn answer(context: Arc<Context>, shutdown: CancellationToken) {
     let mut answering = JoinSet::new();
+    shutdown.run_until_cancelled(take_up(&context, &mut answering)).await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, answering.join_all()).await; // who asks hears that nobody could say
+}
+
+async fn take_up(context: &Arc<Context>, answering: &mut JoinSet<()>) {
+    let turns = Arc::new(Turns::default());
     loop {
         match recipients::questions(&context.nats).await {
             Ok(mut questions) => {
                 while let Some(asked) = questions.next().await {
-                    let (context, turns) = (Arc::clone(&context), Arc::clone(&turns));
+                    let (context, turns) = (Arc::clone(context), Arc::clone(&turns));
                     answering.spawn(async move { answer_one(&context, &turns, asked).await });
                     while answering.try_join_next().is_some() {}
                 }
@@ -119,13 +126,39 @@ fn refused(reply: &RemoteReply) -> Existence {
             (2, _) => return Existence::Exists,
             _ => false,
         },
-        // Servers without codes say in the same way that they do not relay for us.
-        None => {
-            let is_about_us = reply.text.to_ascii_lowercase().contains("relay");
-            matches!(reply.code, 550 | 551 | 553) && !is_about_us
-        }
+        None => matches!(reply.code, 550 | 551 | 553) && speaks_of_mailbox(&reply.text),
     };
     if about_mailbox { Existence::Unknown } else { Existence::Unclear(reply.to_string()) }
+}
+
+/// Servers without codes refuse a mailbox and us by the same number: the words have to say it.
+fn speaks_of_mailbox(text: &str) -> bool {
+    const OF_MAILBOX: [&str; 9] = [
+        "unknown",
+        "no such",
+        "user",
+        "mailbox",
+        "recipient",
+        "address",
+        "unrouteable",
+        "account",
+        "not found",
+    ];
+    const OF_US: [&str; 10] = [
+        "relay",
+        "sender",
+        "client",
+        "denied",
+        "prohibit",
+        "block",
+        "listed",
+        "spam",
+        "reject",
+        "not allowed",
+    ];
+    let text = text.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(&OF_MAILBOX) && !has(&OF_US)
 }
 
 #[cfg(test)]
@@ -150,6 +183,8 @@ mod tests {
             (550, "5.2.1 mailbox disabled"),
             (550, "Unrouteable address"),
             (553, "no such user"),
+            (550, "Requested action not taken: mailbox unavailable"),
+            (550, "sorry, no mailbox here by that name"),
         ] {
             assert_eq!(said(code, text), Existence::Unknown, "{text}");
         }
@@ -161,6 +196,12 @@ mod tests {
             (550, "5.1.8 sender domain does not exist"),
             (554, "5.7.1 <x>: Relay access denied"),
             (550, "relay not permitted"),
+            (550, "Administrative prohibition"),
+            (550, "Access denied"),
+            (550, "Sender verify failed"),
+            (550, "your address is blacklisted"),
+            (553, "sorry, that domain isn't in my list of allowed rcpthosts"),
+            (550, "no"),
             (554, "go away"),
             (503, "5.5.1 bad sequence"),
         ] {

@@ -8,6 +8,8 @@ use std::{
 use prost_types::Timestamp;
 use serde::Serialize;
 
+use hikyaku_types::text::is_unprintable;
+
 use crate::End;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ fn write_row(writer: &mut impl Write, cells: &[impl Display], widths: &[usize]) 
 
 /// Text of remote servers and clients must not steer the terminal.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }
 
 /// RFC 5321 writes the null reverse-path `<>`.

@@ -5,14 +5,14 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use hikyaku_mail::authors;
 use hikyaku_policy_client::{
-    Asker, AuthenticationAnswer, ConnectionAnswer, PolicyClient, PolicyUnavailable, Proof, RecipientVerdict,
+    AuthenticationAnswer, ConnectionAnswer, PolicyClient, PolicyUnavailable, Proof, RecipientVerdict,
     Verdict as PolicyVerdict, answer::unavailable_reply,
 };
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
-    origin::Listener,
+    origin::{Asker, Listener},
     reply::{EnhancedCode, Reply},
     shard::fnv1a,
     traffic::Rate,
@@ -54,7 +54,7 @@ impl Decider {
         Self {
             policy: context.policy.clone(),
             client,
-            asker: Asker { listener, ..Asker::anonymous(client.to_canonical()) },
+            asker: Asker::new(client, listener, None),
             connections: context.clients.count(client),
             max_connections: context.config.max_connections_per_client,
             rates: Arc::clone(&context.rates),
@@ -152,7 +152,7 @@ impl Decider {
     fn is_above(&self, rate: Option<Rate>, line: &str) -> bool {
         rate.is_some_and(|rate| {
             let key = fnv1a(&format!("{line}/{}", self.client.to_canonical()));
-            !self.rates.count(key, rate, Instant::now())
+            !self.rates.count_in_window(key, rate, Instant::now())
         })
     }
 

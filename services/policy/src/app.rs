@@ -64,7 +64,7 @@ pub enum RunError {
 impl App {
     pub async fn build(config: PolicyConfig, listener: TcpListener, nats: Nats) -> Result<Self, BuildError> {
         let PolicyConfig { replicas, surroundings, ldap, guard } = config;
-        let ldap_servers = ldap.iter().map(|server| server.name.clone()).collect();
+        let ldap_servers = Some(ldap.iter().map(|server| server.name.clone()).collect());
         let ldap = LdapServers::new(ldap);
         let store = Store::open(&nats, replicas, Surroundings { ldap_servers, ..surroundings }).await?;
         let authenticator = Authenticator::open(&nats, store.bucket(), ldap.clone(), replicas)
@@ -152,6 +152,8 @@ async fn set_serving(reporter: &HealthReporter, is_serving: bool) {
     reporter.set_service_status(DirectoryServiceServer::<DirectoryGrpc>::NAME, status).await;
 }
 
+#[cfg(test)]
+mod lab;
 #[cfg(test)]
 mod source_tests;
 #[cfg(test)]

@@ -4,13 +4,19 @@
 use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use hikyaku_queue::recipients::Existence;
-use hikyaku_runtime::tls::{CertificateError, trusting};
+use hikyaku_runtime::{
+    error_chain::chain,
+    tls::{CertificateError, trusting},
+};
 use hikyaku_types::address::Mailbox;
 use ldap3::{
     Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions, ldap_escape,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Mutex;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 /// RFC 4511 appendix A.
 const SUCCESS: u32 = 0;
@@ -20,6 +26,8 @@ const NO_SUCH_OBJECT: u32 = 32;
 /// constraintViolation, noSuchObject, inappropriateAuthentication, invalidCredentials,
 /// insufficientAccessRights, unwillingToPerform.
 const REFUSALS: [u32; 6] = [19, NO_SUCH_OBJECT, 48, 49, 50, 53];
+/// Of one server; a login takes two connections.
+const LOGINS_AT_ONCE: usize = 8;
 /// No attributes (RFC 4511 4.5.1.8).
 const NOTHING: [&str; 1] = ["1.1"];
 
@@ -76,6 +84,8 @@ pub(crate) enum LdapUnavailable {
         #[source]
         source: Box<LdapError>,
     },
+    #[error("LDAP server {name}: {why}, a moment ago")]
+    Down { name: String, why: String },
     #[error("LDAP server {name} answers {code}: {text}")]
     Refused { name: String, code: u32, text: String },
     #[error("LDAP server {name} has several entries for one login; login_filter must find one")]
@@ -122,6 +132,11 @@ impl LdapServers {
         Ok(server.takes(dn, password).await? && exists)
     }
 
+    /// The turns of logins at this server.
+    pub(crate) fn logins(&self, server: &str) -> Option<Arc<Semaphore>> {
+        self.0.get(server).map(|server| Arc::clone(&server.logins))
+    }
+
     fn server(&self, name: &str) -> Result<&LdapServer, LdapUnavailable> {
         self.0.get(name).ok_or_else(|| LdapUnavailable::NotConfigured(name.to_owned()))
     }
@@ -130,13 +145,22 @@ impl LdapServers {
 #[derive(Debug)]
 struct LdapServer {
     config: LdapConfig,
-    /// The connection for searches, once there is one.
-    searching: Mutex<Option<Ldap>>,
+    searching: Mutex<Searching>,
+    /// Each login waits for its server; others need not wait for it.
+    logins: Arc<Semaphore>,
+}
+
+/// The connection for searches.
+#[derive(Debug, Default)]
+struct Searching {
+    connection: Option<Ldap>,
+    /// When and why there was none.
+    failed: Option<(Instant, String)>,
 }
 
 impl LdapServer {
     fn new(config: LdapConfig) -> Self {
-        Self { config, searching: Mutex::default() }
+        Self { config, searching: Mutex::default(), logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)) }
     }
 
     /// The names of at most two entries. A connection that was idle may have ended: then once more.
@@ -145,13 +169,13 @@ impl LdapServer {
         let (connection, was_kept) = self.connection().await?;
         match self.search(connection, &filter).await {
             Err(LdapUnavailable::Failed { .. }) if was_kept => {
-                *self.searching.lock().await = None;
+                self.searching.lock().await.connection = None;
                 let (connection, _) = self.connection().await?;
                 self.search(connection, &filter).await
             }
             found => {
                 if found.is_err() {
-                    *self.searching.lock().await = None;
+                    self.searching.lock().await.connection = None;
                 }
                 found
             }
@@ -159,26 +183,40 @@ impl LdapServer {
     }
 
     async fn connection(&self) -> Result<(Ldap, bool), LdapUnavailable> {
+        let asked = Instant::now();
         let mut searching = self.searching.lock().await;
-        if let Some(connection) = &mut *searching
+        if let Some(connection) = &mut searching.connection
             && !connection.is_closed()
         {
             return Ok((connection.clone(), true));
         }
-        let mut connection = self.connect().await?;
-        if let Some(LdapBind { dn, password_file }) = &self.config.bind {
-            let read = fs::read_to_string(password_file);
-            let password = read.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])));
-            let password =
-                password.map_err(|source| LdapUnavailable::File { path: password_file.clone(), source })?;
-            let bind = connection.with_timeout(self.config.timeout);
-            let bound = self.answered(bind.simple_bind(dn, password.expose_secret()).await)?;
-            if bound.rc != SUCCESS {
-                return Err(self.refused(&bound));
+        // Who waited for an attempt that failed has its answer.
+        if let Some((at, why)) = &searching.failed
+            && *at >= asked
+        {
+            return Err(LdapUnavailable::Down { name: self.config.name.clone(), why: why.clone() });
+        }
+        match self.connect_as_searcher().await {
+            Ok(connection) => {
+                *searching = Searching { connection: Some(connection.clone()), failed: None };
+                Ok((connection, false))
+            }
+            Err(error) => {
+                searching.failed = Some((Instant::now(), chain(&error).to_string()));
+                Err(error)
             }
         }
-        *searching = Some(connection.clone());
-        Ok((connection, false))
+    }
+
+    async fn connect_as_searcher(&self) -> Result<Ldap, LdapUnavailable> {
+        let mut connection = self.connect().await?;
+        let Some(LdapBind { dn, password_file }) = &self.config.bind else { return Ok(connection) };
+        let text = fs::read_to_string(password_file)
+            .map_err(|source| LdapUnavailable::File { path: password_file.clone(), source })?;
+        let password = SecretString::from(text.lines().next().unwrap_or_default());
+        let bind = connection.with_timeout(self.config.timeout);
+        let bound = self.answered(bind.simple_bind(dn, password.expose_secret()).await)?;
+        if bound.rc == SUCCESS { Ok(connection) } else { Err(self.refused(&bound)) }
     }
 
     async fn search(&self, mut connection: Ldap, filter: &str) -> Result<Vec<String>, LdapUnavailable> {

@@ -17,12 +17,12 @@ pub const DIRECTORY_REJECTED: &str = "mail.policy.directory.rejected";
 /// Counter: logins by `outcome`: accepted, refused, locked, unavailable.
 pub const AUTHENTICATIONS: &str = "mail.policy.authentications";
 
-/// Counter: recipients that somebody else was asked about, by `source` (next_hop, ldap) and `result`
+/// Counter: recipients whose answer comes from somebody else, asked now or before, by `source` (next_hop, ldap) and `result`
 /// (exists, unknown, unclear).
 pub const RECIPIENTS: &str = "mail.policy.recipients";
 
 pub fn describe() {
-    describe_counter!(RECIPIENTS, "Recipients that somebody else was asked about");
+    describe_counter!(RECIPIENTS, "Recipients whose answer comes from somebody else, asked now or before");
     describe_counter!(AUTHENTICATIONS, "Logins by outcome");
     describe_gauge!(DIRECTORY_VERSION, "Version of the directory that is in force in this process");
     describe_histogram!(DIRECTORY_LOAD_DURATION, Unit::Seconds, "Time to read, check and swap a version");

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use hikyaku_types::text::is_unprintable;
+
 use crate::document::DocumentName;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,9 +78,9 @@ impl Findings {
 
     /// A reason may quote the document, and what shows it is a terminal.
     fn add(&mut self, line: u32, severity: Severity, code: &'static str, mut reason: String) {
-        if reason.contains(char::is_control) {
+        if reason.contains(is_unprintable) {
             let shown = |letter: char| {
-                if letter.is_control() { letter.escape_unicode().collect() } else { letter.to_string() }
+                if is_unprintable(letter) { letter.escape_unicode().collect() } else { letter.to_string() }
             };
             reason = reason.chars().map(shown).collect();
         }

@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use hikyaku_policy_client::{
-    Asker, PolicyClient, PolicyClientConfig, RecipientVerdict, SenderAnswer, Verdict,
+use hikyaku_policy_client::{PolicyClient, PolicyClientConfig, RecipientVerdict, SenderAnswer, Verdict};
+use hikyaku_types::{
+    address::{ForwardPath, ReversePath},
+    origin::Asker,
 };
-use hikyaku_types::address::{ForwardPath, ReversePath};
 use tokio::task::JoinSet;
 
 use crate::{recipients::spread_out, report::spread};

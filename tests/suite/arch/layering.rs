@@ -61,7 +61,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "hikyaku-grpc",
         ],
     ),
-    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail"]),
+    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail", "hikyaku-types"]),
     ("hikyaku-testkit", &[]),
     ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client"]),
 ];

@@ -98,8 +98,9 @@ codes! {
          is in trouble, or it runs a version that does not know the question. What the others see stands in the \
          other findings; a firewall that stops this node alone was not looked for."
     NoRecipients "D-NO-RECIPIENTS" Warn
-        "list the recipients of the domain in aliases or accounts, or accept all with *@domain TAB *@domain"
-        "The domain is ours, but no alias and no account says who is in it, so every recipient except postmaster \
+        "list the recipients of the domain in aliases or accounts, name who knows them in sources, or accept all \
+         with *@domain TAB *@domain"
+        "The domain is ours, but no alias, account or source says who is in it, so every recipient except postmaster \
          is refused with 550 5.1.1. That is how a new domain looks before its recipients were imported."
     ModeA "D-MODE-A" Warn
         "list the recipients in aliases or accounts, or let the relay ask the inner server"
@@ -135,7 +136,7 @@ codes! {
          everybody who may not relay."
     Loop "D-LOOP" Fail
         "let the line name the inner server, not this relay"
-        "A next hop is this relay itself: it has one of its addresses, or greets with its name. Mail for it comes \
+        "A next hop is this relay itself: it greets with its name. Mail for it comes \
          back until it is refused as a loop (554 5.4.6)."
     PeerName "D-PEER-NAME" Fail
         "correct the name, enter it in the DNS, or write its addresses into hosts"

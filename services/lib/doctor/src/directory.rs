@@ -31,7 +31,7 @@ fn code_of(remark: &str) -> Option<Code> {
         "W-LOOPRISK" => Code::SmartHost,
         "W-GW-SHADOW" => Code::RouteHidden,
         "W-EFF-PUBLIC" | "W-EFF-SHADOW" | "W-EFF-UNREACHABLE" | "W-PM-SHADOW" => Code::Access,
-        "W-AL-FOREIGN" | "W-AC-FOREIGN" => Code::Unheard,
+        "W-AL-FOREIGN" | "W-AC-FOREIGN" | "W-SRC-FOREIGN" => Code::Unheard,
         _ => return None,
     })
 }

@@ -1,32 +1,15 @@
 //! The answers as the caller sees them. An accepted recipient always has an
 //! address and a next hop, by type.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use hikyaku_types::{
     address::Mailbox,
     destination::Destination,
-    origin::Listener,
     reply::{EnhancedCode, Reply},
     traffic::Rate,
 };
 use secrecy::SecretString;
-
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Asker {
-    pub client: IpAddr,
-    pub listener: Listener,
-    /// Address that the client has authenticated as.
-    pub identity: Option<Mailbox>,
-}
-
-impl Asker {
-    /// A client of port 25 that has not authenticated.
-    pub fn anonymous(client: IpAddr) -> Self {
-        Self { client, listener: Listener::Relay, identity: None }
-    }
-}
 
 /// What a client shows in one step of AUTH.
 #[derive(Clone, Copy)]

@@ -21,6 +21,7 @@ use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     destination::Destination,
     domain::Domain,
+    origin::Asker,
     traffic::TrafficRules,
 };
 use tokio::sync::watch;
@@ -28,14 +29,15 @@ use tonic::{Request, Response, Status};
 use tracing::warn;
 
 use crate::{
-    answer::{Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, SenderAnswer},
+    answer::{AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, SenderAnswer},
     ask::{Grpc, Question, Repeat},
     cache::Cache,
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,
     known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, RouteKey, SenderKey},
     metrics::{Source, record},
-    traffic, wire,
+    traffic,
+    wire::{self, Reach},
 };
 
 /// Answers of each kind that are kept.
@@ -138,7 +140,7 @@ impl PolicyClient {
             return Ok(known);
         }
         let question = proto::CheckSenderRequest {
-            client: asker.client.to_string(),
+            client: asker.client().to_string(),
             reverse_path: reverse_path.to_string(),
             listener: wire::listener(asker.listener),
             identity: identity(asker),
@@ -153,9 +155,7 @@ impl PolicyClient {
         let rate = rate.map(traffic::answered_rate).transpose()?;
         let answer = SenderAnswer { decision, trusted, rate, check_author };
         record(answer.decision.verdict.decision_name(), Source::Remote, asked);
-        if let Some(key) = keys.of_reach(reach) {
-            self.inner.senders.insert(key, answer.clone(), valid_for, asked);
-        }
+        self.inner.senders.insert(keys.of_reach(reach), answer.clone(), valid_for, asked);
         Ok(answer)
     }
 
@@ -173,7 +173,7 @@ impl PolicyClient {
             return Ok(answer);
         }
         let question = proto::CheckRecipientRequest {
-            client: asker.client.to_string(),
+            client: asker.client().to_string(),
             reverse_path: reverse_path.to_string(),
             recipient: recipient.to_string(),
             listener: wire::listener(asker.listener),
@@ -188,9 +188,8 @@ impl PolicyClient {
             remembered.inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let answer = known.clone().answer_for(recipient)?;
         record(answer.verdict.decision_name(), Source::Remote, asked);
-        if let Some(key) = keys.of_reach(known.narrow(reach)) {
-            self.inner.recipients.insert(key, known, valid_for, asked);
-        }
+        let key = keys.of_reach(known.narrow(reach));
+        self.inner.recipients.insert(key, known, valid_for, asked);
         Ok(answer)
     }
 
@@ -237,12 +236,14 @@ impl PolicyClient {
         reverse_path: &ReversePath,
     ) -> Result<Destination, PolicyUnavailable> {
         let asked = Instant::now();
-        let keys = [(domain.clone(), None), (domain.clone(), Some(reverse_path.clone()))];
-        if let Some(known) = keys.iter().find_map(|key| self.inner.routes.fresh(key, asked)) {
+        let known = [false, true]
+            .into_iter()
+            .find_map(|bound| self.inner.routes.fresh(&route_key(domain, reverse_path, bound), asked));
+        if let Some(known) = known {
             record("route", Source::Cache, asked);
             return Ok(known);
         }
-        match self.inner.ask_route(keys, reverse_path).await {
+        match self.inner.ask_route(domain, reverse_path).await {
             Ok(destination) => {
                 record("route", Source::Remote, asked);
                 Ok(destination)
@@ -301,19 +302,17 @@ impl Inner {
 
     async fn ask_route(
         &self,
-        [any_sender, this_sender]: [RouteKey; 2],
+        domain: &Domain,
         reverse_path: &ReversePath,
     ) -> Result<Destination, PolicyUnavailable> {
         let asked = Instant::now();
-        let question = proto::ResolveRouteRequest {
-            domain: any_sender.0.to_string(),
-            reverse_path: reverse_path.to_string(),
-        };
+        let question =
+            proto::ResolveRouteRequest { domain: domain.to_string(), reverse_path: reverse_path.to_string() };
         let response = self
             .call(question, |mut grpc, question| async move { grpc.resolve_route(question).await })
             .await?;
         let destination = wire::destination(&response.destination)?;
-        let key = if response.sender_bound { this_sender } else { any_sender };
+        let key = route_key(domain, reverse_path, response.sender_bound);
         self.routes.insert(key, destination.clone(), wire::valid_for(response.valid_for), asked);
         Ok(destination)
     }
@@ -364,8 +363,16 @@ async fn keep_fresh(inner: Weak<Inner>) {
 }
 
 /// The widest answer is looked for first: it is the one that a busy domain has.
-fn find<K: Eq + Hash, V: Clone>(cache: &Cache<K, V>, keys: &Keys<K>, now: Instant) -> Option<V> {
-    keys.iter().find_map(|key| cache.fresh(key, now))
+fn find<K: Eq + Hash, V: Clone>(
+    cache: &Cache<K, V>,
+    keys: &Keys<impl Fn(Reach) -> K>,
+    now: Instant,
+) -> Option<V> {
+    keys.iter().find_map(|key| cache.fresh(&key, now))
+}
+
+fn route_key(domain: &Domain, reverse_path: &ReversePath, sender_bound: bool) -> RouteKey {
+    (domain.clone(), sender_bound.then(|| reverse_path.clone()))
 }
 
 fn identity(asker: &Asker) -> String {

@@ -5,29 +5,34 @@ use std::sync::Arc;
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     domain::Domain,
+    origin::Asker,
     reply::Reply,
 };
 
 use crate::{
-    answer::{Asker, RecipientAnswer, RecipientVerdict, Verdict},
+    answer::{RecipientAnswer, RecipientVerdict, Verdict},
     error::PolicyUnavailable,
     wire::{AcceptedRecipient, Reach, Scope},
 };
 
-/// A question in the spellings under which its answer may be found, the widest first.
+/// A question in the spellings under which its answer may be found, the widest first. A spelling is made when it
+/// is looked for: the widest is nearly always there.
 #[derive(Debug)]
-pub(crate) struct Keys<K>(Vec<(Reach, K)>);
+pub(crate) struct Keys<F> {
+    /// Never empty.
+    reaches: &'static [Reach],
+    key: F,
+}
 
-impl<K> Keys<K> {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &K> {
-        self.0.iter().map(|(_, key)| key)
+impl<K, F: Fn(Reach) -> K> Keys<F> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = K> {
+        self.reaches.iter().map(|reach| (self.key)(*reach))
     }
 
     /// The spelling for an answer of this reach; the narrowest when there is none.
-    pub(crate) fn of_reach(mut self, reach: Reach) -> Option<K> {
-        let place = self.0.iter().position(|(it, _)| *it == reach);
-        let place = place.or(self.0.len().checked_sub(1))?;
-        Some(self.0.swap_remove(place).1)
+    pub(crate) fn of_reach(self, reach: Reach) -> K {
+        let narrowest = self.reaches.last().copied().unwrap_or(Reach::ADDRESS);
+        (self.key)(if self.reaches.contains(&reach) { reach } else { narrowest })
     }
 }
 
@@ -38,14 +43,18 @@ pub(crate) enum SenderKey {
 }
 
 impl SenderKey {
-    pub(crate) fn of(asker: &Asker, reverse_path: &ReversePath) -> Keys<Self> {
+    pub(crate) fn of(asker: &Asker, reverse_path: &ReversePath) -> Keys<impl Fn(Reach) -> Self> {
         let domain = match reverse_path {
             ReversePath::Null => None,
             ReversePath::Mailbox(mailbox) => mailbox.domain(),
         };
-        let wide = domain.map(|domain| (Reach::DOMAIN, Self::Domain(asker.clone(), domain.clone())));
-        let narrow = (Reach::ADDRESS, Self::Address(asker.clone(), reverse_path.clone()));
-        Keys(wide.into_iter().chain([narrow]).collect())
+        let reaches: &[Reach] =
+            if domain.is_some() { &[Reach::DOMAIN, Reach::ADDRESS] } else { &[Reach::ADDRESS] };
+        let key = move |reach: Reach| match (reach.scope, domain) {
+            (Scope::Domain, Some(domain)) => Self::Domain(asker.clone(), domain.clone()),
+            (Scope::Domain | Scope::Address, _) => Self::Address(asker.clone(), reverse_path.clone()),
+        };
+        Keys { reaches, key }
     }
 }
 
@@ -55,22 +64,33 @@ pub(crate) enum RecipientKey {
     Address(Asker, Option<ReversePath>, ForwardPath),
 }
 
+/// For every sender before for this one.
+const RECIPIENT_REACHES: [Reach; 4] = [
+    Reach { scope: Scope::Domain, sender_bound: false },
+    Reach { scope: Scope::Domain, sender_bound: true },
+    Reach { scope: Scope::Address, sender_bound: false },
+    Reach { scope: Scope::Address, sender_bound: true },
+];
+
 impl RecipientKey {
-    pub(crate) fn of(asker: &Asker, reverse_path: &ReversePath, recipient: &ForwardPath) -> Keys<Self> {
+    pub(crate) fn of(
+        asker: &Asker,
+        reverse_path: &ReversePath,
+        recipient: &ForwardPath,
+    ) -> Keys<impl Fn(Reach) -> Self> {
         // What a domain is answered does not hold for `user%host` in it.
         let domain = mailbox(recipient).filter(|it| !it.asks_to_be_routed()).and_then(Mailbox::domain);
-        let senders = [(false, None), (true, Some(reverse_path))];
-        let wide = domain.into_iter().flat_map(|domain| {
-            senders.map(|(sender_bound, sender)| {
-                let key = Self::Domain(asker.clone(), sender.cloned(), domain.clone());
-                (Reach { scope: Scope::Domain, sender_bound }, key)
-            })
-        });
-        let narrow = senders.map(|(sender_bound, sender)| {
-            let key = Self::Address(asker.clone(), sender.cloned(), recipient.clone());
-            (Reach { scope: Scope::Address, sender_bound }, key)
-        });
-        Keys(wide.chain(narrow).collect())
+        let reaches = if domain.is_some() { &RECIPIENT_REACHES[..] } else { &RECIPIENT_REACHES[2..] };
+        let key = move |reach: Reach| {
+            let sender = reach.sender_bound.then(|| reverse_path.clone());
+            match (reach.scope, domain) {
+                (Scope::Domain, Some(domain)) => Self::Domain(asker.clone(), sender, domain.clone()),
+                (Scope::Domain | Scope::Address, _) => {
+                    Self::Address(asker.clone(), sender, recipient.clone())
+                }
+            }
+        };
+        Keys { reaches, key }
     }
 }
 

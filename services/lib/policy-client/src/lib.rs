@@ -18,7 +18,7 @@ pub mod metrics; // names
 
 pub use crate::{
     answer::{
-        Asker, AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, RecipientVerdict,
+        AuthenticationAnswer, ConnectionAnswer, Decision, Proof, RecipientAnswer, RecipientVerdict,
         SenderAnswer, Verdict,
     },
     client::{PolicyClient, PolicyClientConfig},

@@ -65,8 +65,8 @@ impl Publisher {
     }
 
     /// Stores one accepted message, an envelope for each next hop, in parallel. What `admission` says is kept
-    /// for who looks for abuse. `Ok` only when every envelope is acknowledged. Contents of any size are inline here; large ones are
-    /// moved to the body stream first.
+    /// for who looks for abuse. `Ok` only when every envelope is acknowledged. Contents of any size are inline
+    /// here; large ones are moved to the body stream first.
     ///
     /// When a part fails, parts that were stored stay: the client repeats the whole, and the
     /// hops that had been stored get it twice.

@@ -5,7 +5,7 @@ use hikyaku_testkit::{
     ldap::{BASE, LdapServer, Person, SEARCHER},
 };
 
-use super::{tests::*, *};
+use super::{lab::*, *};
 use crate::ldap::{LdapBind, LdapConfig};
 
 const PEOPLE: [Person<'static>; 3] = [
@@ -64,6 +64,9 @@ async fn seed_236_recipients_of_a_directory() {
         ("*@domain.jp", "550 5.1.1"),
         ("\"*)(mail=ann\"@domain.jp", "550 5.1.1"),
         ("postmaster@domain.jp", "250"),
+        // One mailbox in every spelling, whoever asks first.
+        ("\"t\\wi\\n\"@domain.jp", "250"),
+        ("Twin@domain.jp", "250"),
     ] {
         assert_eq!(rcpt(client, to).await, said, "{to}");
     }
@@ -79,12 +82,97 @@ async fn seed_236_recipients_of_a_directory() {
     running.stop.cancel();
 }
 
+/// Who commits must name servers that are there; a process that lacks one later answers for all else.
 #[tokio::test]
 async fn seed_236_an_ldap_server_has_to_be_known() {
     let mut running = start_with(Vec::new()).await;
     let outcome = running.commit(0, &DOCUMENTS).await.unwrap();
     let codes: Vec<&str> = outcome.problems.iter().map(|problem| problem.code.as_str()).collect();
     assert!(!outcome.accepted && codes.contains(&"E-SRC-LDAP"), "{codes:?}");
+
+    let mut running = start_with(vec![silent().await.0]).await;
+    let more = [("own-domains", "domain.jp\nother.jp"), ("aliases", "a@other.jp\ta@other.jp"), DOCUMENTS[1]];
+    assert!(running.commit(0, &more).await.unwrap().accepted);
+    let other = running.another_with(Vec::new()).await;
+    assert_eq!(rcpt(&other, "a@other.jp").await, "250");
+    assert_eq!(rcpt(&other, "a@domain.jp").await, "451 4.3.0");
+}
+
+/// One pod's answer, by its line, and not another pod's turn: a slow source is no dead pod.
+#[tokio::test]
+async fn seed_064_a_slow_source_is_asked_by_one_pod() {
+    let (config, listener) = silent().await;
+    let mut running = start_with(vec![config.clone()]).await;
+    assert!(running.commit(0, &DOCUMENTS).await.unwrap().accepted);
+    let second = running.second(vec![config]).await;
+    let client = client_of(&[running.address, second]).await;
+    let asker = Asker::anonymous([203, 0, 113, 9].into());
+    let (sender, recipient) = ("a@x.example".parse().unwrap(), "ann@domain.jp".parse().unwrap());
+    let answer = client.check_recipient(&asker, &sender, &recipient).await.unwrap();
+    assert_eq!(&*answer.decided_by, "sources:1");
+    assert_eq!(rcpt(&client, "new@open.jp").await, "250", "the administrator chose it");
+    let connections = async {
+        let mut kept = Vec::new();
+        while let Ok(Ok(connection)) =
+            tokio::time::timeout(Duration::from_millis(300), listener.accept()).await
+        {
+            kept.push(connection);
+        }
+        kept.len()
+    };
+    assert!(connections.await <= 2, "one of each pod at most");
+}
+
+/// A server that takes connections and says nothing, for as long as the listener lives.
+async fn silent() -> (LdapConfig, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = LdapConfig {
+        name: "corp".to_owned(),
+        url: format!("ldap://{}", listener.local_addr().unwrap()),
+        starttls: false,
+        ca: None,
+        bind: None,
+        base: BASE.to_owned(),
+        recipient_filter: "(mail={address})".to_owned(),
+        login_filter: "(mail={address})".to_owned(),
+        timeout: Duration::from_secs(3),
+    };
+    (config, listener)
+}
+
+/// A server that hangs takes nobody else with it: neither logins that are checked here, nor other sources.
+#[tokio::test]
+async fn seed_236_a_server_that_hangs_is_waited_for_alone() {
+    let (config, _listener) = silent().await;
+    let mut running = start_with(vec![config]).await;
+    let more = [
+        ("own-domains", "domain.jp\nother.jp"),
+        ("accounts", "user@other.jp"),
+        ("aliases", "a@other.jp\ta@other.jp"),
+        ("sources", "domain.jp recipients=ldap:corp login=ldap:corp"),
+    ];
+    assert!(running.commit(0, &more).await.unwrap().accepted);
+    let client = &running.client;
+    let login = async |name: &str| {
+        let secret = SecretString::from("wrong");
+        let from = [203, 0, 113, 9].into();
+        match client.authenticate(from, name, Proof::Password(&secret)).await.unwrap() {
+            AuthenticationAnswer::Refuse { reply, .. } => reply.code(),
+            other @ (AuthenticationAnswer::Accept { .. } | AuthenticationAnswer::Continue { .. }) => {
+                panic!("{other:?}")
+            }
+        }
+    };
+    let names: Vec<String> = (0..40).map(|n| format!("u{n}@domain.jp")).collect();
+    let hanging = futures::future::join_all(names.iter().map(|name| login(name)));
+    let theirs = async {
+        // Once those hang.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (login("user@other.jp").await, rcpt(client, "a@other.jp").await)
+    };
+    let (codes, theirs) = tokio::join!(hanging, theirs);
+    assert_eq!(theirs, (535, "250".to_owned()));
+    assert!(codes.iter().all(|code| *code == 454), "{codes:?}");
 }
 
 /// SEED-236: a bind decides. Whatever goes wrong there is 454, and only a wrong password is a failure.

@@ -28,7 +28,10 @@ use crate::{
     metrics,
     rules::{
         Rules,
-        table::{address::canonical_address, credentials::Credentials},
+        table::{
+            address::{canonical_address, canonical_mailbox},
+            credentials::Credentials,
+        },
     },
 };
 use lock::{Locks, Place};
@@ -111,7 +114,10 @@ impl Authenticator {
             return self.scram_parameters(&rules, mailbox.as_ref(), &name);
         }
         // Counted within the turn: guesses side by side must not all pass before the first one counts.
-        let turn = tokio::time::timeout(WAIT_FOR_TURN, Arc::clone(&self.permits).acquire_owned());
+        let elsewhere = mailbox.as_ref().and_then(|mailbox| rules.login_elsewhere(mailbox));
+        let permits = elsewhere.and_then(|server| self.ldap.logins(server));
+        let permits = permits.unwrap_or_else(|| Arc::clone(&self.permits));
+        let turn = tokio::time::timeout(WAIT_FOR_TURN, permits.acquire_owned());
         let Ok(Ok(_turn)) = turn.await else { return unavailable(&"too many logins at once") };
         let place = Place::new(&name, client);
         let (now, lock) = (SystemTime::now(), rules.lock());
@@ -173,7 +179,7 @@ impl Authenticator {
         let elsewhere = mailbox.as_ref().and_then(|mailbox| Some((mailbox, rules.login_elsewhere(mailbox)?)));
         match (elsewhere, &proof) {
             (Some((mailbox, server)), Proof::Password(password)) => {
-                let is_right = self.ldap.is_password(server, mailbox, password).await?;
+                let is_right = self.ldap.is_password(server, &canonical_mailbox(mailbox), password).await?;
                 Ok(if is_right { Shown::Right { server_signature: Vec::new() } } else { Shown::Wrong })
             }
             (Some(_) | None, _) => verified(rules, mailbox, proof).await.ok_or(Unavailable::Ended),

@@ -36,7 +36,7 @@ fn surroundings() -> Surroundings {
         own_addresses: vec!["198.51.100.11".parse().unwrap()],
         dns_servers: vec!["192.168.0.53".parse().unwrap()],
         hostname: "gw.example".to_owned(),
-        ldap_servers: vec!["corp".to_owned()],
+        ldap_servers: Some(vec!["corp".to_owned()]),
     }
 }
 

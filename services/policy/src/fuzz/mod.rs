@@ -57,7 +57,10 @@ fn check_shown(shown: &str, file: &str, lines: usize) -> Result<(), TestCaseErro
     // A strict import refuses what is a warning by its code.
     let is_code = ["E-", "W-", "N-"].iter().any(|mark| code.starts_with(mark));
     prop_assert!(is_severity && is_code && !reason.is_empty(), "{shown:?}");
-    prop_assert!(!shown.chars().any(char::is_control), "{shown:?} does something to a terminal");
+    prop_assert!(
+        !shown.chars().any(hikyaku_types::text::is_unprintable),
+        "{shown:?} does something to a terminal"
+    );
     Ok(())
 }
 

@@ -236,7 +236,7 @@ impl DirectoryService for DirectoryGrpc {
         let question = wire::question(request.into_inner().question.unwrap_or_default())?;
         let rules = self.store.rules().ok_or(CallError::NotLoaded)?;
         let explanation = rules.explain(&question, SystemTime::now());
-        let recipient = self.recipients.confirm(explanation.recipient).await;
+        let recipient = self.recipients.confirm(explanation.recipient, None).await;
         let explanation = Explanation { recipient, ..explanation };
         Ok(Response::new(wire::explanation(rules.version(), explanation)))
     }

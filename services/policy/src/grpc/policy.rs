@@ -1,6 +1,11 @@
 //! Questions of SMTP sessions and delivery workers.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::SystemTime};
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hikyaku_proto::policy::v1::{self as proto, policy_service_server::PolicyService};
 use hikyaku_types::{
@@ -9,7 +14,7 @@ use hikyaku_types::{
     origin::Listener,
     reply::Reply,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{authenticate, overview, status::CallError, traffic};
 use crate::{
@@ -75,13 +80,14 @@ impl PolicyService for PolicyGrpc {
         &self,
         request: Request<proto::CheckRecipientRequest>,
     ) -> Result<Response<proto::CheckRecipientResponse>, Status> {
+        let patience = patience(request.metadata());
         let question = request.get_ref();
         let asker = asker(&question.client, question.listener(), &question.identity)?;
         let reverse_path = reverse_path(&question.reverse_path)?;
         let recipient: ForwardPath =
             question.recipient.parse().map_err(unreadable("recipient", &question.recipient))?;
         let answer = self.rules()?.check_recipient(&asker, &reverse_path, &recipient, SystemTime::now());
-        Ok(Response::new(recipient_response(self.recipients.confirm(answer).await)))
+        Ok(Response::new(recipient_response(self.recipients.confirm(answer, patience).await)))
     }
 
     async fn authenticate(
@@ -174,6 +180,22 @@ fn asker(address: &str, listener: proto::Listener, identity: &str) -> Result<Ask
         text => Some(mailbox("identity", text)?),
     };
     Ok(Asker::new(client(address)?, listener, identity))
+}
+
+/// How long the caller waits: `grpc-timeout`, a number of up to eight digits and a unit.
+fn patience(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.saturating_mul(3_600)),
+        "M" => Duration::from_secs(number.saturating_mul(60)),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 pub(super) fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, CallError> {

@@ -8,7 +8,7 @@ fn file(kind: Kind, name: &str, text: &str) -> File {
 
 fn surroundings() -> Surroundings {
     Surroundings {
-        ldap_servers: Vec::new(),
+        ldap_servers: None,
         own_addresses: vec!["198.51.100.11".parse().unwrap()],
         dns_servers: vec!["192.168.0.53".parse().unwrap()],
         hostname: "gw.example".to_owned(),

@@ -16,23 +16,23 @@ use hikyaku_queue::{
 use hikyaku_types::{address::Mailbox, destination::Destination};
 use sha2::{Digest as _, Sha256};
 
-use crate::rules::{decision::RecipientSource, table::address::canonical_address};
+use crate::rules::decision::RecipientSource;
 
 const BUCKET: &str = "HIKYAKU_RECIPIENTS";
 const EXISTS_FOR: Duration = Duration::from_secs(24 * 3600);
 const UNKNOWN_FOR: Duration = Duration::from_secs(600);
-/// A source that is down is not asked by every client anew.
+/// A client that tries at once hears the same.
 const UNCLEAR_FOR: Duration = Duration::from_secs(5);
-/// In memory; about 100 bytes each.
-const MOST_KNOWN: usize = 200_000;
+/// Of each kind in memory; about 100 bytes each.
+const MOST_KNOWN: usize = 100_000;
 
 /// A source with an address; for a next hop, with that host. A hash, so that an address may be anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
 impl Key {
+    /// The address is in the one spelling in which it is asked about.
     pub(super) fn new(source: &RecipientSource, address: &Mailbox, next_hop: &Destination) -> Self {
-        let address = canonical_address(address);
         let text = match source {
             RecipientSource::NextHop => format!("next-hop\n{next_hop}\n{address}"),
             RecipientSource::Ldap(name) => format!("ldap\n{name}\n{address}"),
@@ -48,19 +48,26 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Known {
     bucket: KvBucket,
-    here: Mutex<HashMap<Key, (Existence, Instant)>>,
+    /// Invented names are many, and must not put out those that exist.
+    exist: Mutex<Memory>,
+    others: Mutex<Memory>,
 }
+
+type Memory = HashMap<Key, (Existence, Instant)>;
 
 impl Known {
     pub(super) async fn open(nats: &Nats, replicas: usize) -> Result<Self, KvError> {
         let bucket = KvBucket::open_forgetting(nats, BUCKET, replicas, EXISTS_FOR).await?;
-        Ok(Self { bucket, here: Mutex::default() })
+        Ok(Self { bucket, exist: Mutex::default(), others: Mutex::default() })
     }
 
     /// In this process.
     pub(super) fn here(&self, key: &Key) -> Option<Existence> {
-        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        here.get(key).filter(|(_, until)| Instant::now() < *until).map(|(existence, _)| existence.clone())
+        let now = Instant::now();
+        [&self.exist, &self.others].into_iter().find_map(|memory| {
+            let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.get(key).filter(|(_, until)| now < *until).map(|(existence, _)| existence.clone())
+        })
     }
 
     /// What another process has heard. A store that does not answer knows nothing.
@@ -94,16 +101,15 @@ impl Known {
 
     fn keep(&self, key: Key, existence: Existence, holds: Duration) {
         let now = Instant::now();
-        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if here.len() >= MOST_KNOWN {
-            here.retain(|_, (_, until)| now < *until);
+        let memory = if existence == Existence::Exists { &self.exist } else { &self.others };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() >= MOST_KNOWN {
+            memory.retain(|_, (_, until)| now < *until);
         }
-        if here.len() >= MOST_KNOWN {
-            // Invented names are many and cheap to ask about again.
-            here.retain(|_, (existence, _)| *existence == Existence::Exists);
+        if memory.len() >= MOST_KNOWN {
+            // A half of them, so that it is looked through once in many answers.
+            memory.retain(|key, _| key.0[0] & 1 == 0);
         }
-        if here.len() < MOST_KNOWN {
-            here.insert(key, (existence, now + holds));
-        }
+        memory.insert(key, (existence, now + holds));
     }
 }

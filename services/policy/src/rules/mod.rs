@@ -17,7 +17,7 @@ use crate::{
     problem::{Findings, Problem, has_errors},
 };
 
-pub use eval::Asker;
+pub use hikyaku_types::origin::Asker;
 pub use parse::Surroundings;
 use self_test::{Form, Tested};
 use table::{
@@ -63,6 +63,19 @@ struct Parsed<T> {
     text: Arc<str>,
     table: T,
     problems: Vec<Problem>,
+}
+
+/// A document without what was made of it.
+struct Read<'a> {
+    document: DocumentName,
+    text: &'a Arc<str>,
+    problems: &'a [Problem],
+}
+
+impl<T> Parsed<T> {
+    fn read_as(&self, document: DocumentName) -> Read<'_> {
+        Read { document, text: &self.text, problems: &self.problems }
+    }
 }
 
 /// Rules that may come into force, and what the operator should know of them.
@@ -164,23 +177,28 @@ impl Rules {
     }
 
     pub fn documents(&self) -> Documents {
-        let texts = [
-            (DocumentName::OwnDomains, &self.own_domains.text),
-            (DocumentName::Connections, &self.connections.text),
-            (DocumentName::Access, &self.access.text),
-            (DocumentName::RelayNetworks, &self.relay_networks.text),
-            (DocumentName::Aliases, &self.aliases.text),
-            (DocumentName::Accounts, &self.accounts.text),
-            (DocumentName::Sources, &self.sources.text),
-            (DocumentName::Credentials, &self.credentials.text),
-            (DocumentName::SenderRules, &self.sender_rules.text),
-            (DocumentName::Routes, &self.routes.text),
-            (DocumentName::SmartHost, &self.smart_host.text),
-            (DocumentName::Hosts, &self.hosts.text),
-            (DocumentName::Traffic, &self.traffic.text),
-            (DocumentName::Settings, &self.settings.text),
-        ];
-        texts.into_iter().map(|(document, text)| (document, Arc::clone(text))).collect()
+        self.each().into_iter().map(|read| (read.document, Arc::clone(read.text))).collect()
+    }
+
+    /// The documents as they were read, in the order in which a message meets them.
+    fn each(&self) -> [Read<'_>; DocumentName::ALL.len()] {
+        use DocumentName as D;
+        [
+            self.own_domains.read_as(D::OwnDomains),
+            self.connections.read_as(D::Connections),
+            self.access.read_as(D::Access),
+            self.relay_networks.read_as(D::RelayNetworks),
+            self.aliases.read_as(D::Aliases),
+            self.accounts.read_as(D::Accounts),
+            self.sources.read_as(D::Sources),
+            self.credentials.read_as(D::Credentials),
+            self.sender_rules.read_as(D::SenderRules),
+            self.routes.read_as(D::Routes),
+            self.smart_host.read_as(D::SmartHost),
+            self.hosts.read_as(D::Hosts),
+            self.traffic.read_as(D::Traffic),
+            self.settings.read_as(D::Settings),
+        ]
     }
 
     /// SEED-228: whatever the documents say, a stranger relays nothing.
@@ -197,23 +215,8 @@ impl Rules {
     }
 
     fn problems(&self) -> Vec<Problem> {
-        let of_each = [
-            &self.own_domains.problems,
-            &self.connections.problems,
-            &self.access.problems,
-            &self.relay_networks.problems,
-            &self.aliases.problems,
-            &self.accounts.problems,
-            &self.sources.problems,
-            &self.credentials.problems,
-            &self.sender_rules.problems,
-            &self.routes.problems,
-            &self.smart_host.problems,
-            &self.hosts.problems,
-            &self.traffic.problems,
-            &self.settings.problems,
-        ];
-        let mut problems: Vec<Problem> = of_each.into_iter().flatten().cloned().collect();
+        let mut problems: Vec<Problem> =
+            self.each().into_iter().flat_map(|read| read.problems).cloned().collect();
         problems.extend(check::across_documents(self));
         problems.sort_by_key(|problem| (problem.document, problem.line));
         problems

@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::SystemTime};
 
 use hikyaku_types::{
     address::{ForwardPath, ReversePath},
+    domain::Domain,
     origin::Listener,
 };
 
@@ -90,11 +91,15 @@ impl Rules {
         self.test_domain(own, now)
     }
 
-    /// Every form with each of the own domains, many of them at most.
+    /// Every form with each of the own domains, the first of them when there are very many.
     pub(super) fn test_all_domains(&self, now: SystemTime) -> Vec<Tested> {
-        let others = self.own_domains.table.iter().take(MOST_DOMAINS);
-        let others = others.flat_map(|(domain, _)| self.test_domain(domain.as_str(), now));
-        self.test_for_open_relay(now).into_iter().chain(others).collect()
+        let mut domains: Vec<(&Domain, u32)> = self.own_domains.table.iter().collect();
+        if domains.is_empty() {
+            return self.test_domain(NO_DOMAIN, now);
+        }
+        domains.sort_unstable_by_key(|(_, line)| *line);
+        let domains = domains.into_iter().take(MOST_DOMAINS);
+        domains.flat_map(|(domain, _)| self.test_domain(domain.as_str(), now)).collect()
     }
 
     /// From every stranger that is not trusted by a line.

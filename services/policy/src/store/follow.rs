@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Loaded, MANIFEST_KEY, Store, StoreError, manifest::Manifest, summary};
-use crate::metrics;
+use crate::{metrics, rules::Surroundings};
 
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
 /// SEED-022 promises a change within 5 s also when a watch has gone deaf without ending.
@@ -77,7 +77,8 @@ impl Store {
         let start = Instant::now();
         let documents = self.documents(&manifest).await?;
         let version = manifest.version;
-        match self.check(version, documents).await? {
+        let surroundings = Surroundings { ldap_servers: None, ..(*self.surroundings).clone() };
+        match self.check_in(version, documents, Arc::new(surroundings)).await? {
             Ok(accepted) => {
                 let loaded = Loaded { manifest: Arc::new(manifest), rules: Arc::new(accepted.rules) };
                 self.loaded.send_replace(Some(loaded));

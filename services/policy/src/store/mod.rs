@@ -174,7 +174,15 @@ impl Store {
         version: u64,
         documents: Documents,
     ) -> Result<Result<Accepted, Rejected>, StoreError> {
-        let surroundings = Arc::clone(&self.surroundings);
+        self.check_in(version, documents, Arc::clone(&self.surroundings)).await
+    }
+
+    async fn check_in(
+        &self,
+        version: u64,
+        documents: Documents,
+        surroundings: Arc<Surroundings>,
+    ) -> Result<Result<Accepted, Rejected>, StoreError> {
         let previous = self.rules();
         let check = move || Rules::build(version, &documents, &surroundings, previous.as_deref());
         tokio::task::spawn_blocking(check).await.map_err(|_| StoreError::Check)

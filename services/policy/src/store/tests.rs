@@ -41,7 +41,8 @@ impl Broker {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        let surroundings = Surroundings { ldap_servers: vec!["corp".to_owned()], ..Surroundings::default() };
+        let surroundings =
+            Surroundings { ldap_servers: Some(vec!["corp".to_owned()]), ..Surroundings::default() };
         Store::open(&self.connect().await, 1, surroundings).await.unwrap()
     }
 }

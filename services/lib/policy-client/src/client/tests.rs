@@ -262,9 +262,9 @@ async fn an_answer_of_domain_scope_leaves_every_address_unchanged() {
     assert_eq!(script.calls.load(Ordering::SeqCst), 1);
     let sender = "a@sender.example".parse().unwrap();
     let others = [
-        Asker { client: "192.0.2.10".parse().unwrap(), ..asker() },
-        Asker { listener: Listener::Submission, ..asker() },
-        Asker { identity: Some("a@b.example".parse().unwrap()), ..asker() },
+        Asker::anonymous("192.0.2.10".parse().unwrap()),
+        Asker::new(client_address(), Listener::Submission, None),
+        Asker::new(client_address(), Listener::Relay, Some("a@b.example".parse().unwrap())),
     ];
     for (calls, other) in (2..).zip(others) {
         client.check_recipient(&other, &sender, &"x@wide.example".parse().unwrap()).await.unwrap();

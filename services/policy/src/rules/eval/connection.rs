@@ -18,7 +18,7 @@ impl Rules {
         let asker = Asker::new(client, Listener::Relay, None);
         let grounds = self.grounds(&asker, None);
         let is_trusted = grounds.standing == Standing::Trusted;
-        let (verdict, decided_by, unlimited) = match self.connections.table.find(asker.client) {
+        let (verdict, decided_by, unlimited) = match self.connections.table.find(asker.client()) {
             Some((Welcome::Refuse, line)) => (
                 Verdict::Refuse(replies::connection_refused()),
                 DecidedBy::Line(DocumentName::Connections, line),

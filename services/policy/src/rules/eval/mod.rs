@@ -15,7 +15,7 @@ use std::{net::IpAddr, time::SystemTime};
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
     domain::Domain,
-    origin::Listener,
+    origin::Asker,
     traffic::TrafficRules,
 };
 
@@ -23,26 +23,6 @@ use super::{Rules, table::settings::Lock};
 use crate::rules::table::{accounts::Account, credentials::Credentials};
 
 const POSTMASTER: &str = "postmaster";
-
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
-    client: IpAddr,
-    pub listener: Listener,
-    /// Address that the client has authenticated as.
-    pub identity: Option<Mailbox>,
-}
-
-impl Asker {
-    /// SEED-084: `::ffff:192.168.0.20` is 192.168.0.20.
-    pub fn new(client: IpAddr, listener: Listener, identity: Option<Mailbox>) -> Self {
-        Self { client: client.to_canonical(), listener, identity }
-    }
-
-    pub fn client(&self) -> IpAddr {
-        self.client
-    }
-}
 
 impl Rules {
     /// Names with their addresses, before DNS (SEED-152).

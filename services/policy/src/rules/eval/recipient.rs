@@ -105,7 +105,7 @@ impl Rules {
     }
 
     /// Who is to be asked about an address of ours that no document names for itself.
-    fn asked_elsewhere(&self, address: &Mailbox) -> Option<Unconfirmed> {
+    pub(super) fn asked_elsewhere(&self, address: &Mailbox) -> Option<Unconfirmed> {
         let source = self.sources.table.of(address.domain()?)?;
         let is_named = is_postmaster(address) || self.aliases.table.has_exact(address);
         let recipients = source.recipients.clone().filter(|_| self.is_own(address) && !is_named)?;
@@ -357,7 +357,7 @@ impl Walk<'_, '_> {
         let route = self.rules.route_of(&admitted.deliver_to, self.reverse_path, self.now);
         let destination = route.destination;
         self.note_route(route.decided_by, &destination);
-        if self.rules.is_at(&destination, self.asker.client) {
+        if self.rules.is_at(&destination, self.asker.client()) {
             let reply = replies::next_hop_is_client();
             return Err(Refused { reply, decided_by: DecidedBy::NextHopIsClient });
         }

@@ -27,7 +27,12 @@ impl Rules {
         resolved.is_ok_and(|resolved| {
             let address = &resolved.address;
             let account = self.accounts.table.of(address).is_some_and(|account| account.may_receive);
-            resolved.own_entry.is_some() || !self.is_own(address) || account || is_postmaster(address)
+            let is_asked = self.asked_elsewhere(address).is_some();
+            resolved.own_entry.is_some()
+                || !self.is_own(address)
+                || account
+                || is_asked
+                || is_postmaster(address)
         })
     }
 

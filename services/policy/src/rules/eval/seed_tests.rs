@@ -1,6 +1,8 @@
 //! The acceptance criteria of the requirements, each under its number, where the tests beside this file do not
 //! name it already.
 
+use hikyaku_types::origin::Listener;
+
 use super::{
     tests::{EXT, INNER, anonymous, recipient, recipient_of, sender, user},
     *,

@@ -1,6 +1,7 @@
 //! Recipients and logins that somebody else knows (SEED-064, SEED-236).
 
 use hikyaku_queue::recipients::Existence;
+use hikyaku_types::origin::Listener;
 
 use super::{
     tests::{EXT, INNER, anonymous, recipient, recipient_of, user},
@@ -33,7 +34,7 @@ fn asking(more: &[(DocumentName, &str)]) -> Rules {
         (DocumentName::Settings, "postmaster = sure@listed.jp"),
     ];
     let documents: Documents = texts.iter().chain(more).map(|(document, text)| (*document, *text)).collect();
-    let surroundings = Surroundings { ldap_servers: vec!["corp".into()], ..Surroundings::default() };
+    let surroundings = Surroundings { ldap_servers: Some(vec!["corp".into()]), ..Surroundings::default() };
     match Rules::build(1, &documents, &surroundings, None) {
         Ok(accepted) => accepted.rules,
         Err(rejected) => panic!("{:?}", rejected.problems),
@@ -140,6 +141,19 @@ fn seed_236_whose_password_is_asked_for_elsewhere() {
     // An account that was switched off, and one whose domain has nobody to ask any more.
     assert_eq!(relays("off@bare.jp"), "530 5.7.0");
     assert_eq!(relays("ann@whole.jp"), "530 5.7.0");
+}
+
+/// SEED-111: the administrator's mailbox may be one that only a source knows.
+#[test]
+fn seed_111_postmaster_may_be_known_elsewhere() {
+    let documents: Documents = [
+        (DocumentName::OwnDomains, "bare.jp"),
+        (DocumentName::Sources, "bare.jp recipients=next-hop"),
+        (DocumentName::Settings, "postmaster = admin@bare.jp"),
+    ]
+    .into_iter()
+    .collect();
+    assert!(Rules::build(1, &documents, &Surroundings::default(), None).is_ok());
 }
 
 #[test]

@@ -20,8 +20,8 @@ impl Rules {
     /// The access table first; where none of its lines fits, the relay list. Without a sender only what
     /// is said of clients counts.
     pub(super) fn grounds(&self, asker: &Asker, sender: Option<&ReversePath>) -> Grounds {
-        let access = self.access.table.find(asker.client, sender);
-        let listed = || self.relay_networks.table.narrowest(asker.client);
+        let access = self.access.table.find(asker.client(), sender);
+        let listed = || self.relay_networks.table.narrowest(asker.client());
         let (standing, decided_by) = match access.line {
             Some(line) => (access.standing, DecidedBy::Line(DocumentName::Access, line)),
             None => match listed() {

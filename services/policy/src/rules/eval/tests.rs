@@ -1,6 +1,6 @@
 //! The rules row by row.
 
-use hikyaku_types::reply::Reply;
+use hikyaku_types::{origin::Listener, reply::Reply};
 
 use super::*;
 use crate::{

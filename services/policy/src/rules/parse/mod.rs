@@ -31,6 +31,7 @@ pub struct Surroundings {
     pub hostname: String,
     /// Addresses of the resolvers (E-GW-DNSIP, SEED-021).
     pub dns_servers: Vec<IpAddr>,
-    /// Names of the LDAP servers that can be asked.
-    pub ldap_servers: Vec<String>,
+    /// Names of the LDAP servers that can be asked. Absent: they are not compared, because a process that
+    /// does not know one of them still answers for all other domains.
+    pub ldap_servers: Option<Vec<String>>,
 }

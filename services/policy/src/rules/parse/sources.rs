@@ -108,10 +108,11 @@ fn set(
 }
 
 fn ldap(name: &str, surroundings: &Surroundings) -> Result<Arc<str>, (&'static str, String)> {
-    if surroundings.ldap_servers.iter().any(|known| known == name) {
+    let Some(servers) = &surroundings.ldap_servers else { return Ok(name.into()) };
+    if servers.iter().any(|known| known == name) {
         return Ok(name.into());
     }
-    let known = match &surroundings.ldap_servers[..] {
+    let known = match &servers[..] {
         [] => "it has none".to_owned(),
         names => format!("it has {}", names.join(", ")),
     };
@@ -124,7 +125,8 @@ mod tests {
     use crate::rules::tests::report;
 
     fn parsed(text: &str) -> (Sources, Vec<String>) {
-        let surroundings = Surroundings { ldap_servers: vec!["corp".into()], ..Surroundings::default() };
+        let surroundings =
+            Surroundings { ldap_servers: Some(vec!["corp".into()]), ..Surroundings::default() };
         report("sources", |findings| parse(text, &surroundings, findings))
     }
 

@@ -20,6 +20,15 @@ pub(crate) fn canonical_address(mailbox: &Mailbox) -> String {
     format!("{}@{}", canonical(mailbox.local_part()), mailbox.host())
 }
 
+/// The address in that spelling: with quotes only where it cannot be without.
+pub(crate) fn canonical_mailbox(mailbox: &Mailbox) -> Mailbox {
+    let local_part = canonical(mailbox.local_part());
+    let quoted = || local_part.replace('\\', "\\\\").replace('"', "\\\"");
+    Mailbox::new(&local_part, mailbox.host().clone())
+        .or_else(|_| Mailbox::new(&format!("\"{}\"", quoted()), mailbox.host().clone()))
+        .unwrap_or_else(|_| mailbox.clone())
+}
+
 /// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
 /// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
 pub(crate) fn canonical(local_part: &str) -> Box<str> {
@@ -32,4 +41,23 @@ pub(crate) fn canonical(local_part: &str) -> Box<str> {
         plain.push(meant.to_ascii_lowercase());
     }
     plain.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_one_spelling() {
+        for (written, spelled) in [
+            ("Ann@D.jp", "ann@d.jp"),
+            ("\"ann\"@d.jp", "ann@d.jp"),
+            ("\"a\\nn\"@d.jp", "ann@d.jp"),
+            ("\"A b\"@d.jp", "\"a b\"@d.jp"),
+            ("\"a\\\"b\"@d.jp", "\"a\\\"b\"@d.jp"),
+            ("\"a@b\"@d.jp", "\"a@b\"@d.jp"),
+        ] {
+            assert_eq!(canonical_mailbox(&written.parse().unwrap()).to_string(), spelled, "{written}");
+        }
+    }
 }
