@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     document::{DocumentName, Documents},
-    problem::{Findings, Problem, Severity},
+    problem::{Problem, Severity},
     rules::{
         Asker, Rules,
         explain::{Explanation, Question},
-        parse,
+        parse::{self, accounts::account_of, ignoring},
         self_test::{Form, Tested},
     },
     store::{Manifest, commit::Author},
@@ -51,13 +51,12 @@ pub(super) fn changes(documents: Vec<proto::Document>) -> Result<Documents, Call
 /// All documents as they were; one that there was not is emptied. Secrets stay as they are, for accounts that are
 /// there: what was taken away from somebody must not come back.
 pub(super) fn rolled_back(then: &Documents, now: &Documents) -> Documents {
-    let mut ignored = Findings::new(DocumentName::Accounts);
-    let accounts = parse::accounts::parse(&then.text(DocumentName::Accounts), &mut ignored);
+    let listed = then.text(DocumentName::Accounts);
+    let accounts = ignoring(DocumentName::Accounts, |findings| parse::accounts::parse(&listed, findings));
     let credentials = now.text(DocumentName::Credentials);
-    let kept = credentials.lines().filter(|line| {
-        let account = line.split('\t').next().and_then(|first| first.trim().parse().ok());
-        account.is_some_and(|account| accounts.of(&account).is_some())
-    });
+    let kept = credentials
+        .lines()
+        .filter(|line| account_of(line).is_some_and(|account| accounts.of(&account).is_some()));
     let kept: String = kept.map(|line| format!("{line}\n")).collect();
     let mut documents: Documents =
         DocumentName::ALL.into_iter().map(|document| (document, then.text(document))).collect();

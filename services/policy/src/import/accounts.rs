@@ -17,7 +17,11 @@ use crate::{
     document::DocumentName,
     problem::Findings,
     rules::{
-        parse::{self, accounts::is_about, all_lines},
+        parse::{
+            self,
+            accounts::{account_of, is_about},
+            all_lines, ignoring,
+        },
         table::address::canonical_address,
     },
 };
@@ -28,8 +32,8 @@ const SHORT_SECRET: usize = 14;
 pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Drafts) -> Vec<FileProblem> {
     let mut findings = Findings::new(DocumentName::Accounts);
     let mut seen: HashMap<String, u32> = HashMap::new();
-    let mut ignored = Findings::new(DocumentName::Accounts);
-    let known = parse::accounts::parse(&drafts.text(DocumentName::Accounts), &mut ignored);
+    let there = drafts.text(DocumentName::Accounts);
+    let known = ignoring(DocumentName::Accounts, |findings| parse::accounts::parse(&there, findings));
     let mut rows = Vec::new();
     for line in all_lines(text) {
         if !line.is_bounded(&mut findings) {
@@ -126,8 +130,7 @@ fn drop_accounts(rows: &[(u32, Row)], drafts: &mut Drafts) {
     let replaced: HashSet<String> = rows.iter().map(|(_, row)| canonical_address(&row.mailbox)).collect();
     for document in [DocumentName::Accounts, DocumentName::Credentials] {
         drafts.retain(document, |line| {
-            let first = line.split('\t').next().unwrap_or_default().trim();
-            first.parse().map_or(true, |mailbox| !replaced.contains(&canonical_address(&mailbox)))
+            account_of(line).is_none_or(|account| !replaced.contains(&canonical_address(&account)))
         });
     }
 }
@@ -137,8 +140,8 @@ pub(super) fn import_secret(file: &File, text: &str, drafts: &mut Drafts) -> Vec
     let Kind::Apop(user) = &file.kind else { return Vec::new() };
     let mut findings = Findings::new(DocumentName::Credentials);
     let secret = text.lines().next().unwrap_or_default();
-    let mut ignored = Findings::new(DocumentName::Accounts);
-    let accounts = parse::accounts::parse(&drafts.text(DocumentName::Accounts), &mut ignored);
+    let there = drafts.text(DocumentName::Accounts);
+    let accounts = ignoring(DocumentName::Accounts, |findings| parse::accounts::parse(&there, findings));
     let account = user.parse().ok().filter(|mailbox: &Mailbox| accounts.of(mailbox).is_some());
     let Some(account) = account else {
         findings.error(1, "E-AP-ACCOUNT", format!("{user:?} is not an account"));

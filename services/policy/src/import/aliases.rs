@@ -13,7 +13,7 @@ use super::{
 use crate::{
     document::DocumentName,
     problem::{Findings, Severity},
-    rules::parse::{self, data_lines},
+    rules::parse::{self, data_lines, ignoring},
 };
 
 pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Drafts) -> Vec<FileProblem> {
@@ -29,8 +29,7 @@ pub(super) fn import(file: &File, text: &str, options: &Options, drafts: &mut Dr
         return problems;
     }
     let there = drafts.text(DocumentName::Aliases);
-    let mut ignored = Findings::new(DocumentName::Aliases);
-    let known = parse::aliases::parse(&there, &mut ignored);
+    let known = ignoring(DocumentName::Aliases, |findings| parse::aliases::parse(&there, findings));
     let bad: HashSet<u32> = problems
         .iter()
         .filter(|it| it.severity != Severity::Note && it.code != "W-AL-MODEA")

@@ -9,7 +9,11 @@ use super::{
 use crate::{
     document::DocumentName,
     problem::Findings,
-    rules::{Surroundings, parse, table::own_domains::OwnDomains},
+    rules::{
+        Surroundings,
+        parse::{self, ignoring},
+        table::own_domains::OwnDomains,
+    },
 };
 
 pub(super) fn import(
@@ -24,8 +28,10 @@ pub(super) fn import(
     }
     let of_files = files.iter().filter(|(file, _)| file.kind == Kind::Gateway).map(|(_, text)| text.clone());
     for routes in of_files.chain([drafts.current(DocumentName::Routes)]) {
-        let mut ignored = Findings::new(DocumentName::Routes);
-        for domain in parse::routes::parse(&routes, &Surroundings::default(), &mut ignored).domains() {
+        let table = ignoring(DocumentName::Routes, |findings| {
+            parse::routes::parse(&routes, &Surroundings::default(), findings)
+        });
+        for domain in table.domains() {
             own.insert(domain, 0);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     problem::{Findings, Severity},
     rules::{
         Surroundings,
-        parse::{self, Line, clean_lines},
+        parse::{self, Line, clean_lines, ignoring},
         table::routes::RouteTarget,
     },
 };
@@ -101,9 +101,10 @@ fn mailboxes(file: &File, line: u32, options: &Options, drafts: &mut Drafts, fin
         Some(_) | None => (host.as_str(), "25"),
     };
     // Local delivery came before the table.
-    let mut ignored = Findings::new(DocumentName::Routes);
-    let table =
-        parse::routes::parse(&drafts.text(DocumentName::Routes), &Surroundings::default(), &mut ignored);
+    let there = drafts.text(DocumentName::Routes);
+    let table = ignoring(DocumentName::Routes, |findings| {
+        parse::routes::parse(&there, &Surroundings::default(), findings)
+    });
     for domain in drafts.own_domains() {
         if table.plain_of_target(&RouteTarget::Domain(domain.clone())).is_none() {
             drafts.prepend(DocumentName::Routes, file, line, format!("{domain},{host},{port}"));

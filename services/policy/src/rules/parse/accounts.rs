@@ -58,10 +58,14 @@ fn account(line: Line<'_>, findings: &mut Findings) -> Option<(Mailbox, Account)
     mailbox.filter(|_| is_clean).map(|mailbox| (mailbox, account))
 }
 
-/// Whether a line of `accounts` or `credentials` is about this account, however it is spelled there.
+/// The account that a line of `accounts` or `credentials` is about, as it is spelled there.
+pub(crate) fn account_of(line: &str) -> Option<Mailbox> {
+    address_of(line.split('\t').next()?.trim())
+}
+
+/// However it is spelled.
 pub(crate) fn is_about(line: &str, account: &Mailbox) -> bool {
-    let first = line.split('\t').next().unwrap_or_default();
-    address_of(first.trim()).is_some_and(|mailbox| is_same(&mailbox, account))
+    account_of(line).is_some_and(|mailbox| is_same(&mailbox, account))
 }
 
 /// An address with a domain, not with an address literal.

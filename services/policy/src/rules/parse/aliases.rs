@@ -3,7 +3,10 @@
 
 use hikyaku_types::{address::Mailbox, domain::Domain};
 
-use super::lines::{Line, clean_lines};
+use super::{
+    ignoring,
+    lines::{Line, clean_lines},
+};
 use crate::{
     document::DocumentName,
     problem::Findings,
@@ -54,8 +57,8 @@ pub(crate) enum Known {
 }
 
 pub(crate) fn known(table: &Aliases, text: &str) -> Known {
-    let mut ignored = Findings::new(DocumentName::Aliases);
-    let Some((source, target)) = entry(Line { number: 0, text }, &mut ignored) else { return Known::New };
+    let entry = ignoring(DocumentName::Aliases, |findings| entry(Line { number: 0, text }, findings));
+    let Some((source, target)) = entry else { return Known::New };
     match table.occupied(&source, &target) {
         None => Known::New,
         Some(Occupied { line, same_target: true }) => Known::Same(line),

@@ -20,7 +20,14 @@ pub(crate) mod settings;
 
 use std::net::IpAddr;
 
+use crate::{document::DocumentName, problem::Findings};
+
 pub(crate) use lines::{Line, all_lines, clean_lines, data_lines};
+
+/// What `parse` makes of a text whose problems are told, or were told, elsewhere.
+pub(crate) fn ignoring<T>(document: DocumentName, parse: impl FnOnce(&mut Findings) -> T) -> T {
+    parse(&mut Findings::new(document))
+}
 
 /// What the relay knows of itself; a next hop must not be one of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
