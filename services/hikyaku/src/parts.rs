@@ -112,12 +112,19 @@ pub(crate) async fn policy(
     Ok((PolicyApp::build(policy, listener, nats).await?, address))
 }
 
-pub(crate) async fn policy_client(grpc: &GrpcConfig) -> anyhow::Result<PolicyClient> {
+/// Absent: the process was told to stop before there was an answer.
+pub(crate) async fn policy_client(
+    grpc: &GrpcConfig,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<PolicyClient>> {
     let endpoint = &grpc.policy_endpoint;
     let access = grpc.client.clone();
     let client = PolicyClient::new(PolicyClientConfig { access, ..PolicyClientConfig::new(endpoint) })?;
-    client.wait_ready(READY_TIMEOUT).await.with_context(|| format!("policy service {endpoint}"))?;
-    Ok(client)
+    let Some(ready) = shutdown.run_until_cancelled(client.wait_ready(READY_TIMEOUT)).await else {
+        return Ok(None);
+    };
+    ready.with_context(|| format!("policy service {endpoint}"))?;
+    Ok(Some(client))
 }
 
 pub(crate) async fn ingress(

@@ -40,7 +40,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let policy = parts::policy_client(&config.grpc).await?;
+            let Some(policy) = parts::policy_client(&config.grpc, &shutdown).await? else { return Ok(()) };
             let ingress = parts::ingress(&config, &nats, policy).await?;
             parts::announce(&config, &nats, "ingress", ingress.addresses(), None, &shutdown).await?;
             ingress.run(shutdown).await;
@@ -49,7 +49,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
         }
         (Role::Delivery, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
-            let policy = parts::policy_client(&config.grpc).await?;
+            let Some(policy) = parts::policy_client(&config.grpc, &shutdown).await? else { return Ok(()) };
             let delivery = parts::delivery(&config, &nats, policy).await?;
             parts::announce(&config, &nats, "delivery", Vec::new(), None, &shutdown).await?;
             let guard = parts::guard(&config.grpc)?;
@@ -78,7 +78,8 @@ async fn everything(
     // The policy service answers until the others have ended.
     let stop_policy = CancellationToken::new();
     let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
-    let client = parts::policy_client(&grpc.to_ourselves(address)).await?;
+    let ours = grpc.to_ourselves(address);
+    let Some(client) = parts::policy_client(&ours, &shutdown).await? else { return Ok(()) };
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
     parts::announce(config, &nats, "up", ingress.addresses(), Some(version), &shutdown).await?;

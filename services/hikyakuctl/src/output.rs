@@ -93,6 +93,12 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }
 
+/// The same for text of several lines.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    let shown = |c: char| if is_unprintable(c) && !matches!(c, '\n' | '\t') { '?' } else { c };
+    text.chars().map(shown).collect()
+}
+
 /// RFC 5321 writes the null reverse-path `<>`.
 pub(crate) fn path(reverse_path: &str) -> String {
     if reverse_path.is_empty() { "<>".to_owned() } else { harmless(reverse_path) }

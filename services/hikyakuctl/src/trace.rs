@@ -204,10 +204,11 @@ impl Shown {
     }
 }
 
-/// The client is the same, where both tell of it.
+/// The client is the same, where both tell of it. Only of one that has logged in a field says nothing.
 fn fits(passage: &Passage, known: &GetAcceptanceResponse) -> bool {
     match (passage.client, known.client.parse::<std::net::IpAddr>()) {
         (Some(claimed), Ok(client)) => claimed.to_canonical() == client.to_canonical(),
-        (Some(_) | None, _) => true,
+        (None, Ok(_)) => !known.identity.is_empty(),
+        (Some(_) | None, Err(_)) => true,
     }
 }

@@ -12,7 +12,7 @@ use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
-    origin::{Asker, Listener},
+    origin::{Asker, Listener, limited_as},
     reply::{EnhancedCode, Reply},
     shard::fnv1a,
     traffic::Rate,
@@ -151,7 +151,7 @@ impl Decider {
     /// SEED-081: what the line that decided lets each of its clients send.
     fn is_above(&self, rate: Option<Rate>, line: &str) -> bool {
         rate.is_some_and(|rate| {
-            let key = fnv1a(&format!("{line}/{}", self.client.to_canonical()));
+            let key = fnv1a(&format!("{line}/{}", limited_as(self.client)));
             !self.rates.count_in_window(key, rate, Instant::now())
         })
     }

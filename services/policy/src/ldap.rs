@@ -119,7 +119,9 @@ impl LdapServers {
     ) -> Result<bool, LdapUnavailable> {
         let server = self.server(server)?;
         let found = server.find(&server.config.login_filter, address).await?;
-        let nobody = format!("cn=nobody-{},{}", rand::random::<u64>(), server.config.base);
+        let name = format!("cn=nobody-{}", rand::random::<u64>());
+        let base = &server.config.base;
+        let nobody = if base.is_empty() { name } else { format!("{name},{base}") };
         let (dn, exists) = match &found[..] {
             [] => (&nobody, false),
             [dn] => (dn, true),
@@ -129,7 +131,12 @@ impl LdapServers {
         if password.expose_secret().is_empty() {
             return Ok(false);
         }
-        Ok(server.takes(dn, password).await? && exists)
+        match server.takes(dn, password).await {
+            // Whatever a server says of a name that nobody has, it is no fault that a name which somebody has
+            // would not have had.
+            Err(LdapUnavailable::Refused { .. }) if !exists => Ok(false),
+            taken => Ok(taken? && exists),
+        }
     }
 
     /// The turns of logins at this server.
@@ -163,8 +170,15 @@ impl LdapServer {
         Self { config, searching: Mutex::default(), logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)) }
     }
 
-    /// The names of at most two entries. A connection that was idle may have ended: then once more.
+    /// The names of at most two entries, within the time of one question.
     async fn find(&self, filter: &str, address: &Mailbox) -> Result<Vec<String>, LdapUnavailable> {
+        let (name, limit) = (&self.config.name, self.config.timeout);
+        let late = |_| LdapUnavailable::Late { name: name.clone(), limit };
+        tokio::time::timeout(limit, self.find_out(filter, address)).await.map_err(late)?
+    }
+
+    /// A connection that was idle may have ended: then once more.
+    async fn find_out(&self, filter: &str, address: &Mailbox) -> Result<Vec<String>, LdapUnavailable> {
         let filter = filled(filter, address);
         let (connection, was_kept) = self.connection().await?;
         match self.search(connection, &filter).await {

@@ -10,7 +10,7 @@ use similar::TextDiff;
 use super::{Client, Report, Shown, get};
 use crate::{
     End,
-    output::{Output, harmless, rfc3339, table},
+    output::{Output, harmless, harmless_lines, rfc3339, table},
     server::refusal,
 };
 
@@ -58,7 +58,7 @@ pub(super) async fn diff(
         let heads = (format!("{name} (version {})", before.0), format!("{name} (version {})", after.0));
         let diff = TextDiff::from_lines(old, new);
         let text = diff.unified_diff().context_radius(2).header(&heads.0, &heads.1).to_string();
-        shown.push_str(&text);
+        shown.push_str(&harmless_lines(&text));
         texts.insert(name.clone(), text.into());
     }
     let json = serde_json::json!({ "from": before.0, "to": after.0, "documents": texts });

@@ -88,12 +88,10 @@ impl<Q: Clone> Question<Q> {
     }
 }
 
-/// Codes of a pod that is not there, or not able; the service itself says only Unavailable of them.
+/// Another pod may know better: it has the right version, another file of callers, or is a policy service at all.
+/// Only a question that cannot be read is one for all of them.
 fn is_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded
-    )
+    code != Code::InvalidArgument
 }
 
 /// There was no connection.

@@ -69,10 +69,22 @@ impl KvBucket {
         replicas: usize,
         max_age: Duration,
     ) -> Result<Self, KvError> {
+        Self::open_bounded(nats, bucket, replicas, max_age, -1).await
+    }
+
+    /// The same with room for so many octets; what is more is not written. Negative: as many as there are.
+    pub async fn open_bounded(
+        nats: &Nats,
+        bucket: &str,
+        replicas: usize,
+        max_age: Duration,
+        max_bytes: i64,
+    ) -> Result<Self, KvError> {
         let config = kv::Config {
             bucket: bucket.to_owned(),
             history: 1,
             max_age,
+            max_bytes,
             storage: StorageType::File,
             num_replicas: replicas,
             ..kv::Config::default()

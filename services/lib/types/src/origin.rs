@@ -1,6 +1,6 @@
 //! Where a question about mail comes from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::address::Mailbox;
 
@@ -36,5 +36,31 @@ impl Asker {
     /// Never an IPv4-mapped address.
     pub fn client(&self) -> IpAddr {
         self.client
+    }
+}
+
+/// Whose limits hold for a client: an IPv4 address is its own, an IPv6 address is one of the many of its network
+/// (/64, RFC 6177).
+pub fn limited_as(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_network_are_limited_together() {
+        for (client, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:77:1:2:3:4:5", "2001:db8:77:1::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(limited_as(client.parse().unwrap()).to_string(), expected);
+        }
     }
 }

@@ -21,6 +21,8 @@ use crate::rules::decision::RecipientSource;
 const BUCKET: &str = "HIKYAKU_RECIPIENTS";
 const EXISTS_FOR: Duration = Duration::from_secs(24 * 3600);
 const UNKNOWN_FOR: Duration = Duration::from_secs(600);
+/// About half a million recipients; more are known to one process each.
+const MOST_BYTES: i64 = 64 * 1024 * 1024;
 /// A client that tries at once hears the same.
 const UNCLEAR_FOR: Duration = Duration::from_secs(5);
 /// Of each kind in memory; about 100 bytes each.
@@ -57,7 +59,7 @@ type Memory = HashMap<Key, (Existence, Instant)>;
 
 impl Known {
     pub(super) async fn open(nats: &Nats, replicas: usize) -> Result<Self, KvError> {
-        let bucket = KvBucket::open_forgetting(nats, BUCKET, replicas, EXISTS_FOR).await?;
+        let bucket = KvBucket::open_bounded(nats, BUCKET, replicas, EXISTS_FOR, MOST_BYTES).await?;
         Ok(Self { bucket, exist: Mutex::default(), others: Mutex::default() })
     }
 

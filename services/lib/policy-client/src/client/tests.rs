@@ -37,7 +37,11 @@ impl Script {
             std::future::pending::<()>().await;
         }
         if self.is_broken.load(Ordering::SeqCst) {
-            return Err(Status::internal("broken by the test"));
+            // In turn, because each of them was met in a pod that was none of ours, or not as it should be.
+            use tonic::Code::{Internal, PermissionDenied, Unauthenticated, Unimplemented};
+            let codes = [Internal, PermissionDenied, Unimplemented, Unauthenticated];
+            let code = codes[self.calls.load(Ordering::SeqCst) % codes.len()];
+            return Err(Status::new(code, "broken by the test"));
         }
         Ok(())
     }

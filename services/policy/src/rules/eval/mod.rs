@@ -44,6 +44,9 @@ impl Rules {
 
     /// The LDAP server that knows this login's password, when there is none for it here.
     pub(crate) fn login_elsewhere(&self, login: &Mailbox) -> Option<&str> {
+        if !self.is_own(login) {
+            return None;
+        }
         let is_off = self.accounts.table.of(login).is_some_and(|account| !account.may_send);
         if is_off || self.credentials.table.of(login).is_some() {
             return None;

@@ -1,4 +1,4 @@
-//! When two spellings are one address: neither ASCII case nor needless quotes in the local part tell two apart.
+//! When two spellings are one address: neither case nor needless quotes in the local part tell two apart.
 
 use hikyaku_types::{address::Mailbox, domain::Domain};
 
@@ -33,12 +33,12 @@ pub(crate) fn canonical_mailbox(mailbox: &Mailbox) -> Mailbox {
 /// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
 pub(crate) fn canonical(local_part: &str) -> Box<str> {
     let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let Some(quoted) = quoted else { return local_part.to_ascii_lowercase().into() };
+    let Some(quoted) = quoted else { return local_part.to_lowercase().into() };
     let mut plain = String::with_capacity(quoted.len());
     let mut chars = quoted.chars();
     while let Some(c) = chars.next() {
         let meant = if c == '\\' { chars.next().unwrap_or(c) } else { c };
-        plain.push(meant.to_ascii_lowercase());
+        plain.extend(meant.to_lowercase());
     }
     plain.into()
 }
@@ -54,6 +54,7 @@ mod tests {
             ("\"ann\"@d.jp", "ann@d.jp"),
             ("\"a\\nn\"@d.jp", "ann@d.jp"),
             ("\"A b\"@d.jp", "\"a b\"@d.jp"),
+            ("ÉMILE@d.jp", "émile@d.jp"),
             ("\"a\\\"b\"@d.jp", "\"a\\\"b\"@d.jp"),
             ("\"a@b\"@d.jp", "\"a@b\"@d.jp"),
         ] {
