@@ -1,12 +1,10 @@
-//! How many connections each client has: an IPv4 address, or an IPv6 network.
+//! How many connections each client address has. Not each network: large providers send from one /64.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-use hikyaku_types::origin::limited_as;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clients {
@@ -24,7 +22,6 @@ pub(crate) struct Counted {
 
 impl Clients {
     pub(crate) fn count(&self, client: IpAddr) -> Counted {
-        let client = limited_as(client);
         let mut connections = self.lock();
         let count = connections.entry(client).or_default();
         *count += 1;

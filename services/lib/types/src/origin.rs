@@ -39,7 +39,7 @@ impl Asker {
     }
 }
 
-/// Whose limits hold for a client: an IPv4 address is its own, an IPv6 address is one of the many of its network
+/// Whose rate a client spends: an IPv4 address has its own, an IPv6 address is one of the many of its network
 /// (/64, RFC 6177).
 pub fn limited_as(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
