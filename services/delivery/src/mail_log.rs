@@ -84,6 +84,13 @@ pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
         until = hikyaku_mail::date::rfc5322(at));
 }
 
+/// Its recipients get no mail before that time (SEED-118).
+pub(crate) fn waits(envelope: &Envelope, until: SystemTime) {
+    tracing::info!(target: "mail", event = "waits", queue_id = %envelope.entry.queue_id,
+        entry = %envelope.entry, destination = %envelope.destination, reason = "hours of the recipients",
+        until = hikyaku_mail::date::rfc5322(until));
+}
+
 pub(crate) fn held(envelope: &Envelope, hold: &Hold) {
     tracing::info!(target: "mail", event = "held", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination,

@@ -7,6 +7,7 @@ mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
 mod submission_needs_a_login;
 mod tls_is_spoken_with_clients;
+mod hours_are_kept;
 mod limits_are_said_in_the_reply;
 mod next_hops_know_their_recipients;
 mod large_mail_does_not_hold_its_client;

@@ -1,11 +1,11 @@
 //! Takes entries out of one lane and hands them to the shard's actor. Before that it looks
-//! whether the entry still belongs here: a retry may have been written already, and the
-//! route may have changed while the entry waited (SEED-022).
+//! whether the entry still belongs here: a retry may have been written already, its recipients
+//! may have hours (SEED-118), and the route may have changed while the entry waited (SEED-022).
 
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use hikyaku_queue::{Lease, pull::LanePuller, tenure::Tenure};
@@ -18,11 +18,14 @@ use hikyaku_types::{
 use ractor::ActorRef;
 use tokio_util::sync::CancellationToken;
 
+use super::hours::by_opening;
 use crate::{context::Context, mail_log, metrics::REROUTED, shard::ShardMessage};
 
 /// A policy service that did not answer is not asked again for so long: entries must not wait
 /// for one time-out after the other.
 const POLICY_PAUSE: Duration = Duration::from_secs(5);
+/// Hours may change while mail waits for them, so they are looked at again after this time.
+const HOURS_STEP: Duration = Duration::from_secs(15 * 60);
 /// Ingress has just asked for the route of an entry that is younger.
 const ROUTE_IS_NEW: Duration = Duration::from_secs(2);
 
@@ -91,6 +94,7 @@ async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) ->
         }
         return None;
     }
+    let lease = in_hours(context, lease, now).await?;
     if lease.origin().is_routed_by_hand() {
         return Some(lease);
     }
@@ -107,6 +111,32 @@ async fn still_ours(context: &Context, routes: &mut Routes<'_>, lease: Lease) ->
     metrics::counter!(REROUTED).increment(1);
     if let Err(error) = context.rescheduler.reroute(lease, parts).await {
         tracing::warn!(%entry, error = chain(&error), "entry was not rerouted; it comes again");
+    }
+    None
+}
+
+/// Sets aside what nobody may get now. When only some may, the entry is parted, and the parts come again.
+async fn in_hours(context: &Context, lease: Lease, now: SystemTime) -> Option<Lease> {
+    let hours = context.policy.hours();
+    if hours.is_empty() {
+        return Some(lease);
+    }
+    let groups = by_opening(lease.envelope(), &hours, now);
+    let entry = lease.envelope().entry;
+    let written = match groups.as_slice() {
+        [] | [(None, _)] => return Some(lease),
+        [(Some(opens_at), _)] => {
+            mail_log::waits(lease.envelope(), *opens_at);
+            context.rescheduler.park(lease, (now + HOURS_STEP).min(*opens_at)).await.map(|_| ())
+        }
+        _ => {
+            let destination = lease.envelope().destination.clone();
+            let parts = groups.into_iter().map(|(_, recipients)| (destination.clone(), recipients)).collect();
+            context.rescheduler.reroute(lease, parts).await
+        }
+    };
+    if let Err(error) = written {
+        tracing::warn!(%entry, error = chain(&error), "entry was not set aside for its hours; it comes again");
     }
     None
 }

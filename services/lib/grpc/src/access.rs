@@ -25,6 +25,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("CheckAuthor", Least(Relay)),
             ("ResolveRoute", Least(Relay)),
             ("ListHosts", Least(Relay)),
+            ("ListHours", Least(Relay)),
             ("GetTraffic", Least(Relay)),
             ("GetOverview", Least(Relay)),
         ],

@@ -34,6 +34,7 @@ use crate::{
     cache::Cache,
     error::{InvalidEndpoint, PolicyUnavailable},
     hosts::HostMap,
+    hours::{self, MailHours},
     known::{DecisionName as _, Keys, KnownRecipient, RecipientKey, RouteKey, SenderKey},
     metrics::{Source, record},
     traffic,
@@ -65,7 +66,7 @@ impl PolicyClientConfig {
     }
 }
 
-/// A handle; clones share connections, cache, host map and traffic rules.
+/// A handle; clones share connections, cache, host map, hours and traffic rules.
 #[derive(Clone)]
 pub struct PolicyClient {
     pub(crate) inner: Arc<Inner>,
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     recipients: Cache<RecipientKey, KnownRecipient>,
     routes: Cache<RouteKey, Destination>,
     hosts: watch::Sender<Arc<HostMap>>,
+    hours: watch::Sender<Arc<MailHours>>,
     traffic: watch::Sender<Arc<TrafficRules>>,
     /// 0 before the first answer.
     traffic_version: AtomicU64,
@@ -99,6 +101,7 @@ impl PolicyClient {
             recipients: Cache::new(CACHE_CAPACITY),
             routes: Cache::new(CACHE_CAPACITY),
             hosts: watch::Sender::new(Arc::default()),
+            hours: watch::Sender::new(Arc::default()),
             traffic: watch::Sender::new(Arc::default()),
             traffic_version: AtomicU64::new(0),
         });
@@ -260,6 +263,11 @@ impl PolicyClient {
         Arc::clone(&self.inner.hosts.borrow())
     }
 
+    /// The hours of mail as of the last two seconds, or the last ones that could be had.
+    pub fn hours(&self) -> Arc<MailHours> {
+        Arc::clone(&self.inner.hours.borrow())
+    }
+
     /// The traffic rules as of the last two seconds, or the last ones that could be had.
     pub fn traffic(&self) -> Arc<TrafficRules> {
         Arc::clone(&self.inner.traffic.borrow())
@@ -319,6 +327,7 @@ impl Inner {
 
     async fn refresh(&self) -> Result<(), PolicyUnavailable> {
         self.refresh_hosts().await?;
+        self.refresh_hours().await?;
         self.refresh_traffic().await
     }
 
@@ -331,6 +340,16 @@ impl Inner {
             let version = response.version;
             self.traffic.send_replace(Arc::new(traffic::rules(response)?));
             self.traffic_version.store(version, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn refresh_hours(&self) -> Result<(), PolicyUnavailable> {
+        let question = proto::ListHoursRequest { known_version: self.hours.borrow().version };
+        let response =
+            self.call(question, |mut grpc, question| async move { grpc.list_hours(question).await }).await?;
+        if !response.unchanged {
+            self.hours.send_replace(Arc::new(hours::mail_hours(response)?));
         }
         Ok(())
     }
@@ -354,7 +373,7 @@ async fn keep_fresh(inner: Weak<Inner>) {
         if let Err(unavailable) = &refreshed
             && was_fresh
         {
-            warn!(error = %unavailable, "host map and traffic rules cannot be refreshed, the last ones stay in use");
+            warn!(error = %unavailable, "host map, hours and traffic rules cannot be refreshed, the last ones stay in use");
         }
         was_fresh = refreshed.is_ok();
         drop(inner);

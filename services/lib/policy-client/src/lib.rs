@@ -11,6 +11,7 @@ mod cache; // answers that are still good
 mod wire; // generated types -> answers
 pub mod answer; // what the caller gets
 pub mod hosts; // host map, looked at before DNS
+pub mod hours; // when mail is delivered
 mod traffic; // how much goes where
 pub mod overview; // what a node examines
 pub mod error; // no answer

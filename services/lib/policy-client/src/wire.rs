@@ -172,7 +172,7 @@ fn host(entry: &proto::HostEntry) -> Result<(Domain, Vec<IpAddr>), PolicyUnavail
     Ok((name, addresses.map_err(unusable("host address"))?))
 }
 
-fn unusable<E>(field: &'static str) -> impl FnOnce(E) -> PolicyUnavailable
+pub(crate) fn unusable<E>(field: &'static str) -> impl FnOnce(E) -> PolicyUnavailable
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -9,6 +9,10 @@ use std::{
     str::FromStr,
 };
 
+mod spelling; // when two spellings are one address of ours
+
+pub use spelling::canonical_local_part;
+
 use crate::domain::{Domain, DomainError};
 
 /// RFC 5321 4.5.3.1.1.

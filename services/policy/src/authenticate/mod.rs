@@ -28,10 +28,7 @@ use crate::{
     metrics,
     rules::{
         Rules,
-        table::{
-            address::{canonical_address, canonical_mailbox},
-            credentials::Credentials,
-        },
+        table::{address::canonical_address, credentials::Credentials},
     },
 };
 use lock::{Locks, Place};
@@ -179,7 +176,7 @@ impl Authenticator {
         let elsewhere = mailbox.as_ref().and_then(|mailbox| Some((mailbox, rules.login_elsewhere(mailbox)?)));
         match (elsewhere, &proof) {
             (Some((mailbox, server)), Proof::Password(password)) => {
-                let is_right = self.ldap.is_password(server, &canonical_mailbox(mailbox), password).await?;
+                let is_right = self.ldap.is_password(server, &mailbox.canonical(), password).await?;
                 Ok(if is_right { Shown::Right { server_signature: Vec::new() } } else { Shown::Wrong })
             }
             (Some(_) | None, _) => verified(rules, mailbox, proof).await.ok_or(Unavailable::Ended),

@@ -24,7 +24,8 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 14] = [
     ),
     (
         DocumentName::Accounts,
-        "user1@domain.jp\tname=user one\nuser2@domain.jp\tname=部長\tsmtp=off\nuser3@domain.jp\treceive=off\n",
+        "user1@domain.jp\tname=user one\nuser2@domain.jp\tname=部長\tsmtp=off\nuser3@domain.jp\treceive=off\n\
+         user4@domain.jp\thours=Mon-Fri 09:00-12:00,13:00-18:00 Sat 22:00-02:00 Asia/Tokyo\treceive_hours=daily 08:00-20:00 -03:30\n",
     ),
     (
         DocumentName::Sources,

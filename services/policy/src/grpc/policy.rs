@@ -11,6 +11,7 @@ use hikyaku_proto::policy::v1::{self as proto, policy_service_server::PolicyServ
 use hikyaku_types::{
     address::{AddressError, ForwardPath, Mailbox, ReversePath},
     domain::Domain,
+    hours::Hours,
     origin::Listener,
     reply::Reply,
 };
@@ -67,7 +68,7 @@ impl PolicyService for PolicyGrpc {
         let question = request.get_ref();
         let asker = asker(&question.client, question.listener(), &question.identity)?;
         let reverse_path = reverse_path(&question.reverse_path)?;
-        let answer = self.rules()?.check_sender(&asker, &reverse_path);
+        let answer = self.rules()?.check_sender(&asker, &reverse_path, SystemTime::now());
         Ok(Response::new(proto::CheckSenderResponse {
             decision: Some(decision(&answer.decision)),
             trusted: answer.trusted,
@@ -137,6 +138,17 @@ impl PolicyService for PolicyGrpc {
         let unchanged = known != 0 && known == version;
         let hosts = if unchanged { Vec::new() } else { rules.hosts().map(host).collect() };
         Ok(Response::new(proto::ListHostsResponse { version, unchanged, hosts }))
+    }
+
+    async fn list_hours(
+        &self,
+        request: Request<proto::ListHoursRequest>,
+    ) -> Result<Response<proto::ListHoursResponse>, Status> {
+        let rules = self.rules()?;
+        let (hours, version) = rules.hours_of_mail();
+        let unchanged = request.get_ref().known_version == version;
+        let hours = if unchanged { Vec::new() } else { hours.map(recipient_hours).collect() };
+        Ok(Response::new(proto::ListHoursResponse { version, unchanged, hours }))
     }
 
     async fn get_traffic(
@@ -269,6 +281,13 @@ fn wire_scope(scope: Scope) -> proto::Scope {
     match scope {
         Scope::Address => proto::Scope::Address,
         Scope::Domain => proto::Scope::Domain,
+    }
+}
+
+fn recipient_hours((hours, addresses): (&Hours, &[Mailbox])) -> proto::RecipientHours {
+    proto::RecipientHours {
+        hours: hours.to_string(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -21,10 +21,7 @@ use hikyaku_types::{address::Mailbox, destination::Destination};
 use crate::{
     ldap::LdapServers,
     metrics,
-    rules::{
-        decision::{RecipientDecision, RecipientSource, RecipientVerdict, Unconfirmed},
-        table::address::canonical_mailbox,
-    },
+    rules::decision::{RecipientDecision, RecipientSource, RecipientVerdict, Unconfirmed},
 };
 use known::{Key, Known};
 
@@ -84,7 +81,7 @@ impl Recipients {
             return decision;
         };
         let patience = patience.map_or(CLIENT_WAITS, |it| it.saturating_sub(ANSWER_TAKES).min(CLIENT_WAITS));
-        let address = canonical_mailbox(deliver_to);
+        let address = deliver_to.canonical();
         let existence = self.ask(source, &address, destination, patience).await;
         if let Existence::Unclear(why) = &existence
             && let Some(more) = self.unclear.tell()

@@ -224,6 +224,11 @@ pub(super) mod replies {
         Reply::new(553, Some(EnhancedCode(5, 7, 1)), "you may not use this sender")
     }
 
+    /// SEED-118.
+    pub(in crate::rules) fn outside_hours() -> Reply {
+        Reply::new(450, Some(EnhancedCode(4, 7, 1)), "this sender may not send at this time, try again later")
+    }
+
     pub(in crate::rules) fn not_your_author() -> Reply {
         Reply::new(550, Some(EnhancedCode(5, 7, 1)), "you may not use this From address")
     }

@@ -55,7 +55,7 @@ impl Explanation {
 impl Rules {
     pub fn explain(&self, question: &Question, now: SystemTime) -> Explanation {
         let Question { asker, reverse_path, recipient } = question;
-        let sender = self.check_sender(asker, reverse_path).decision;
+        let sender = self.check_sender(asker, reverse_path, now).decision;
         let mut taken = Vec::new();
         let trace = Trace::into_steps(&mut taken);
         let recipient = self.trace_recipient(asker, reverse_path, recipient, now, trace);
@@ -66,7 +66,7 @@ impl Rules {
     /// What a client hears, with where the mail goes. Two versions that say the same do the same.
     pub fn outcome(&self, question: &Question, now: SystemTime) -> String {
         let Question { asker, reverse_path, recipient } = question;
-        if let Verdict::Refuse(reply) = self.check_sender(asker, reverse_path).decision.verdict {
+        if let Verdict::Refuse(reply) = self.check_sender(asker, reverse_path, now).decision.verdict {
             return format!("MAIL {}", reply.to_string().trim_end());
         }
         let RecipientDecision { verdict, unconfirmed, .. } =

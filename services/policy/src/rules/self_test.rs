@@ -107,7 +107,7 @@ impl Rules {
         let strangers: Vec<Asker> = STRANGERS
             .iter()
             .filter_map(|text| Some(Asker::new(text.parse().ok()?, Listener::Relay, None)))
-            .filter(|asker| !self.check_sender(asker, &ReversePath::Null).trusted)
+            .filter(|asker| !self.check_sender(asker, &ReversePath::Null, now).trusted)
             .collect();
         self.open_relay_forms(own).into_iter().map(|form| self.test_form(form, &strangers, now)).collect()
     }
@@ -121,7 +121,7 @@ impl Rules {
         };
         let mut said = "no stranger is left to test with".to_owned();
         for asker in strangers {
-            let sender = self.check_sender(asker, &from).decision;
+            let sender = self.check_sender(asker, &from, now).decision;
             if let Verdict::Refuse(reply) = sender.verdict {
                 said = format!("{reply} ({})", sender.decided_by);
                 continue;

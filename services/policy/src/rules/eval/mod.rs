@@ -15,6 +15,7 @@ use std::{net::IpAddr, time::SystemTime};
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
     domain::Domain,
+    hours::Hours,
     origin::Asker,
     traffic::TrafficRules,
 };
@@ -28,6 +29,11 @@ impl Rules {
     /// Names with their addresses, before DNS (SEED-152).
     pub fn hosts(&self) -> impl Iterator<Item = (&Domain, &[IpAddr])> {
         self.hosts.table.iter()
+    }
+
+    /// Hours with the recipients whose mail is delivered within them only, and the version of all that.
+    pub(crate) fn hours_of_mail(&self) -> (impl Iterator<Item = (&Hours, &[Mailbox])>, u64) {
+        self.accounts.table.waiting()
     }
 
     /// How much goes where, and by which version a worker knows it.

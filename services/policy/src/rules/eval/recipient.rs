@@ -17,6 +17,8 @@ use super::{
     standing::Grounds,
     trace::{StepName, Trace},
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 use crate::{
     document::DocumentName,
     rules::{
@@ -112,6 +114,15 @@ impl Rules {
         Some(Unconfirmed { source: recipients, when_down: source.when_down, line: source.line })
     }
 
+    /// SEED-118, for people: why mail for this address is not delivered at once.
+    fn waiting_for_hours(&self, address: &Mailbox, now: SystemTime) -> Option<String> {
+        let account = self.accounts.table.of(address)?;
+        let hours = self.accounts.table.hours(account.receiving?);
+        let opens_at = OffsetDateTime::from(hours.opens_at(now)?).format(&Rfc3339).ok()?;
+        let line = DecidedBy::Line(DocumentName::Accounts, account.line);
+        Some(format!(", and delivered from {opens_at} on ({line})"))
+    }
+
     /// Whether another sender could get another answer.
     fn is_sender_bound(&self, asker: &Asker) -> bool {
         self.access.table.looks_at_senders()
@@ -121,7 +132,7 @@ impl Rules {
 
     /// Whose rules of SEED-117 hold: a user of ours, or whom a trusted client says that it sends for.
     /// Mail that comes in from outside has none.
-    fn restricted_sender<'a>(&self, asker: &'a Asker) -> Option<Whom<'a>> {
+    pub(super) fn restricted_sender<'a>(&self, asker: &'a Asker) -> Option<Whom<'a>> {
         match (self.identity(asker), self.grounds(asker, None).standing) {
             (Some(identity), _) => Some(Whom::Identity(identity)),
             (None, Standing::Trusted) => Some(Whom::ReversePath),
@@ -134,7 +145,7 @@ impl Rules {
 }
 
 /// Whose rules hold.
-enum Whom<'a> {
+pub(super) enum Whom<'a> {
     Identity(&'a Mailbox),
     ReversePath,
 }
@@ -214,7 +225,7 @@ impl Walk<'_, '_> {
     /// The line or rule by which an own recipient is valid; `None`: it is not one of ours.
     fn own_recipient(&mut self, resolved: &Resolved) -> Result<Option<Own>, Refused> {
         let verdict = self.own_recipient_verdict(resolved);
-        let address = &resolved.address;
+        let (rules, now, address) = (self.rules, self.now, &resolved.address);
         match &verdict {
             Ok(Some(own)) => self.trace.note(StepName::OwnDomain, own.decided_by, || {
                 let condition = match &own.unconfirmed {
@@ -223,7 +234,8 @@ impl Walk<'_, '_> {
                         format!(" if {source} knows it (sources:{line})")
                     }
                 };
-                format!("{address} is accepted for an own domain{condition}")
+                let delivered = rules.waiting_for_hours(address, now).unwrap_or_default();
+                format!("{address} is accepted for an own domain{condition}{delivered}")
             }),
             Ok(None) => {
                 self.trace.note(StepName::OwnDomain, None, || format!("{address} is not in an own domain"))

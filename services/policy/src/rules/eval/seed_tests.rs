@@ -2,14 +2,20 @@
 //! name it already.
 
 use hikyaku_types::origin::Listener;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    tests::{EXT, INNER, anonymous, recipient, recipient_of, sender, user},
+    tests::{EXT, INNER, anonymous, code, recipient, recipient_of, sender, user},
     *,
 };
 use crate::{
     document::{DocumentName, Documents},
-    rules::{Surroundings, tests::rules},
+    rules::{
+        Surroundings,
+        decision::{RecipientVerdict, Scope, Verdict},
+        explain::Question,
+        tests::rules,
+    },
 };
 
 const MODE_A: [(DocumentName, &str); 4] = [
@@ -297,6 +303,61 @@ fn seed_120_a_local_part_is_nothing_without_its_domain() {
     }
 }
 
+/// Mon-Fri 09:00-18:00 in Tokyo, at 18:01 and at 09:00 of the next day. Mail for the account is taken at any
+/// time, and mail of strangers knows no hours.
+#[test]
+fn seed_118_hours_of_an_account() {
+    let table = rules(&[
+        (DocumentName::OwnDomains, "domain.jp"),
+        (DocumentName::Accounts, "user1@domain.jp\thours=Mon-Fri 09:00-18:00 JST\nuser2@domain.jp"),
+        (DocumentName::RelayNetworks, "192.168.0.0/24"),
+    ]);
+    let at = |text: &str| SystemTime::from(OffsetDateTime::parse(text, &Rfc3339).unwrap());
+    let (open, closed, opening) =
+        (at("2026-11-19T17:59:00+09:00"), at("2026-11-19T18:01:00+09:00"), at("2026-11-20T09:00:00+09:00"));
+    let sent = |asker: &Asker, from: &str, now| {
+        let decision = table.check_sender(asker, &from.parse().unwrap(), now).decision;
+        let said = match decision.verdict {
+            Verdict::Accept => "250".to_owned(),
+            Verdict::Refuse(reply) => code(&reply),
+        };
+        (said, decision.decided_by.to_string(), decision.reach.scope)
+    };
+    let user1 = user(EXT, Listener::Submission, "user1@domain.jp");
+    let device = anonymous("192.168.0.50");
+    for asker in [&user1, &device] {
+        for (now, expected) in [(open, "250"), (closed, "450 4.7.1"), (opening, "250")] {
+            let (said, decided_by, scope) = sent(asker, "user1@domain.jp", now);
+            assert_eq!((said.as_str(), scope), (expected, Scope::Address));
+            assert_eq!(decided_by == "accounts:1", expected != "250", "{decided_by}");
+        }
+    }
+    // Those of the account that sends, not of the name that it shows.
+    assert_eq!(sent(&user1, "", closed).0, "450 4.7.1");
+    let user2 = user(EXT, Listener::Submission, "user2@domain.jp");
+    assert_eq!(sent(&user2, "user2@domain.jp", closed).0, "250");
+    assert_eq!(sent(&anonymous(EXT), "a@x.example", closed).0, "250");
+    let asked = |now| {
+        let to = "user1@domain.jp".parse().unwrap();
+        let question =
+            Question { asker: anonymous(EXT), reverse_path: "a@x.example".parse().unwrap(), recipient: to };
+        let explanation = table.explain(&question, now);
+        assert!(matches!(explanation.recipient.verdict, RecipientVerdict::Accept { .. }));
+        explanation.steps[2].1.clone().unwrap().finding
+    };
+    assert_eq!(asked(open), "user1@domain.jp is accepted for an own domain");
+    assert_eq!(
+        asked(closed),
+        "user1@domain.jp is accepted for an own domain, and delivered from 2026-11-20T00:00:00Z on (accounts:1)"
+    );
+    let (hours, version) = table.hours_of_mail();
+    let hours: Vec<String> = hours.map(|(hours, accounts)| format!("{hours} {}", accounts[0])).collect();
+    assert_eq!(
+        (hours.as_slice(), version > 0),
+        (["Mon-Fri 09:00-18:00 JST user1@domain.jp".to_owned()].as_slice(), true)
+    );
+}
+
 /// A session may be older than the change that took the right away.
 #[test]
 fn an_account_that_is_gone_sends_nothing() {
@@ -304,8 +365,11 @@ fn an_account_that_is_gone_sends_nothing() {
     for (accounts, expected) in [("user1@domain.jp", true), ("user1@domain.jp\tsmtp=off", false), ("", false)]
     {
         let table = rules(&[(DocumentName::OwnDomains, "domain.jp"), (DocumentName::Accounts, accounts)]);
-        let may_send = table.check_sender(&user1, &"user1@domain.jp".parse().unwrap()).decision.verdict
-            == crate::rules::decision::Verdict::Accept;
+        let may_send = table
+            .check_sender(&user1, &"user1@domain.jp".parse().unwrap(), SystemTime::now())
+            .decision
+            .verdict
+            == Verdict::Accept;
         assert_eq!(may_send, expected, "{accounts:?}");
         assert_eq!(accepted(&recipient_of(&table, &user1, "user1@domain.jp", "v@z.example")), expected);
     }

@@ -43,7 +43,7 @@ pub(super) fn user(client: &str, listener: Listener, identity: &str) -> Asker {
     Asker::new(client.parse().unwrap(), listener, Some(identity.parse().unwrap()))
 }
 
-fn code(reply: &Reply) -> String {
+pub(super) fn code(reply: &Reply) -> String {
     format!("{} {}", reply.code(), reply.enhanced().unwrap())
 }
 
@@ -67,7 +67,7 @@ pub(super) fn sender(rules: &Rules, from: &str, reverse_path: &str) -> (String, 
 }
 
 fn sender_of(rules: &Rules, asker: &Asker, reverse_path: &str) -> (String, String) {
-    let decision = rules.check_sender(asker, &reverse_path.parse().unwrap()).decision;
+    let decision = rules.check_sender(asker, &reverse_path.parse().unwrap(), SystemTime::now()).decision;
     let verdict = match &decision.verdict {
         Verdict::Accept => "250".to_owned(),
         Verdict::Refuse(reply) => code(reply),
@@ -266,8 +266,9 @@ fn an_answer_holds_for_a_domain_only_when_it_is_the_same_for_every_address() {
     for to in ["a@d.jp", "a@moved.jp"] {
         assert_eq!(scope_in(&mixed, to), Scope::Address, "{to}");
     }
-    let sender_scope =
-        |text: &str| gateway.check_sender(&anonymous(EXT), &text.parse().unwrap()).decision.reach.scope;
+    let sender_scope = |text: &str| {
+        gateway.check_sender(&anonymous(EXT), &text.parse().unwrap(), SystemTime::now()).decision.reach.scope
+    };
     assert_eq!(sender_scope("a@b.example"), Scope::Domain);
     assert_eq!(sender_scope(""), Scope::Address);
 }
@@ -354,7 +355,9 @@ fn seed_082_the_matrix() {
 #[test]
 fn seed_099_trust_is_for_port_25() {
     let table = with_access("203.0.113.9 true");
-    let trusted = |asker: &Asker| table.check_sender(asker, &"scan@nowhere.example".parse().unwrap()).trusted;
+    let trusted = |asker: &Asker| {
+        table.check_sender(asker, &"scan@nowhere.example".parse().unwrap(), SystemTime::now()).trusted
+    };
     assert!(trusted(&anonymous(EXT)));
     assert!(!trusted(&anonymous(DEVICE)));
     assert!(
@@ -439,7 +442,11 @@ fn scenario_11_relay_list() {
         let asker = anonymous(from);
         let said = recipient_of(&table, &asker, sender, to).0;
         assert!(said.starts_with(expected), "{from} {to}: {said}");
-        assert_eq!(table.check_sender(&asker, &sender.parse().unwrap()).trusted, x_relay, "{from}");
+        assert_eq!(
+            table.check_sender(&asker, &sender.parse().unwrap(), SystemTime::now()).trusted,
+            x_relay,
+            "{from}"
+        );
     }
     assert_eq!(sender(&table, "203.0.113.200", "info@example.jp").0, "530 5.7.0");
     let user = user("203.0.113.200", Listener::Submission, "info@example.jp");
@@ -492,7 +499,8 @@ fn seed_115_senders_of_a_user() {
     assert_eq!(author("3", &["user1@domain.jp", "user2@domain.jp"]), "550 5.7.1");
     assert_eq!(author("3", &[]), "550 5.7.1");
     assert_eq!(author("2", &["user2@domain.jp"]), "250");
-    let asks = |level: &str| table(level).check_sender(&user1, &ReversePath::Null).check_author;
+    let asks =
+        |level: &str| table(level).check_sender(&user1, &ReversePath::Null, SystemTime::now()).check_author;
     assert!(asks("3") && !asks("2"));
 }
 

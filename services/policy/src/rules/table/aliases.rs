@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use hikyaku_types::{
-    address::{MailHost, Mailbox},
+    address::{MailHost, Mailbox, canonical_local_part},
     domain::Domain,
 };
 
-use super::address::{canonical, is_same};
+use super::address::is_same;
 
 #[derive(Debug, Default)]
 pub(crate) struct Aliases {
@@ -100,7 +100,7 @@ impl Aliases {
         match source {
             Source::Wildcard(_) => aliases.wildcard = Some(entry),
             Source::Address(AliasAddress { mailbox, .. }) => {
-                aliases.exact.insert(canonical(mailbox.local_part()), entry);
+                aliases.exact.insert(canonical_local_part(mailbox.local_part()), entry);
             }
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Aliases {
         let earlier = match source {
             Source::Wildcard(_) => aliases.wildcard.as_ref(),
             Source::Address(AliasAddress { mailbox, .. }) => {
-                aliases.exact.get(&canonical(mailbox.local_part()))
+                aliases.exact.get(&canonical_local_part(mailbox.local_part()))
             }
         }?;
         Some(Occupied { line: earlier.line, same_target: earlier.target == *target })
@@ -121,7 +121,7 @@ impl Aliases {
     /// The entry for `address`; an exact one beats the wildcard (SEED-046).
     pub(crate) fn step(&self, address: &Mailbox) -> Option<Step> {
         let aliases = self.domains.get(address.domain()?)?;
-        let exact = aliases.exact.get(&canonical(address.local_part()));
+        let exact = aliases.exact.get(&canonical_local_part(address.local_part()));
         let entry = exact.or(aliases.wildcard.as_ref())?;
         let next = match &entry.target {
             Target::Itself => None,
@@ -137,7 +137,7 @@ impl Aliases {
     /// Whether an entry is for this very address.
     pub(crate) fn has_exact(&self, address: &Mailbox) -> bool {
         let aliases = address.domain().and_then(|domain| self.domains.get(domain));
-        aliases.is_some_and(|aliases| aliases.exact.contains_key(&canonical(address.local_part())))
+        aliases.is_some_and(|aliases| aliases.exact.contains_key(&canonical_local_part(address.local_part())))
     }
 
     /// Target of `*@domain`.

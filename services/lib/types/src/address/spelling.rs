@@ -1,0 +1,51 @@
+//! When two spellings are one address of ours: neither case nor needless quotes in the local part tell two
+//! apart. Addresses of others are never changed.
+
+use super::Mailbox;
+
+/// RFC 5321 4.1.2: `"a"` and `a` are the same local part. Case is folded because no
+/// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
+pub fn canonical_local_part(local_part: &str) -> Box<str> {
+    let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return local_part.to_lowercase().into() };
+    let mut plain = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        let meant = if c == '\\' { chars.next().unwrap_or(c) } else { c };
+        plain.extend(meant.to_lowercase());
+    }
+    plain.into()
+}
+
+impl Mailbox {
+    /// The one spelling of an address of ours: with quotes only where it cannot be without.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let local_part = canonical_local_part(self.local_part());
+        let quoted = || local_part.replace('\\', "\\\\").replace('"', "\\\"");
+        Self::new(&local_part, self.host().clone())
+            .or_else(|_| Self::new(&format!("\"{}\"", quoted()), self.host().clone()))
+            .unwrap_or_else(|_| self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_one_spelling() {
+        for (written, spelled) in [
+            ("Ann@D.jp", "ann@d.jp"),
+            ("\"ann\"@d.jp", "ann@d.jp"),
+            ("\"a\\nn\"@d.jp", "ann@d.jp"),
+            ("\"A b\"@d.jp", "\"a b\"@d.jp"),
+            ("ÉMILE@d.jp", "émile@d.jp"),
+            ("\"a\\\"b\"@d.jp", "\"a\\\"b\"@d.jp"),
+            ("\"a@b\"@d.jp", "\"a@b\"@d.jp"),
+        ] {
+            let written: Mailbox = written.parse().unwrap();
+            assert_eq!(written.canonical().to_string(), spelled, "{written}");
+        }
+    }
+}
