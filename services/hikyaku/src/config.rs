@@ -16,6 +16,7 @@ use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
 use hikyaku_ingress::{config::IngressConfig, service::TlsStart};
 use hikyaku_policy::{LdapConfig, OwnDomain};
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
+use hikyaku_route::resolver::ResolverSettings;
 use hikyaku_runtime::{
     telemetry::{LogFormat, TelemetryConfig},
     tls::TlsConfig,
@@ -29,6 +30,7 @@ use crate::cli::{Flags, Role};
 
 pub(crate) mod grpc; // who may call
 pub(crate) mod listeners; // where mail comes in
+mod dns; // whom we ask for names
 mod ldap; // a company's directories
 mod retry; // the clocks of delivery
 
@@ -37,7 +39,6 @@ use ldap::RawLdap;
 use listeners::{Place, RawAuth, RawTls};
 
 const DEFAULT_SHARDS: u16 = 16;
-const DNS_PORT: u16 = 53;
 
 /// What a file, the environment and flags may say. The manual is services/hikyaku/config/hikyaku.toml.
 #[derive(Debug, Default, Deserialize)]
@@ -50,6 +51,8 @@ struct Raw {
     submission: Vec<String>,
     submissions: Vec<String>,
     dns: Vec<String>,
+    dnssec: Option<bool>,
+    dnssec_anchors: Option<PathBuf>,
     relay_from: Vec<String>,
     own_domain: Vec<String>,
     nats: Option<String>,
@@ -126,7 +129,7 @@ pub(crate) struct Config {
     /// Where mail comes in.
     pub(crate) places: Vec<Place>,
     pub(crate) tls: Option<TlsConfig>,
-    pub(crate) dns: Vec<SocketAddr>,
+    pub(crate) dns: ResolverSettings,
     pub(crate) relay_from: Vec<IpNet>,
     pub(crate) own_domains: Vec<OwnDomain>,
     pub(crate) nats: Broker,
@@ -224,7 +227,6 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let policy_listen = address(raw.policy_listen, "policy_listen", [127, 0, 0, 1], 7002, &mut problems);
     let admin_listen = address(raw.admin_listen, "admin_listen", [127, 0, 0, 1], 7003, &mut problems);
     let metrics = raw.metrics.and_then(|text| problems.parse("metrics", &text));
-    let dns = raw.dns.iter().filter_map(|text| resolver(text, &mut problems)).collect();
     let relay_from = raw.relay_from.iter().filter_map(|text| network(text, &mut problems)).collect();
     let own_domains = raw.own_domain.iter().filter_map(|text| own_domain(text, &mut problems)).collect();
     let shards = ShardCount::new(raw.shards.unwrap_or(DEFAULT_SHARDS));
@@ -259,6 +261,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let around = grpc::Surroundings { role, policy: raw.policy.as_deref(), policy_listen, admin_listen };
     let grpc = grpc::check(raw.grpc, &around, &mut problems);
     let ldap = ldap::check(raw.ldap, &mut problems);
+    let dns = dns::check(&raw.dns, raw.dnssec, raw.dnssec_anchors, hostname.clone(), &mut problems);
     let ingress = ingress(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
     let mut delivery = delivery(raw.delivery, hostname, &mut problems);
     if let Some(node) = raw.node.or_else(machine_name) {
@@ -301,13 +304,6 @@ fn hostname(given: Option<&str>, problems: &mut Problems) -> Option<Domain> {
             let name = machine_name().unwrap_or_default();
             name.parse().ok().or_else(|| problems.parse("hostname", "localhost"))
         }
-    }
-}
-
-fn resolver(text: &str, problems: &mut Problems) -> Option<SocketAddr> {
-    match text.parse::<IpAddr>() {
-        Ok(address) => Some(SocketAddr::new(address, DNS_PORT)),
-        Err(_) => problems.parse("dns", text),
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn policy(
     // On loopback many services share an address, so there it says nothing about a loop.
     let outside = |ip: &IpAddr| !ip.is_loopback() && !ip.is_unspecified();
     let own_addresses = config.places.iter().map(|place| place.address.ip()).filter(outside).collect();
-    let dns_servers = config.dns.iter().map(SocketAddr::ip).filter(outside).collect();
+    let dns_servers = config.dns.servers.iter().map(SocketAddr::ip).filter(outside).collect();
     let hostname = config.ingress.hostname.to_string();
     let surroundings = Surroundings { own_addresses, hostname, dns_servers, ..Surroundings::default() };
     let ldap = config.ldap.clone();
@@ -151,7 +151,7 @@ pub(crate) async fn delivery(
     policy: PolicyClient,
 ) -> anyhow::Result<hikyaku_delivery::app::App> {
     let delivery = config.delivery.clone();
-    let resolver = Resolver::new(&config.dns, delivery.hostname.clone())?;
+    let resolver = Resolver::new(config.dns.clone())?;
     let TopologyConfig { shards, replicas } = config.topology;
     let records = Records {
         roster: Roster::open(nats, replicas).await?,

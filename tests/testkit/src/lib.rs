@@ -8,6 +8,7 @@ pub mod wire; // a connection that can be cut
 pub mod nats_cluster; // three of them
 pub mod disk; // a disk that can be filled and lose its power
 pub mod dns; // a DNS server with a zone that tests write
+pub mod nsd; // one with signed zones
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
 pub mod ldap; // a company's directory

@@ -9,7 +9,10 @@ use hickory_resolver::{
 };
 use hikyaku_types::domain::Domain;
 
-use crate::resolver::{Resolver, mx_records};
+use crate::{
+    answer::absence,
+    resolver::{Resolver, mx_records},
+};
 
 /// No record is an answer; an error is none.
 pub type Records<T> = Result<Vec<T>, NoAnswer>;
@@ -57,7 +60,7 @@ impl Resolver {
 fn answered<T>(lookup: Result<Vec<T>, NetError>) -> Records<T> {
     match lookup {
         Ok(records) => Ok(records),
-        Err(error) if error.is_nx_domain() || error.is_no_records_found() => Ok(Vec::new()),
+        Err(error) if absence(&error).is_some() => Ok(Vec::new()),
         Err(error) => Err(NoAnswer(error.to_string())),
     }
 }

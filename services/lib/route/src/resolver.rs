@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -12,14 +13,20 @@ use hickory_resolver::{
     config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy},
     lookup::Lookup,
     net::{NetError, runtime::TokioRuntimeProvider},
-    proto::rr::{RData, Record},
+    proto::{
+        dnssec::TrustAnchors,
+        rr::{RData, Record},
+    },
 };
 use hikyaku_types::{
     destination::{Destination, HostName},
     domain::Domain,
 };
 
-use crate::plan::{MxRecord, RouteError, order};
+use crate::{
+    answer::{Absence, absence},
+    plan::{MxRecord, RouteError, order},
+};
 
 /// A dead resolver delays a look-up by less than this (SEED-150).
 const QUERY_TIMEOUT: Duration = Duration::from_millis(1_900);
@@ -32,21 +39,44 @@ const CACHE_ENTRIES: u64 = 65_536;
 pub enum ResolverError {
     #[error("failed to read the system's resolver configuration; name resolvers with dns")]
     System(#[source] NetError),
+    #[error("failed to read the trust anchors in {}", .0.display())]
+    Anchors(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("{} has no DNSKEY record of the root or of another zone", .0.display())]
+    NoAnchors(PathBuf),
     #[error("failed to set up the resolver")]
     Build(#[source] NetError),
+}
+
+#[derive(Debug, Clone)]
+pub struct ResolverSettings {
+    /// Empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// This relay's name in MX records.
+    pub own_name: Domain,
+    pub dnssec: Dnssec,
+}
+
+/// Whether answers are validated here. The servers must hand out signatures then.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Dnssec {
+    #[default]
+    Off,
+    /// From the keys of the root that the program ships.
+    Root,
+    /// From the DNSKEY records in this file, in the form of a zone file.
+    Anchors(PathBuf),
 }
 
 #[derive(Clone, Debug)]
 pub struct Resolver {
     pub(crate) dns: TokioResolver,
-    servers: Arc<[SocketAddr]>,
-    own_name: Domain,
+    settings: Arc<ResolverSettings>,
 }
 
 impl Resolver {
-    /// `servers` empty: those of the system. `own_name` is this relay's name in MX records.
-    pub fn new(servers: &[SocketAddr], own_name: Domain) -> Result<Self, ResolverError> {
-        let servers: Arc<[SocketAddr]> = servers.into();
+    pub fn new(settings: impl Into<Arc<ResolverSettings>>) -> Result<Self, ResolverError> {
+        let settings: Arc<ResolverSettings> = settings.into();
+        let ResolverSettings { servers, dnssec, .. } = &*settings;
         let builder = if servers.is_empty() {
             TokioResolver::builder_tokio().map_err(ResolverError::System)?
         } else {
@@ -56,13 +86,23 @@ impl Resolver {
                 TokioRuntimeProvider::default(),
             )
         };
-        let dns = builder.with_options(options()).build().map_err(ResolverError::Build)?;
-        Ok(Self { dns, servers, own_name })
+        let builder = builder.with_options(options());
+        let builder = match dnssec {
+            Dnssec::Off => builder,
+            Dnssec::Root => builder.with_trust_anchor(Arc::default()),
+            Dnssec::Anchors(path) => builder.with_trust_anchor(Arc::new(anchors(path)?)),
+        };
+        let dns = builder.build().map_err(ResolverError::Build)?;
+        Ok(Self { dns, settings })
     }
 
     /// One that has not asked anything yet: who has just mended a record wants to see it.
     pub fn afresh(&self) -> Result<Self, ResolverError> {
-        Self::new(&self.servers, self.own_name.clone())
+        Self::new(Arc::clone(&self.settings))
+    }
+
+    pub(crate) fn is_validating(&self) -> bool {
+        self.settings.dnssec != Dnssec::Off
     }
 
     /// The hosts of a destination in the order to try them.
@@ -72,12 +112,13 @@ impl Resolver {
             Destination::Mx(domain) => domain,
         };
         match self.dns.mx_lookup(format!("{domain}.")).await {
-            Ok(lookup) => order(&mx_records(&lookup), &self.own_name, rand::random),
-            // NXDOMAIN first: "no records" is true for it as well.
-            Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),
-            // RFC 5321 5.1: without MX records the domain itself is the host.
-            Err(error) if error.is_no_records_found() => Ok(vec![HostName::Name(domain.clone())]),
-            Err(error) => Err(RouteError::TryAgain(error.to_string())),
+            Ok(lookup) => order(&mx_records(&lookup), &self.settings.own_name, rand::random),
+            Err(error) => match absence(&error) {
+                Some(Absence::Name) => Err(RouteError::NoSuchDomain),
+                // RFC 5321 5.1: without MX records the domain itself is the host.
+                Some(Absence::Records) => Ok(vec![HostName::Name(domain.clone())]),
+                None => Err(RouteError::TryAgain(error.to_string())),
+            },
         }
     }
 
@@ -89,11 +130,19 @@ impl Resolver {
         };
         match self.dns.lookup_ip(format!("{name}.")).await {
             Ok(lookup) => Ok(lookup.iter().collect()),
-            Err(error) if error.is_nx_domain() => Err(RouteError::NoSuchDomain),
-            Err(error) if error.is_no_records_found() => Err(RouteError::NoAddress),
-            Err(error) => Err(RouteError::TryAgain(error.to_string())),
+            Err(error) => Err(match absence(&error) {
+                Some(Absence::Name) => RouteError::NoSuchDomain,
+                Some(Absence::Records) => RouteError::NoAddress,
+                None => RouteError::TryAgain(error.to_string()),
+            }),
         }
     }
+}
+
+fn anchors(path: &Path) -> Result<TrustAnchors, ResolverError> {
+    let anchors = TrustAnchors::from_file(path)
+        .map_err(|source| ResolverError::Anchors(path.to_owned(), source.into()))?;
+    if anchors.is_empty() { Err(ResolverError::NoAnchors(path.to_owned())) } else { Ok(anchors) }
 }
 
 /// Beside MX there may be the CNAME that led here.

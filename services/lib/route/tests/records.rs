@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hikyaku_route::resolver::Resolver;
+use hikyaku_route::resolver::{Dnssec, Resolver, ResolverSettings};
 use hikyaku_testkit::dns::DnsServer;
 use hikyaku_types::domain::Domain;
 
@@ -24,7 +24,9 @@ async fn seed_222_records_as_they_stand_there() {
     dns.name_of(ADDRESS, "gw.test");
     dns.mx("null.test", 0, ".");
     dns.fails("broken.test");
-    let resolver = Resolver::new(&[dns.address()], name("gw.test")).unwrap();
+    let settings =
+        ResolverSettings { servers: vec![dns.address()], own_name: name("gw.test"), dnssec: Dnssec::Off };
+    let resolver = Resolver::new(settings).unwrap();
     // Ourselves too, which mail is not sent to.
     assert_eq!(
         resolver.mx(&name("own.test")).await.unwrap(),

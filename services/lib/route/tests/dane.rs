@@ -1,0 +1,104 @@
+//! RFC 7672: a host is held to records that DNSSEC proves, and to nothing else. Zones of a real nsd.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said")]
+
+use hikyaku_route::{
+    dane::{Dane, TlsaData, TlsaRecord, TlsaSelector, TlsaUsage},
+    plan::RouteError,
+    resolver::{Dnssec, Resolver, ResolverSettings},
+};
+use hikyaku_testkit::nsd::{Nsd, Zone, ZoneState};
+use hikyaku_types::destination::Destination;
+
+const SIGNED: &str = "\
+    @ IN MX 10 mx\n\
+    mx IN A 127.0.0.1\n\
+    _25._tcp.mx IN TLSA 3 1 1 1111111111111111111111111111111111111111111111111111111111111111\n\
+    pkix IN A 127.0.0.1\n\
+    _25._tcp.pkix IN TLSA 1 1 1 1111111111111111111111111111111111111111111111111111111111111111\n\
+    bare IN A 127.0.0.1\n";
+
+async fn start(zones: &[Zone<'_>]) -> Option<(Nsd, Resolver)> {
+    let nsd = match Nsd::start(zones).await.unwrap() {
+        Ok(nsd) => nsd,
+        Err(why) => {
+            println!("skipped: {why}");
+            return None;
+        }
+    };
+    let settings = ResolverSettings {
+        servers: vec![nsd.address],
+        own_name: "gw.test".parse().unwrap(),
+        dnssec: Dnssec::Anchors(nsd.anchors.clone()),
+    };
+    let resolver = Resolver::new(settings).unwrap();
+    Some((nsd, resolver))
+}
+
+#[tokio::test]
+async fn what_is_proven_counts_and_nothing_else() {
+    let zones = [
+        Zone { name: "signed.test", records: SIGNED, state: ZoneState::Signed },
+        Zone { name: "plain.test", records: SIGNED, state: ZoneState::Unsigned },
+        // Its MX is in a zone that proves nothing, and the other way round.
+        Zone { name: "abroad.test", records: "@ IN MX 10 mx.plain.test.", state: ZoneState::Signed },
+        Zone { name: "hosted.test", records: "@ IN MX 10 mx.signed.test.", state: ZoneState::Unsigned },
+        Zone {
+            name: "nomx.test",
+            records: "@ IN A 127.0.0.1\n\
+            _25._tcp IN TLSA 3 1 1 1111111111111111111111111111111111111111111111111111111111111111",
+            state: ZoneState::Signed,
+        },
+    ];
+    let Some((_nsd, resolver)) = start(&zones).await else { return };
+    let dane = async |destination: &str, host: &str, port| {
+        let destination: Destination = destination.parse().unwrap();
+        resolver.dane(&destination, &host.parse().unwrap(), port).await
+    };
+    let published = Dane::Records(vec![TlsaRecord {
+        usage: TlsaUsage::DaneEe,
+        selector: TlsaSelector::PublicKey,
+        data: TlsaData::Sha256([0x11; 32]),
+    }]);
+    for (destination, host, port, expected) in [
+        ("signed.test", "mx.signed.test", 25, &published),
+        ("nomx.test", "nomx.test", 25, &published),
+        ("[mx.signed.test]:25", "mx.signed.test", 25, &published),
+        // Of another port nothing is said.
+        ("[mx.signed.test]:587", "mx.signed.test", 587, &Dane::Absent),
+        ("signed.test", "bare.signed.test", 25, &Dane::Absent),
+        ("signed.test", "pkix.signed.test", 25, &Dane::Unusable),
+        ("plain.test", "mx.plain.test", 25, &Dane::Absent),
+        ("abroad.test", "mx.plain.test", 25, &Dane::Absent),
+        ("hosted.test", "mx.signed.test", 25, &Dane::Absent),
+        ("signed.test", "192.0.2.1", 25, &Dane::Absent),
+    ] {
+        assert_eq!(&dane(destination, host, port).await.unwrap(), expected, "{destination} {host}");
+    }
+    // Validation takes nothing from the rest.
+    let hosts = async |destination: &str| resolver.hosts(&destination.parse().unwrap()).await;
+    assert_eq!(hosts("hosted.test").await.unwrap()[0].to_string(), "mx.signed.test");
+    assert_eq!(hosts("nomx.test").await.unwrap()[0].to_string(), "nomx.test");
+    assert_eq!(hosts("nothing.signed.test").await, Err(RouteError::NoSuchDomain));
+    assert_eq!(hosts("nothing.plain.test").await, Err(RouteError::NoSuchDomain));
+    assert_eq!(hosts("no-such-zone.test").await, Err(RouteError::NoSuchDomain));
+    let absent = resolver.addresses(&"_25._tcp.mx.signed.test".parse().unwrap()).await;
+    assert_eq!(absent, Err(RouteError::NoAddress));
+}
+
+/// What is forged is no answer, neither yes nor no.
+#[tokio::test]
+async fn forged_answers_defer() {
+    let forged = |was, is| ZoneState::Forged { was, is };
+    let zones = [
+        Zone { name: "tlsa.test", records: SIGNED, state: forged("3 1 1 1111", "3 1 1 2222") },
+        Zone { name: "mx.test", records: SIGNED, state: forged("10 mx.", "10 pkix.") },
+    ];
+    let Some((_nsd, resolver)) = start(&zones).await else { return };
+    let destination: Destination = "tlsa.test".parse().unwrap();
+    let answer = resolver.dane(&destination, &"mx.tlsa.test".parse().unwrap(), 25).await;
+    assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?}");
+    let answer = resolver.hosts(&"mx.test".parse().unwrap()).await;
+    assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?}");
+}
