@@ -35,7 +35,11 @@ impl Resolver {
 
     /// The texts of TXT records, each in one piece.
     pub async fn texts(&self, domain: &Domain) -> Records<String> {
-        let lookup = self.dns.txt_lookup(format!("{domain}.")).await;
+        self.texts_of(&format!("{domain}.")).await
+    }
+
+    pub(crate) async fn texts_of(&self, name: &str) -> Records<String> {
+        let lookup = self.dns.txt_lookup(name).await;
         answered(lookup.map(|lookup| {
             let text = |record: &Record| {
                 let RData::TXT(txt) = &record.data else { return None };

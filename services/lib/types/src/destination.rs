@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use crate::domain::Domain;
 
 pub const SMTP_PORT: u16 = 25;
+pub const HTTPS_PORT: u16 = 443;
 
 /// Written `example.org` (the hosts come from its MX records) or `[host]:port`
 /// (that host, no MX look-up: SEED-017).
