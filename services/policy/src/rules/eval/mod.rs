@@ -16,7 +16,7 @@ use hikyaku_types::{
     address::{Mailbox, ReversePath},
     domain::Domain,
     hours::Hours,
-    origin::Asker,
+    origin::{Asker, Listener},
     traffic::TrafficRules,
 };
 
@@ -87,6 +87,12 @@ impl Rules {
         // An address literal is never an own domain.
         mailbox.domain().is_some_and(|domain| self.own_domains.table.contains(domain))
     }
+}
+
+/// Whether a client hears nothing but that it has to authenticate: at a listener for submission, or when its
+/// account has lost the right since it did. `identity` is who it still is.
+fn must_authenticate(asker: &Asker, identity: Option<&Mailbox>) -> bool {
+    identity.is_none() && (asker.identity.is_some() || asker.listener == Listener::Submission)
 }
 
 fn sender_mailbox(reverse_path: &ReversePath) -> Option<&Mailbox> {

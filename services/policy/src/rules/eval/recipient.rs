@@ -6,12 +6,11 @@ use std::time::SystemTime;
 use hikyaku_types::{
     address::{ForwardPath, MailHost, Mailbox, ReversePath},
     destination::{Destination, HostName},
-    origin::Listener,
     reply::Reply,
 };
 
 use super::{
-    Asker, Rules,
+    Asker, Rules, must_authenticate,
     resolve::{Resolved, is_postmaster},
     sender_mailbox,
     standing::Grounds,
@@ -156,9 +155,7 @@ impl Walk<'_, '_> {
         let grounds = rules.grounds(self.asker, Some(self.reverse_path));
         let standing = grounds.standing;
         self.trace.note(StepName::Access, grounds.decided_by, || standing.to_string());
-        let identity = rules.identity(self.asker);
-        let is_gone = self.asker.identity.is_some() && identity.is_none();
-        if is_gone || (self.asker.listener == Listener::Submission && identity.is_none()) {
+        if must_authenticate(self.asker, rules.identity(self.asker)) {
             let reply = replies::authentication_required();
             return Err(Refused { reply, decided_by: DecidedBy::Submission });
         }

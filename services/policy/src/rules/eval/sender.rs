@@ -4,11 +4,10 @@ use std::time::SystemTime;
 
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
-    origin::Listener,
     reply::Reply,
 };
 
-use super::{Asker, Rules, recipient::Whom, sender_mailbox, standing::Grounds};
+use super::{Asker, Rules, must_authenticate, recipient::Whom, sender_mailbox, standing::Grounds};
 use crate::{
     document::DocumentName,
     rules::{
@@ -55,8 +54,7 @@ impl Rules {
         let is_own = sender.is_some_and(|mailbox| self.is_own(mailbox));
         let Grounds { standing, decided_by, rate: _ } = grounds;
         let identity = self.identity(asker);
-        let is_gone = asker.identity.is_some() && identity.is_none();
-        if is_gone || (asker.listener == Listener::Submission && identity.is_none()) {
+        if must_authenticate(asker, identity) {
             return Err((replies::authentication_required(), DecidedBy::Submission));
         }
         match (standing, identity) {
