@@ -30,7 +30,6 @@ const AT_ONE_NEXT_HOP: usize = 4;
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Within the time that a worker has for writing what was decided.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
-const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The turns of each next hop that was ever asked: as many as own domains have.
 #[derive(Debug, Default)]
@@ -53,18 +52,11 @@ pub(crate) async fn answer(context: Arc<Context>, shutdown: CancellationToken) {
 
 async fn take_up(context: &Arc<Context>, answering: &mut JoinSet<()>) {
     let turns = Arc::new(Turns::default());
-    loop {
-        match recipients::questions(&context.nats).await {
-            Ok(mut questions) => {
-                while let Some(asked) = questions.next().await {
-                    let (context, turns) = (Arc::clone(context), Arc::clone(&turns));
-                    answering.spawn(async move { answer_one(&context, &turns, asked).await });
-                    while answering.try_join_next().is_some() {}
-                }
-            }
-            Err(error) => tracing::warn!(%error, "questions about recipients are not heard"),
-        }
-        tokio::time::sleep(REOPEN_PAUSE).await;
+    let mut questions = recipients::questions(&context.nats);
+    while let Some(asked) = questions.next().await {
+        let (context, turns) = (Arc::clone(context), Arc::clone(&turns));
+        answering.spawn(async move { answer_one(&context, &turns, asked).await });
+        while answering.try_join_next().is_some() {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the other workers see of the next hops: a firewall may stop one node and let another through
 //! (SEED-221). One question to all, and each answers for its node.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hikyaku_doctor::facts::Peer;
@@ -17,7 +17,6 @@ use crate::context::Context;
 
 /// Each peer takes twice a connection and a greeting at most.
 const PATIENCE: Duration = Duration::from_secs(35);
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -49,35 +48,29 @@ pub(super) async fn ask(
     let hops = hops.iter().map(|(place, destination)| (place.clone(), destination.to_string())).collect();
     // Plain fields cannot fail to be written.
     let asked = serde_json::to_vec(&Asked { node: own.clone(), hops }).unwrap_or_default();
-    let answers = ask::ask_all(&context.nats, Topic::Surroundings, asked.into(), PATIENCE, |answer| {
-        if let Ok(answer) = serde_json::from_slice::<Answer>(answer) {
+    let mut peers = Vec::new();
+    let asking = ask::ask_all(&context.nats, Topic::Surroundings, asked.into(), PATIENCE, |answer| {
+        if let Ok(answer) = serde_json::from_slice::<Answer>(&answer) {
             missing.remove(&answer.node);
+            peers.extend(answer.peers);
         }
-        missing.is_empty()
+        if missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let answers = answers.await;
-    let peers = answers.iter().filter_map(|answer| serde_json::from_slice::<Answer>(answer).ok());
-    (peers.flat_map(|answer| answer.peers).collect(), missing.into_iter().collect())
+    asking.await;
+    (peers, missing.into_iter().collect())
 }
 
 /// Answers for ever, one question after the other.
 pub(crate) async fn answer(context: Arc<Context>) {
-    loop {
-        match ask::questions(&context.nats, Topic::Surroundings).await {
-            Ok(mut questions) => {
-                while let Some(question) = questions.next().await {
-                    let Ok(asked) = serde_json::from_slice::<Asked>(&question.payload) else { continue };
-                    if asked.node == context.config.node {
-                        continue;
-                    }
-                    let peers = look(&context, asked.hops).await;
-                    let answer = Answer { node: context.config.node.clone(), peers };
-                    question.answer(serde_json::to_vec(&answer).unwrap_or_default().into()).await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "questions about next hops are not heard"),
+    let mut questions = ask::questions(&context.nats, Topic::Surroundings);
+    while let Some(question) = questions.next().await {
+        let Ok(asked) = serde_json::from_slice::<Asked>(&question.payload) else { continue };
+        if asked.node == context.config.node {
+            continue;
         }
-        tokio::time::sleep(REOPEN_PAUSE).await;
+        let peers = look(&context, asked.hops).await;
+        let answer = Answer { node: context.config.node.clone(), peers };
+        question.answer(serde_json::to_vec(&answer).unwrap_or_default().into()).await;
     }
 }
 

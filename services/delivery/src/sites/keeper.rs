@@ -15,7 +15,6 @@ use super::book::{Book, Need};
 use crate::context::Context;
 
 const ASK_EVERY: Duration = Duration::from_millis(500);
-const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -97,23 +96,16 @@ impl Books {
 pub(crate) async fn answer(context: Arc<Context>, shard: ShardId, alone: bool) {
     context.books.set(shard, Some(Book::new(alone, Instant::now())));
     let _closing = CloseBook { context: &context, shard };
-    loop {
-        match ask::questions(&context.nats, Topic::Sites(shard)).await {
-            Ok(mut questions) => {
-                while let Some(question) = questions.next().await {
-                    let Ok(asked) = serde_json::from_slice::<Asked>(&question.payload) else { continue };
-                    // Somebody who may have lost the shard must not give what is another's to give.
-                    if !context.fence.is_open(Instant::now()) {
-                        continue;
-                    }
-                    if let Some(answer) = context.books.answer(shard, &asked.worker, &asked.needs) {
-                        question.answer(serde_json::to_vec(&answer).unwrap_or_default().into()).await;
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(%shard, %error, "questions about sites are not heard"),
+    let mut questions = ask::questions(&context.nats, Topic::Sites(shard));
+    while let Some(question) = questions.next().await {
+        let Ok(asked) = serde_json::from_slice::<Asked>(&question.payload) else { continue };
+        // Somebody who may have lost the shard must not give what is another's to give.
+        if !context.fence.is_open(Instant::now()) {
+            continue;
         }
-        tokio::time::sleep(REOPEN_PAUSE).await;
+        if let Some(answer) = context.books.answer(shard, &asked.worker, &asked.needs) {
+            question.answer(serde_json::to_vec(&answer).unwrap_or_default().into()).await;
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Questions between processes, without a stream: no answer within the time is an answer too.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
-use async_nats::{Client, Request, Subject, client::RequestErrorKind};
+use async_nats::{Client, Request, Subject, SubscribeError, Subscriber, client::RequestErrorKind};
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use hikyaku_types::shard::ShardId;
 
 use crate::{Nats, subject};
 
 const SITES_TIMEOUT: Duration = Duration::from_millis(500);
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 /// The queue group of who answers for all: one of them gets each question.
 const WORKERS: &str = "workers";
 
@@ -89,49 +90,50 @@ pub(crate) async fn ask(
     })
 }
 
-/// Asks all who answer about a topic; `is_complete` says when no further answer is waited for.
+/// Asks all who answer about a topic, and hands over one answer after the other until `take` wants no more.
 pub async fn ask_all(
     nats: &Nats,
     topic: Topic,
     payload: Bytes,
     patience: Duration,
-    mut is_complete: impl FnMut(&Bytes) -> bool,
-) -> Vec<Bytes> {
-    let mut answers = Vec::new();
+    mut take: impl FnMut(Bytes) -> ControlFlow<()>,
+) {
     let inbox = nats.client.new_inbox();
-    let Ok(mut messages) = nats.client.subscribe(inbox.clone()).await else { return answers };
+    let Ok(mut messages) = nats.client.subscribe(inbox.clone()).await else { return };
     if nats.client.publish_with_reply(topic.subject(), inbox, payload).await.is_err() {
-        return answers;
+        return;
     }
     let deadline = tokio::time::Instant::now() + patience;
     while let Ok(Some(message)) = tokio::time::timeout_at(deadline, messages.next()).await {
         // Where nobody listens the broker says so.
-        if message.status.is_some() {
-            break;
-        }
-        let is_last = is_complete(&message.payload);
-        answers.push(message.payload);
-        if is_last {
+        if message.status.is_some() || take(message.payload).is_break() {
             break;
         }
     }
-    answers
 }
 
-/// The questions about a topic, until it is dropped.
-pub async fn questions(
-    nats: &Nats,
-    topic: Topic,
-) -> Result<impl Stream<Item = Question> + Send + Unpin + use<>, async_nats::Error> {
+/// The questions about a topic, until it is dropped. It has no end: what ends is opened anew.
+pub fn questions(nats: &Nats, topic: Topic) -> impl Stream<Item = Question> + Send + Unpin + use<> {
     let client = nats.client.clone();
-    let messages = match topic {
-        // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
-        Topic::Sites(_) | Topic::Surroundings => client.subscribe(topic.subject()).await?,
-        Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await?,
-    };
-    Ok(Box::pin(messages.filter_map(move |message| {
+    let opened = stream::unfold((client.clone(), Duration::ZERO), move |(client, pause)| async move {
+        tokio::time::sleep(pause).await;
+        let messages = subscribe(&client, topic).await;
+        let messages = messages.inspect_err(
+            |error| tracing::warn!(subject = topic.subject(), %error, "questions are not heard"),
+        );
+        Some((stream::iter(messages).flatten(), (client, REOPEN_PAUSE)))
+    });
+    Box::pin(opened.flatten().filter_map(move |message| {
         let question =
             message.reply.map(|reply| Question { payload: message.payload, client: client.clone(), reply });
         std::future::ready(question)
-    })))
+    }))
+}
+
+async fn subscribe(client: &Client, topic: Topic) -> Result<Subscriber, SubscribeError> {
+    match topic {
+        // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
+        Topic::Sites(_) | Topic::Surroundings => client.subscribe(topic.subject()).await,
+        Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await,
+    }
 }

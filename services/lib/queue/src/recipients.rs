@@ -59,12 +59,9 @@ impl Asked {
     }
 }
 
-/// Until it is dropped. What cannot be read is left out.
-pub async fn questions(
-    nats: &Nats,
-) -> Result<impl Stream<Item = Asked> + Send + Unpin + use<>, async_nats::Error> {
-    let questions = ask::questions(nats, Topic::Recipients).await?;
-    Ok(Box::pin(questions.filter_map(|back| std::future::ready(asked(back)))))
+/// Without an end, until it is dropped. What cannot be read is left out.
+pub fn questions(nats: &Nats) -> impl Stream<Item = Asked> + Send + Unpin + use<> {
+    ask::questions(nats, Topic::Recipients).filter_map(|back| std::future::ready(asked(back)))
 }
 
 fn asked(back: Question) -> Option<Asked> {
