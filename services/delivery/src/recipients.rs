@@ -71,12 +71,7 @@ async fn answer_one(context: &Context, turns: &Turns, asked: Asked) {
     let existence = existence
         .await
         .unwrap_or_else(|_| Existence::Unclear(format!("no answer within {} s", TIME_LIMIT.as_secs())));
-    let result = match &existence {
-        Existence::Exists => "exists",
-        Existence::Unknown => "unknown",
-        Existence::Unclear(_) => "unclear",
-    };
-    metrics::counter!(RECIPIENT_QUESTIONS, "result" => result).increment(1);
+    metrics::counter!(RECIPIENT_QUESTIONS, "result" => existence.name()).increment(1);
     asked.answer(&existence).await;
 }
 

@@ -47,12 +47,7 @@ pub(crate) fn recipient(source: &RecipientSource, existence: &Existence) {
         RecipientSource::NextHop => "next_hop",
         RecipientSource::Ldap(_) => "ldap",
     };
-    let result = match existence {
-        Existence::Exists => "exists",
-        Existence::Unknown => "unknown",
-        Existence::Unclear(_) => "unclear",
-    };
-    counter!(RECIPIENTS, "source" => source, "result" => result).increment(1);
+    counter!(RECIPIENTS, "source" => source, "result" => existence.name()).increment(1);
 }
 
 pub(crate) fn version_rejected() {

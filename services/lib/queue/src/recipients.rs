@@ -28,6 +28,17 @@ pub enum Existence {
     Unclear(String),
 }
 
+impl Existence {
+    /// For metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Unknown => "unknown",
+            Self::Unclear(_) => "unclear",
+        }
+    }
+}
+
 /// As it is on the wire; fields that a later version adds are not read.
 #[derive(Debug, Serialize, Deserialize)]
 struct Wire {

@@ -13,10 +13,10 @@ use hikyaku_queue::{
     kv::{KvBucket, KvError},
     recipients::Existence,
 };
-use hikyaku_types::{address::Mailbox, destination::Destination};
+use hikyaku_types::address::Mailbox;
 use sha2::{Digest as _, Sha256};
 
-use crate::rules::decision::RecipientSource;
+use super::SourceName;
 
 const BUCKET: &str = "HIKYAKU_RECIPIENTS";
 const EXISTS_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -28,16 +28,16 @@ const UNCLEAR_FOR: Duration = Duration::from_secs(5);
 /// Of each kind in memory; about 100 bytes each.
 const MOST_KNOWN: usize = 100_000;
 
-/// A source with an address; for a next hop, with that host. A hash, so that an address may be anything.
+/// A source with an address. A hash, so that an address may be anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
 impl Key {
     /// The address is in the one spelling in which it is asked about.
-    pub(super) fn new(source: &RecipientSource, address: &Mailbox, next_hop: &Destination) -> Self {
+    pub(super) fn new(source: &SourceName, address: &Mailbox) -> Self {
         let text = match source {
-            RecipientSource::NextHop => format!("next-hop\n{next_hop}\n{address}"),
-            RecipientSource::Ldap(name) => format!("ldap\n{name}\n{address}"),
+            SourceName::NextHop(next_hop) => format!("next-hop\n{next_hop}\n{address}"),
+            SourceName::Ldap(name) => format!("ldap\n{name}\n{address}"),
         };
         Self(Sha256::digest(text.as_bytes()).into())
     }

@@ -57,6 +57,15 @@ enum SourceName {
     Ldap(Arc<str>),
 }
 
+impl SourceName {
+    fn new(source: &RecipientSource, next_hop: &Destination) -> Self {
+        match source {
+            RecipientSource::NextHop => Self::NextHop(next_hop.clone()),
+            RecipientSource::Ldap(name) => Self::Ldap(Arc::clone(name)),
+        }
+    }
+}
+
 impl std::fmt::Debug for Recipients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recipients").field("known", &self.known).finish_non_exhaustive()
@@ -82,7 +91,7 @@ impl Recipients {
         };
         let patience = patience.map_or(CLIENT_WAITS, |it| it.saturating_sub(ANSWER_TAKES).min(CLIENT_WAITS));
         let address = deliver_to.canonical();
-        let existence = self.ask(source, &address, destination, patience).await;
+        let existence = self.ask(SourceName::new(source, destination), address, patience).await;
         if let Existence::Unclear(why) = &existence
             && let Some(more) = self.unclear.tell()
         {
@@ -92,18 +101,12 @@ impl Recipients {
         decision.confirmed(&existence)
     }
 
-    async fn ask(
-        &self,
-        source: &RecipientSource,
-        address: &Mailbox,
-        next_hop: &Destination,
-        patience: Duration,
-    ) -> Existence {
-        let key = Key::new(source, address, next_hop);
+    async fn ask(&self, source: SourceName, address: Mailbox, patience: Duration) -> Existence {
+        let key = Key::new(&source, &address);
         if let Some(existence) = self.known.here(&key) {
             return existence;
         }
-        let Some(asking) = self.asking(key, source, address, next_hop) else {
+        let Some(asking) = self.asking(key, source, address) else {
             return Existence::Unclear("it is being asked about too many recipients".to_owned());
         };
         tokio::time::timeout(patience, asking)
@@ -112,17 +115,7 @@ impl Recipients {
     }
 
     /// One question for all that ask it at the same time.
-    fn asking(
-        &self,
-        key: Key,
-        source: &RecipientSource,
-        address: &Mailbox,
-        next_hop: &Destination,
-    ) -> Option<Asking> {
-        let source = match source {
-            RecipientSource::NextHop => SourceName::NextHop(next_hop.clone()),
-            RecipientSource::Ldap(name) => SourceName::Ldap(Arc::clone(name)),
-        };
+    fn asking(&self, key: Key, source: SourceName, address: Mailbox) -> Option<Asking> {
         let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let all = all.entry(source.clone()).or_default();
         if let Some(asking) = all.get(&key) {
@@ -131,7 +124,7 @@ impl Recipients {
         if all.len() >= MOST_OF_A_SOURCE {
             return None;
         }
-        let (this, address) = (self.clone(), address.clone());
+        let this = self.clone();
         let asking = async move { this.find_out(key, source, address).await };
         let asking: Asking = asking.boxed().shared();
         all.insert(key, asking.clone());
