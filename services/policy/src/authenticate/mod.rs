@@ -126,7 +126,7 @@ impl Authenticator {
             }
             Err(error) => return unavailable(&error),
         }
-        let shown = match self.shown(rules, mailbox.clone(), proof).await {
+        let shown = match self.shown(Arc::clone(&rules), mailbox.clone(), elsewhere, proof).await {
             Ok(shown) => shown,
             Err(why) => return unavailable(&why),
         };
@@ -171,15 +171,17 @@ impl Authenticator {
         &self,
         rules: Arc<Rules>,
         mailbox: Option<Mailbox>,
+        elsewhere: Option<&str>,
         proof: Proof,
     ) -> Result<Shown, Unavailable> {
-        let elsewhere = mailbox.as_ref().and_then(|mailbox| Some((mailbox, rules.login_elsewhere(mailbox)?)));
-        match (elsewhere, &proof) {
-            (Some((mailbox, server)), Proof::Password(password)) => {
+        match (&mailbox, elsewhere, &proof) {
+            (Some(mailbox), Some(server), Proof::Password(password)) => {
                 let is_right = self.ldap.is_password(server, &mailbox.canonical(), password).await?;
                 Ok(if is_right { Shown::Right { server_signature: Vec::new() } } else { Shown::Wrong })
             }
-            (Some(_) | None, _) => verified(rules, mailbox, proof).await.ok_or(Unavailable::Ended),
+            (Some(_) | None, Some(_) | None, _) => {
+                verified(rules, mailbox, proof).await.ok_or(Unavailable::Ended)
+            }
         }
     }
 
