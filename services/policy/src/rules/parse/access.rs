@@ -11,7 +11,7 @@ use super::{
 use crate::{
     problem::Findings,
     rules::table::{
-        access::{AccessTable, Pattern, SenderPattern, Value},
+        access::{AccessTable, Pattern, Right, SenderPattern, Value},
         own_domains::OwnDomains,
     },
 };
@@ -28,9 +28,9 @@ pub(crate) fn parse(text: &str, own_domains: &OwnDomains, findings: &mut Finding
         let mut fields = line.text.split_whitespace();
         let pattern = fields.next().unwrap_or_default();
         let (rates, value): (Vec<&str>, Vec<&str>) = fields.partition(|field| field.starts_with(RATE));
-        let rate = rate_of(&rates, line.number, findings);
+        let rate = rate_of(&rates).map_err(|reason| findings.error(line.number, "E-EFF-RATE", reason));
         let Some(value) = value_of(&value.join(" "), line.number, findings) else { continue };
-        let Some(rate) = rate else { continue };
+        let Ok(rate) = rate else { continue };
         if pattern.starts_with('#') {
             pseudo_pattern(pattern, value, line.number, findings);
             continue;
@@ -57,30 +57,20 @@ pub(crate) fn parse(text: &str, own_domains: &OwnDomains, findings: &mut Finding
             let reason = format!("never reached, line {earlier} already covers it");
             findings.warning(line.number, "W-EFF-SHADOW", reason);
         }
-        table.insert(parsed, value, line.number);
-        if let Some(rate) = rate {
-            table.limit(line.number, rate);
-        }
+        table.insert(parsed, Right { value, rate }, line.number);
     }
     table
 }
 
-/// SEED-081. The outer option: whether the line is right.
-fn rate_of(fields: &[&str], line: u32, findings: &mut Findings) -> Option<Option<Rate>> {
-    let text = match fields {
-        [] => return Some(None),
-        [field] => field.trim_start_matches(RATE),
-        [_, _, ..] => {
-            findings.error(line, "E-EFF-RATE", "rate= twice");
-            return None;
+/// SEED-081.
+fn rate_of(fields: &[&str]) -> Result<Option<Rate>, String> {
+    match fields {
+        [] => Ok(None),
+        [field] => {
+            let rate = field.strip_prefix(RATE).unwrap_or_default().parse();
+            rate.map(Some).map_err(|reason| format!("{field}: {reason}"))
         }
-    };
-    match text.parse() {
-        Ok(rate) => Some(Some(rate)),
-        Err(reason) => {
-            findings.error(line, "E-EFF-RATE", format!("rate={text}: {reason}"));
-            None
-        }
+        [_, _, ..] => Err("rate= twice".to_owned()),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     networks::Networks,
 };
 
-/// The right side of a line (SEED-071).
+/// The word on the right side of a line (SEED-071).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value {
     /// SEED-072.
@@ -34,6 +34,14 @@ pub(crate) enum Value {
     NoRelay,
     /// SEED-076: relays with AUTH only; receives without.
     NoRelayWithoutAuth,
+}
+
+/// What a line gives to whom it fits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Right {
+    pub(crate) value: Value,
+    /// SEED-081.
+    pub(crate) rate: Option<Rate>,
 }
 
 /// The left side of a line.
@@ -92,8 +100,7 @@ pub(crate) struct AccessTable {
     addresses: HashMap<AddressKey, u32>,
     domains: HashMap<Domain, u32>,
     below: HashMap<Box<str>, u32>,
-    values: BTreeMap<u32, Value>,
-    rates: HashMap<u32, Rate>,
+    rights: BTreeMap<u32, Right>,
     /// Line of the `only` that ends the table.
     end: Option<u32>,
 }
@@ -112,7 +119,7 @@ impl AccessTable {
         }
     }
 
-    pub(crate) fn insert(&mut self, pattern: Pattern, value: Value, line: u32) {
+    pub(crate) fn insert(&mut self, pattern: Pattern, right: Right, line: u32) {
         match pattern {
             Pattern::Client(network) => {
                 self.clients.insert(network, line);
@@ -129,15 +136,10 @@ impl AccessTable {
                 }
             }
         }
-        self.values.insert(line, value);
-        if value == Value::Only {
+        self.rights.insert(line, right);
+        if right.value == Value::Only {
             self.end.get_or_insert(line);
         }
-    }
-
-    /// Limits whom a line fits that is there already.
-    pub(crate) fn limit(&mut self, line: u32, rate: Rate) {
-        self.rates.insert(line, rate);
     }
 
     /// `client` must not be an IPv4-mapped address. Without a sender only clients are looked at.
@@ -148,9 +150,8 @@ impl AccessTable {
         };
         let client = self.clients.first_around(IpNet::from(client));
         let first = client.into_iter().chain(sender).min();
-        match first.and_then(|line| Some((line, *self.values.get(&line)?))) {
-            Some((line, value)) => {
-                let rate = self.rates.get(&line).copied();
+        match first.and_then(|line| Some((line, *self.rights.get(&line)?))) {
+            Some((line, Right { value, rate })) => {
                 Access { standing: standing(value), line: Some(line), rate }
             }
             None => match self.end {
@@ -169,7 +170,7 @@ impl AccessTable {
     /// The lines that may decide for some client of `network` whatever its sender.
     pub(crate) fn line_for_network(&self, network: IpNet) -> Option<(u32, Value)> {
         let line = self.clients.first_around(network).or(self.end)?;
-        Some((line, *self.values.get(&line)?))
+        Some((line, self.rights.get(&line)?.value))
     }
 
     fn first_for_sender(&self, mailbox: &Mailbox) -> Option<u32> {

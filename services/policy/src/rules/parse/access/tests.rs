@@ -47,7 +47,8 @@ fn eff_ok() {
 fn seed_081_a_line_may_have_a_rate() {
     let (table, problems) = parsed(
         "192.168.0.50 true rate=60/min\n192.168.0.51 rate=5/s\n192.168.0.52 rate=1000/h default\n\
-         192.168.0.53 true rate=60\n192.168.0.54 true rate=1/s rate=2/s\n192.168.0.55 true\n",
+         192.168.0.53 true rate=60\n192.168.0.54 true rate=1/s rate=2/s\n192.168.0.55 true\n\
+         192.168.0.56 true rate=rate=5/s\n",
     );
     let rate = |client: &str| {
         let access = table.find(client.parse().unwrap(), None);
@@ -62,6 +63,7 @@ fn seed_081_a_line_may_have_a_rate() {
         [
             "access:4: error E-EFF-RATE: rate=60: want a number and a unit: 50/s, 100/m or 2000/h",
             "access:5: error E-EFF-RATE: rate= twice",
+            "access:7: error E-EFF-RATE: rate=rate=5/s: want a number and a unit: 50/s, 100/m or 2000/h",
         ]
     );
 }
