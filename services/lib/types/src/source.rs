@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     address::{Mailbox, ReversePath},
+    origin::limited_as,
     shard::fnv1a,
 };
 
@@ -18,22 +19,12 @@ pub struct Source {
 
 impl Source {
     pub fn new(client: Option<IpAddr>, reverse_path: &ReversePath) -> Self {
-        let client = client.map_or_else(String::new, |client| network(client.to_canonical()));
+        let client = client.map_or_else(String::new, |client| limited_as(client).to_string());
         let sender = match reverse_path {
             ReversePath::Null => String::new(),
             ReversePath::Mailbox(mailbox) => stem(mailbox),
         };
         Self { client: fnv1a(&client), sender: fnv1a(&sender) }
-    }
-}
-
-fn network(client: IpAddr) -> String {
-    match client {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}")
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use hikyaku_queue::{
     Nats,
     kv::{KvBucket, KvError},
 };
-use ipnet::IpNet;
+use hikyaku_types::origin::limited_as;
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -216,11 +216,16 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
+/// Who guesses has many addresses of IPv4 as well.
 fn network_digest(client: IpAddr) -> String {
-    let client = client.to_canonical();
-    let prefix_len = if client.is_ipv4() { 24 } else { 64 };
-    let network = IpNet::new(client, prefix_len).map(|network| network.trunc().to_string());
-    digest(network.unwrap_or_default().as_bytes())
+    let network = match limited_as(client) {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(network) => format!("{network}/64"),
+    };
+    digest(network.as_bytes())
 }
 
 fn digest(octets: &[u8]) -> String {
@@ -263,5 +268,17 @@ mod tests {
         let elsewhere = place("user1@domain.jp", "198.51.100.1");
         assert_eq!(elsewhere.from_everywhere, a.from_everywhere);
         assert_ne!(elsewhere.from_network, b.from_network);
+    }
+
+    /// The digests are keys in the bucket, which all versions share.
+    #[test]
+    fn a_network_has_one_digest() {
+        for (client, network) in [
+            ("192.0.2.200", "192.0.2.0/24"),
+            ("::ffff:192.0.2.200", "192.0.2.0/24"),
+            ("2001:db8:77:1:2:3:4:5", "2001:db8:77:1::/64"),
+        ] {
+            assert_eq!(network_digest(client.parse().unwrap()), digest(network.as_bytes()));
+        }
     }
 }
