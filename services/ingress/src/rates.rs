@@ -15,7 +15,7 @@ const MAX_SOURCES: usize = 100_000;
 pub(crate) struct Rates(Mutex<HashMap<u64, Bucket>>);
 
 /// What a source may still send.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Bucket {
     tokens: f64,
     /// When it was filled last.
@@ -36,18 +36,18 @@ impl Rates {
     pub(crate) fn count_in_window(&self, key: u64, rate: Rate, now: Instant) -> bool {
         self.spend(key, rate, now, |bucket, most| {
             let is_over = now.saturating_duration_since(bucket.at) >= rate.per;
-            if is_over { Bucket { tokens: most, at: now } } else { Bucket { ..*bucket } }
+            if is_over { Bucket { tokens: most, at: now } } else { bucket }
         })
     }
 
-    fn spend(&self, key: u64, rate: Rate, now: Instant, filled: impl Fn(&Bucket, f64) -> Bucket) -> bool {
+    fn spend(&self, key: u64, rate: Rate, now: Instant, filled: impl Fn(Bucket, f64) -> Bucket) -> bool {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sources.len() >= MAX_SOURCES && !sources.contains_key(&key) {
             forget(&mut sources, now);
         }
         let most = f64::from(rate.count.get());
         let bucket = sources.entry(key).or_insert(Bucket { tokens: most, at: now });
-        *bucket = filled(bucket, most);
+        *bucket = filled(*bucket, most);
         if bucket.tokens < 1.0 {
             return false;
         }
