@@ -1,7 +1,6 @@
 //! `hikyakuctl account`: secrets of accounts. They are read from a file or the standard input and never shown.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
@@ -11,8 +10,9 @@ use clap::Subcommand;
 use hikyaku_proto::directory::v1::{SetSecretRequest, UnlockLoginsRequest};
 
 use crate::{
-    End, Unreadable,
+    End,
     directory::client,
+    input,
     output::Output,
     server::{Server, refusal},
 };
@@ -60,9 +60,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<End> {
     let request = match command {
         AccountCommand::Secret { account, file, cram_md5 } => {
-            let secret = first_line(&file, stdin)?;
-            anyhow::ensure!(!secret.is_empty(), "the first line of {} is empty", file.display());
-            SetSecretRequest { account, secret, cram_md5 }
+            SetSecretRequest { account, secret: first_line(&file, stdin)?, cram_md5 }
         }
         AccountCommand::Lock { account } => {
             SetSecretRequest { account, secret: String::new(), cram_md5: false }
@@ -93,12 +91,9 @@ async fn unlock(
     Ok(End::Done)
 }
 
-fn first_line(file: &Path, mut stdin: impl Read) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = match file.to_str() {
-        Some("-") => stdin.read_to_string(&mut text).map(|_| ()),
-        _ => fs::read_to_string(file).map(|read| text = read),
-    };
-    read.map_err(|source| Unreadable { file: file.display().to_string(), source })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+fn first_line(file: &Path, stdin: impl Read) -> anyhow::Result<String> {
+    let text = input::read_text(file, stdin)?;
+    let line = text.lines().next().unwrap_or_default();
+    anyhow::ensure!(!line.is_empty(), "the first line of {} is empty", input::name(file));
+    Ok(line.to_owned())
 }

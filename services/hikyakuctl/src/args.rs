@@ -39,9 +39,8 @@ Examples:
   hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for queue, node, destination, dead, trace and
-    /// doctor; any worker answers for the
-    /// whole queue.
+    /// A delivery worker's admin service, for queue, node, destination, dead, trace and doctor; any worker
+    /// answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
 

@@ -4,7 +4,6 @@ mod history; // versions
 mod folder; // plain files
 
 use std::{
-    fs,
     io::{self, Read, Write},
     path::Path,
     string::FromUtf8Error,
@@ -18,8 +17,9 @@ use hikyaku_proto::directory::v1::{
 use serde::Serialize;
 
 use crate::{
-    End, Unreadable,
+    End,
     args::DirectoryCommand,
+    input,
     output::{Output, harmless, table},
     server::{Server, connect, refusal},
 };
@@ -53,9 +53,8 @@ pub(crate) async fn run(
             folder::apply(&mut client(server).await?, &folder, validate_only, comment, output).await
         }
         DirectoryCommand::Set { name, file, validate_only, base_version, comment } => {
-            let shown_as = if is_stdin(&file) { "stdin".to_owned() } else { file.display().to_string() };
-            let bytes = read(&file, stdin).map_err(|source| Unreadable { file: shown_as.clone(), source })?;
-            let text = match String::from_utf8(bytes) {
+            let shown_as = input::name(&file);
+            let text = match String::from_utf8(input::read(&file, stdin)?) {
                 Ok(text) => text,
                 Err(error) => {
                     let report = Report::of_encoding(&error, name, shown_as);
@@ -243,17 +242,4 @@ impl Shown {
         let Self { file, line, severity, code, reason, .. } = self;
         writeln!(writer, "{file}:{line}: {severity} {code}: {}", harmless(reason))
     }
-}
-
-fn is_stdin(file: &Path) -> bool {
-    file == Path::new("-")
-}
-
-fn read(file: &Path, mut stdin: impl Read) -> io::Result<Vec<u8>> {
-    if !is_stdin(file) {
-        return fs::read(file);
-    }
-    let mut bytes = Vec::new();
-    stdin.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -13,8 +13,9 @@ use hikyaku_proto::directory::v1::{
 };
 
 use crate::{
-    End, Unreadable,
+    End,
     directory::{Report, Shown, client},
+    input::Unreadable,
     mail_log,
     output::{Output, harmless, table},
     server::{Server, refusal},
@@ -187,6 +188,5 @@ fn document(text: &str) -> anyhow::Result<Document> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    let unreadable = |source| Unreadable { file: path.display().to_string(), source };
-    Ok(fs::read_to_string(path).map_err(unreadable)?)
+    Ok(fs::read_to_string(path).map_err(|source| Unreadable::new(path, source))?)
 }

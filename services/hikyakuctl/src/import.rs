@@ -10,8 +10,9 @@ use clap::Args as ClapArgs;
 use hikyaku_proto::directory::v1::{ImportFilesRequest, ImportOptions, LegacyFile, LegacyKind};
 
 use crate::{
-    End, Unreadable,
+    End,
     directory::{Report, Shown, client},
+    input::Unreadable,
     output::Output,
     server::{Server, refusal},
 };
@@ -128,9 +129,8 @@ fn of_user(kind: LegacyKind, text: &str) -> (LegacyKind, String, PathBuf) {
 }
 
 fn file(kind: LegacyKind, user: String, path: &Path) -> anyhow::Result<LegacyFile> {
-    let name = path.display().to_string();
-    let content = fs::read(path).map_err(|source| Unreadable { file: name.clone(), source })?;
-    Ok(LegacyFile { kind: kind.into(), name, user, content })
+    let content = fs::read(path).map_err(|source| Unreadable::new(path, source))?;
+    Ok(LegacyFile { kind: kind.into(), name: path.display().to_string(), user, content })
 }
 
 fn options(args: ImportArgs) -> ImportOptions {

@@ -22,6 +22,7 @@ mod mail_log; // what a mail log tells
 mod doctor; // hikyakuctl doctor
 mod smtp; // an envelope, said to a port
 mod token; // hikyakuctl token ...
+mod input; // files and the standard input
 mod output; // tables and JSON
 
 use std::{
@@ -36,6 +37,7 @@ use clap::Parser as _;
 use crate::{
     args::{Args, Noun},
     doctor::NotExamined,
+    input::Unreadable,
     output::{Format, Output},
 };
 
@@ -49,21 +51,6 @@ enum End {
     /// The answer was no; the reason has been printed.
     Refused,
 }
-
-/// A file of the command line that cannot be read: nothing was asked of the cluster.
-#[derive(Debug)]
-struct Unreadable {
-    file: String,
-    source: io::Error,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}: {}", self.file, self.source)
-    }
-}
-
-impl Error for Unreadable {}
 
 /// Options that do not fit together.
 #[derive(Debug)]

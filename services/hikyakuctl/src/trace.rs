@@ -16,7 +16,9 @@ use serde::Serialize;
 use tonic::Code;
 
 use crate::{
-    End, Unreadable, mail_log,
+    End,
+    input::{self, Unreadable},
+    mail_log,
     output::{Output, harmless, rfc3339},
     server::{Server, connect, refusal},
 };
@@ -43,28 +45,19 @@ pub(crate) struct TraceArgs {
 pub(crate) async fn run(
     args: TraceArgs,
     server: &Server,
-    mut stdin: impl io::Read,
+    stdin: impl io::Read,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
-    let unreadable = |file: &PathBuf| {
-        let file = file.display().to_string();
-        |source| Unreadable { file, source }
-    };
-    let mut message = Vec::new();
-    let read = match args.header.as_os_str() == "-" {
-        true => stdin.read_to_end(&mut message).map(drop),
-        false => fs::read(&args.header).map(|content| message = content),
-    };
-    read.map_err(unreadable(&args.header))?;
+    let message = input::read(&args.header, stdin)?;
     let passages: Vec<Passage> = passages::of(&with_crlf(&message));
     anyhow::ensure!(
         !passages.is_empty(),
         "{} has no Received field of this relay in its header",
-        args.header.display()
+        input::name(&args.header)
     );
     let known = match &args.log {
         Some(file) => {
-            let log = fs::read_to_string(file).map_err(unreadable(file))?;
+            let log = fs::read_to_string(file).map_err(|source| Unreadable::new(file, source))?;
             passages
                 .iter()
                 .take(MOST)

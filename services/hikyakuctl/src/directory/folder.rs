@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use hikyaku_proto::directory::v1::{CommitDocumentsRequest, Document, GetDirectoryRequest, Problem};
 
 use super::{Client, Report, Shown, get};
-use crate::{End, Unreadable, output::Output, server::refusal};
+use crate::{End, input::Unreadable, output::Output, server::refusal};
 
 const CREDENTIALS: &str = "credentials";
 
@@ -59,7 +59,7 @@ pub(super) async fn apply(
         match fs::read_to_string(&path) {
             Ok(text) => documents.push(Document { name, text }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Unreadable { file: path.display().to_string(), source }.into()),
+            Err(source) => return Err(Unreadable::new(&path, source).into()),
         }
     }
     anyhow::ensure!(!documents.is_empty(), "{} has no file with the name of a document", folder.display());
