@@ -1,5 +1,7 @@
 //! Who asks, and what a service says to who is not known.
 
+use tonic::Status;
+
 use super::*;
 
 #[tokio::test]
