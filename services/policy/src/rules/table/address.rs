@@ -5,7 +5,7 @@ use hikyaku_types::{
     domain::Domain,
 };
 
-/// An address as tables find it: its [`canonical`] local part, then its domain.
+/// An address as tables find it: its canonical local part, then its domain.
 pub(crate) type AddressKey = (Box<str>, Domain);
 
 /// None for an address literal: no document names one.
