@@ -35,9 +35,9 @@ pub(super) fn read(text: &str, at: RuleLine, draft: &mut Draft, findings: &mut F
     let (kind, about) = (words.next().unwrap_or_default(), words.next());
     match (kind, about) {
         ("defaults", Some("off")) if words.clone().next().is_none() => defaults_off(at, draft, findings),
-        ("destination", Some(about)) => destination(about, words, at, draft, findings),
-        ("site", Some(about)) => site(about, words, at, draft, findings),
-        ("source", Some(about)) => source(about, words, at, draft, findings),
+        ("destination", Some(about)) => rule(about, words, at, &mut draft.destinations, findings),
+        ("site", Some(about)) => rule(about, words, at, &mut draft.sites, findings),
+        ("source", Some(about)) => rule(about, words, at, &mut draft.sources, findings),
         ("egress", Some(pool)) => egress(pool, words, at, draft, findings),
         ("destination" | "site" | "source" | "egress", None) => {
             findings.error(at.line, "E-TR-FIELDS", format!("{kind} of what?"));
@@ -55,86 +55,90 @@ fn defaults_off(at: RuleLine, draft: &mut Draft, findings: &mut Findings) {
     }
 }
 
-fn destination<'t>(
+/// A rule is added when all of its line is good.
+fn rule<'t, P, S>(
     about: &str,
     words: impl Iterator<Item = &'t str>,
     at: RuleLine,
-    draft: &mut Draft,
+    rules: &mut Vec<Rule<P, S>>,
     findings: &mut Findings,
-) {
+) where
+    P: FromStr<Err: fmt::Display> + PartialEq + fmt::Display,
+    S: OfFields,
+{
     let pattern = pattern(about, at, findings);
     let mut fields = Fields::read(words, at.line, findings);
-    let settings = DestinationTraffic {
-        connections: fields.number(key::CONNECTIONS, CONNECTIONS),
-        messages_per_connection: fields.number(key::MESSAGES_PER_CONNECTION, MESSAGES),
-        rate: fields.rate(key::RATE),
-        recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
-        egress: fields.parsed(key::EGRESS),
-        a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
-        retry: RetryOverrides {
-            base: fields.time(key::RETRY_BASE, BASE),
-            cap: fields.time(key::RETRY_CAP, CAP),
-            backoff: fields.choice(
-                key::BACKOFF,
-                [Backoff::Doubling, Backoff::Fixed].map(|backoff| (backoff.name(), backoff)),
-            ),
-            jitter: fields.part(key::JITTER, JITTER),
-            give_up_temp: fields.time(key::GIVE_UP_TEMP, GIVE_UP),
-            give_up_noreply: fields.time(key::GIVE_UP_NOREPLY, GIVE_UP),
-            retry_5xx: fields.number(key::RETRY_5XX, RETRY_5XX),
-        },
-    };
-    if let (Some(base), Some(cap)) = (settings.retry.base, settings.retry.cap)
-        && cap < base
-    {
-        fields.error("E-TR-VALUE", "retry_cap is shorter than retry_base".to_owned());
-    }
-    let known = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
-                 retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
-    let is_good = fields.finish(known);
+    let settings = S::read(&mut fields);
+    let is_good = fields.finish(S::KNOWN);
     if let Some(pattern) = pattern.filter(|_| is_good) {
-        add(&mut draft.destinations, Rule { pattern, settings, line: at }, findings);
+        add(rules, Rule { pattern, settings, line: at }, findings);
     }
 }
 
-fn site<'t>(
-    about: &str,
-    words: impl Iterator<Item = &'t str>,
-    at: RuleLine,
-    draft: &mut Draft,
-    findings: &mut Findings,
-) {
-    let pattern = pattern(about, at, findings);
-    let mut fields = Fields::read(words, at.line, findings);
-    let settings = SiteTraffic {
-        connections: fields.number(key::CONNECTIONS, CONNECTIONS),
-        messages_per_connection: fields.number(key::MESSAGES_PER_CONNECTION, MESSAGES),
-        rate: fields.rate(key::RATE),
-        recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
-    };
-    let is_good = fields.finish("connections, messages_per_connection, rate and recipients");
-    if let Some(pattern) = pattern.filter(|_| is_good) {
-        add(&mut draft.sites, Rule { pattern, settings, line: at }, findings);
+/// What a line of its kind may set.
+trait OfFields {
+    /// The keys, for who has written another.
+    const KNOWN: &str;
+
+    fn read(fields: &mut Fields<'_, '_>) -> Self;
+}
+
+impl OfFields for DestinationTraffic {
+    const KNOWN: &str = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
+                         retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
+
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let settings = Self {
+            connections: fields.number(key::CONNECTIONS, CONNECTIONS),
+            messages_per_connection: fields.number(key::MESSAGES_PER_CONNECTION, MESSAGES),
+            rate: fields.rate(key::RATE),
+            recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
+            egress: fields.parsed(key::EGRESS),
+            a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
+            retry: RetryOverrides {
+                base: fields.time(key::RETRY_BASE, BASE),
+                cap: fields.time(key::RETRY_CAP, CAP),
+                backoff: fields.choice(
+                    key::BACKOFF,
+                    [Backoff::Doubling, Backoff::Fixed].map(|backoff| (backoff.name(), backoff)),
+                ),
+                jitter: fields.part(key::JITTER, JITTER),
+                give_up_temp: fields.time(key::GIVE_UP_TEMP, GIVE_UP),
+                give_up_noreply: fields.time(key::GIVE_UP_NOREPLY, GIVE_UP),
+                retry_5xx: fields.number(key::RETRY_5XX, RETRY_5XX),
+            },
+        };
+        if let (Some(base), Some(cap)) = (settings.retry.base, settings.retry.cap)
+            && cap < base
+        {
+            fields.error("E-TR-VALUE", "retry_cap is shorter than retry_base".to_owned());
+        }
+        settings
     }
 }
 
-fn source<'t>(
-    about: &str,
-    words: impl Iterator<Item = &'t str>,
-    at: RuleLine,
-    draft: &mut Draft,
-    findings: &mut Findings,
-) {
-    let pattern = pattern(about, at, findings);
-    let mut fields = Fields::read(words, at.line, findings);
-    let settings = SourceSettings {
-        rate: fields.rate(key::RATE),
-        bulk: fields.choice(key::BULK, YES_OR_NO),
-        share: fields.per_cent(key::SHARE),
-    };
-    let is_good = fields.finish("rate, bulk and share");
-    if let Some(pattern) = pattern.filter(|_| is_good) {
-        add(&mut draft.sources, Rule { pattern, settings, line: at }, findings);
+impl OfFields for SiteTraffic {
+    const KNOWN: &str = "connections, messages_per_connection, rate and recipients";
+
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            connections: fields.number(key::CONNECTIONS, CONNECTIONS),
+            messages_per_connection: fields.number(key::MESSAGES_PER_CONNECTION, MESSAGES),
+            rate: fields.rate(key::RATE),
+            recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
+        }
+    }
+}
+
+impl OfFields for SourceSettings {
+    const KNOWN: &str = "rate, bulk and share";
+
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            rate: fields.rate(key::RATE),
+            bulk: fields.choice(key::BULK, YES_OR_NO),
+            share: fields.per_cent(key::SHARE),
+        }
     }
 }
 
