@@ -89,11 +89,9 @@ impl Actor for Supervisor {
         let SupervisorArguments { id, shards } = arguments;
         let stop = tokio_util::sync::CancellationToken::new();
         let following = follow(self.roster.clone(), myself.clone());
-        let stopped = stop.clone();
-        self.context.tasks.spawn(async move { stopped.run_until_cancelled(following).await });
+        self.context.tasks.spawn(stop.clone().run_until_cancelled_owned(following));
         let keeping = sites::keep(Arc::clone(&self.context), id.to_string(), shards);
-        let stopped = stop.clone();
-        self.context.tasks.spawn(async move { stopped.run_until_cancelled(keeping).await });
+        self.context.tasks.spawn(stop.clone().run_until_cancelled_owned(keeping));
         myself.send_interval(BEAT_EVERY, || SupervisorMessage::Tick);
         myself.cast(SupervisorMessage::Tick)?;
         let node = self.context.config.node.clone();

@@ -80,14 +80,12 @@ impl Actor for ShardActor {
         let stop_pulling = CancellationToken::new();
         let (context, shard) = (Arc::clone(&self.0), tenure.shard());
         let stop_answering = CancellationToken::new();
-        let stopped = stop_answering.clone();
-        self.0.tasks.spawn(async move {
-            stopped.run_until_cancelled(sites::answer(context, shard, alone)).await;
-        });
-        let (stopped, watching) = (stop_answering.clone(), depth::watch(Arc::clone(&self.0), shard));
-        self.0.tasks.spawn(async move { stopped.run_until_cancelled(watching).await });
-        let (stopped, collecting) = (stop_answering.clone(), orphans::collect(Arc::clone(&self.0), shard));
-        self.0.tasks.spawn(async move { stopped.run_until_cancelled(collecting).await });
+        let answering = sites::answer(context, shard, alone);
+        self.0.tasks.spawn(stop_answering.clone().run_until_cancelled_owned(answering));
+        let watching = depth::watch(Arc::clone(&self.0), shard);
+        self.0.tasks.spawn(stop_answering.clone().run_until_cancelled_owned(watching));
+        let collecting = orphans::collect(Arc::clone(&self.0), shard);
+        self.0.tasks.spawn(stop_answering.clone().run_until_cancelled_owned(collecting));
         for lane in Lane::ALL {
             let context = Arc::clone(&self.0);
             self.0.tasks.spawn(puller::run(
