@@ -112,16 +112,9 @@ fn read_all(
 }
 
 fn read_pair(pair: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
-    let pem = |path: &Path, what| {
-        let path = path.to_owned();
-        move |source| CertificateError::Pem { path, what, source }
-    };
-    let text = read(&pair.certificate)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .and_then(|chain: Vec<_>| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-        .map_err(pem(&pair.certificate, "certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&pair.key)?).map_err(pem(&pair.key, "private key"))?;
+    let chain = certificates(&pair.certificate, "certificate")?;
+    let unusable = |source| CertificateError::Pem { path: pair.key.clone(), what: "private key", source };
+    let key = PrivateKeyDer::from_pem_slice(&read(&pair.key)?).map_err(unusable)?;
     CertifiedKey::from_der(chain, key, provider).map_err(|source| CertificateError::Pair {
         certificate: pair.certificate.clone(),
         key: pair.key.clone(),
@@ -129,6 +122,16 @@ fn read_pair(pair: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey, 
     })
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+/// All that the file has, and one at least.
+pub(super) fn certificates(
+    path: &Path,
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    all.and_then(|all| if all.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(all) })
+        .map_err(|source| CertificateError::Pem { path: path.to_owned(), what, source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }
