@@ -71,22 +71,14 @@ fn server(name: String, raw: RawLdap, problems: &mut Problems) -> LdapConfig {
 }
 
 fn check_url(raw: &RawLdap, key: &str, problems: &mut Problems) {
-    let (is_tls, authority) = match (raw.url.strip_prefix("ldaps://"), raw.url.strip_prefix("ldap://")) {
-        (Some(authority), _) => (true, authority),
-        (None, Some(authority)) => (raw.starttls, authority),
-        (None, None) => {
-            return problems.note(key, &raw.url, "want ldaps://host[:port] or ldap://host[:port]");
-        }
-    };
-    let host = authority.trim_end_matches('/');
-    if host.is_empty() || host.contains(['/', '?', '@']) {
+    let Some((is_tls, host)) = parts(&raw.url) else {
         return problems.note(key, &raw.url, "want ldaps://host[:port] or ldap://host[:port]");
-    }
+    };
     let name =
         host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_here = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if !is_tls && !is_here && !raw.plaintext {
+    if !is_tls && !raw.starttls && !is_here && !raw.plaintext {
         problems.note(
             key,
             &raw.url,
@@ -94,4 +86,15 @@ fn check_url(raw: &RawLdap, key: &str, problems: &mut Problems) {
              itself is safe (a service mesh)",
         );
     }
+}
+
+/// Whether it is TLS from the first octet, and the host with its port.
+fn parts(url: &str) -> Option<(bool, &str)> {
+    let (is_tls, authority) = match url.strip_prefix("ldaps://") {
+        Some(authority) => (true, authority),
+        None => (false, url.strip_prefix("ldap://")?),
+    };
+    let host = authority.trim_end_matches('/');
+    let is_host = !host.is_empty() && !host.contains(['/', '?', '@']);
+    is_host.then_some((is_tls, host))
 }
