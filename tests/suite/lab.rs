@@ -128,6 +128,37 @@ pub async fn set_accounts(relay: &Relay, accounts: &[(&str, &str)]) -> anyhow::R
     Ok(())
 }
 
+/// Clients of a relay whose certificate is for gw.test: over TLS, and EHLO has been said.
+const SMTPLIB: &str = r"
+import base64, smtplib, ssl
+
+def plain(user, password):
+    return 'AUTH PLAIN ' + base64.b64encode(f'\0{user}\0{password}'.encode()).decode()
+
+def starttls(port, trusted, source):
+    client = smtplib.SMTP('127.0.0.1', int(port), source_address=(source, 0))
+    client._host = 'gw.test'
+    client.starttls(context=ssl.create_default_context(cafile=trusted))
+    client.ehlo('client.test')
+    return client
+
+class Implicit(smtplib.SMTP_SSL):
+    def _get_socket(self, host, port, timeout):
+        self._host = 'gw.test'
+        return super()._get_socket(host, port, timeout)
+
+def implicit(port, trusted, source):
+    context = ssl.create_default_context(cafile=trusted)
+    client = Implicit('127.0.0.1', int(port), context=context, source_address=(source, 0))
+    client.ehlo('client.test')
+    return client
+";
+
+/// A Python script that begins with [`SMTPLIB`].
+pub async fn smtplib(script: &str, arguments: &[&str]) -> anyhow::Result<Option<String>> {
+    python(&format!("{SMTPLIB}{script}"), arguments).await
+}
+
 /// What a Python script prints; `None`, and it is said, where there is no Python.
 pub async fn python(script: &str, arguments: &[&str]) -> anyhow::Result<Option<String>> {
     let mut command = tokio::process::Command::new("python3");

@@ -9,78 +9,59 @@ use hikyaku_testkit::{
 };
 
 use crate::{
-    lab::{Certificates, Lab, SOON, SUBMISSION, python, set_accounts},
+    lab::{Certificates, Lab, SOON, SUBMISSION, set_accounts, smtplib},
     rig::{self, Brokers, Rig},
 };
 
 const USER: &str = "user1@own.test";
 const PASSWORD: &str = "correct horse";
 
-/// smtplib: what is said before TLS, PLAIN and LOGIN over STARTTLS and over implicit TLS.
-const SMTPLIB: &str = r"
-import base64, smtplib, ssl, sys
-submission, submissions, trusted, user, password = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
-context = ssl.create_default_context(cafile=trusted)
-stranger = ('127.0.0.9', 0) # no address that may relay
-plain = base64.b64encode(b'\0' + user.encode() + b'\0' + password.encode()).decode()
-
-def starttls():
-    client = smtplib.SMTP('127.0.0.1', submission, source_address=stranger)
-    client._host = 'gw.test'
-    client.starttls(context=context)
-    client.ehlo('client.test')
-    return client
-
-class Implicit(smtplib.SMTP_SSL):
-    def _get_socket(self, host, port, timeout):
-        self._host = 'gw.test'
-        return super()._get_socket(host, port, timeout)
+/// What is said before TLS, PLAIN and LOGIN over STARTTLS and over implicit TLS.
+const MECHANISMS: &str = r"
+import sys
+submission, submissions, trusted, user, password = sys.argv[1:]
+stranger = '127.0.0.9' # no address that may relay
 
 def send(client, subject):
     client.sendmail(user, ['far@far.test'], f'From: {user}\r\nSubject: {subject}\r\n\r\nbody\r\n')
 
-with smtplib.SMTP('127.0.0.1', submission, source_address=stranger) as client:
+with smtplib.SMTP('127.0.0.1', int(submission), source_address=(stranger, 0)) as client:
     client.ehlo('client.test')
     assert 'PLAIN' not in client.esmtp_features.get('auth', ''), client.esmtp_features
-    for command, code in [('AUTH PLAIN ' + plain, 538), ('AUTH LOGIN', 538), (f'MAIL FROM:<{user}>', 530)]:
+    for command, code in [(plain(user, password), 538), ('AUTH LOGIN', 538), (f'MAIL FROM:<{user}>', 530)]:
         assert client.docmd(command)[0] == code, command
 
-with starttls() as client:
+with starttls(submission, trusted, stranger) as client:
     assert client.esmtp_features['auth'].split() == ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256']
     assert client.docmd(f'MAIL FROM:<{user}>') [0] == 530
     for login, word in [(user, 'wrong'), ('nobody@own.test', password)]:
-        bad = base64.b64encode(b'\0' + login.encode() + b'\0' + word.encode()).decode()
-        code, text = client.docmd('AUTH PLAIN ' + bad)
+        code, text = client.docmd(plain(login, word))
         assert (code, text[:5]) == (535, b'5.7.8'), (code, text)
     client.user, client.password = user, password
     code, text = client.auth('PLAIN', client.auth_plain)
     assert (code, text[:5]) == (235, b'2.7.0'), (code, text)
-    assert client.docmd('AUTH PLAIN ' + plain)[0] == 503
+    assert client.docmd(plain(user, password))[0] == 503
     code, text = client.mail('user2@own.test')
     assert (code, text[:5]) == (553, b'5.7.1'), (code, text)
     send(client, 'PLAIN')
 
-with starttls() as client:
+with starttls(submission, trusted, stranger) as client:
     client.user, client.password = user, password
     assert client.auth('LOGIN', client.auth_login)[0] == 235
     send(client, 'LOGIN')
 
-with Implicit('127.0.0.1', submissions, context=context, source_address=stranger) as client:
-    client.ehlo('client.test')
+with implicit(submissions, trusted, stranger) as client:
     client.login(user, password)
     send(client, 'implicit')
 ";
 
 /// RFC 5802 by the standard library, with the server's proof checked.
 const SCRAM: &str = r"
-import base64, hashlib, hmac, smtplib, ssl, sys
-port, trusted, user, password = int(sys.argv[1]), *sys.argv[2:]
+import hashlib, hmac, sys
+port, trusted, user, password = sys.argv[1:]
 b64, unb64 = lambda octets: base64.b64encode(octets).decode(), base64.b64decode
 digest = lambda key, text: hmac.new(key, text.encode(), 'sha256').digest()
-client = smtplib.SMTP('127.0.0.1', port, source_address=('127.0.0.9', 0))
-client._host = 'gw.test'
-client.starttls(context=ssl.create_default_context(cafile=trusted))
-client.ehlo('client.test')
+client = starttls(port, trusted, '127.0.0.9')
 
 def scram(password):
     bare = f'n={user},r=clientnonce'
@@ -108,25 +89,18 @@ client.quit()
 ";
 
 const FAILURES: &str = r"
-import base64, smtplib, ssl, sys
-client = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), source_address=('127.0.0.9', 0))
-client._host = 'gw.test'
-client.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
-client.ehlo('client.test')
-codes = []
-for n in range(5):
-    word = base64.b64encode(f'\0{sys.argv[3]}\0wrong{n}'.encode()).decode()
-    codes.append(client.docmd('AUTH PLAIN ' + word)[0])
+import sys
+port, trusted, user = sys.argv[1:]
+client = starttls(port, trusted, '127.0.0.9')
+codes = [client.docmd(plain(user, f'wrong{n}'))[0] for n in range(5)]
 print(codes, client.sock.recv(10))
 ";
 
 /// SEED-115, level 3: whose From field it may be.
 const AUTHORS: &str = r"
-import smtplib, ssl, sys
-user, password = sys.argv[3:]
-client = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), source_address=('127.0.0.9', 0))
-client._host = 'gw.test'
-client.starttls(context=ssl.create_default_context(cafile=sys.argv[2]))
+import sys
+port, trusted, user, password = sys.argv[1:]
+client = starttls(port, trusted, '127.0.0.9')
 client.login(user, password)
 for header, expected in [(f'From: User <{user}>', None), ('From: user2@own.test', 550), ('X: y', 550),
                          (f'From: {user}\r\nFrom: <ceo@own.test>', 550), (f'From: sales@own.test', None)]:
@@ -202,10 +176,10 @@ async fn python_clients_log_in_and_send() -> anyhow::Result<()> {
     let submission = Submission::start("").await?;
     let (starttls, implicit) = (submission.port("submission")?, submission.port("submissions")?);
     let arguments = [starttls.as_str(), &implicit, submission.trusted(), USER, PASSWORD];
-    if python(SMTPLIB, &arguments).await?.is_none() {
+    if smtplib(MECHANISMS, &arguments).await?.is_none() {
         return Ok(());
     }
-    python(SCRAM, &[&starttls, submission.trusted(), USER, PASSWORD]).await?;
+    smtplib(SCRAM, &[&starttls, submission.trusted(), USER, PASSWORD]).await?;
     for mail in submission.arrived(&["PLAIN", "LOGIN", "implicit", "SCRAM"]).await {
         let text = mail.text();
         assert!(text.contains("by gw.test with ESMTPSA id") && text.contains("([127.0.0.9])"), "{text}");
@@ -220,7 +194,7 @@ async fn python_clients_log_in_and_send() -> anyhow::Result<()> {
     let log = submission.relay.mail_log("accepted", None);
     assert!(log.iter().all(|line| line["identity"] == USER), "{log:?}");
 
-    let said = python(FAILURES, &[&starttls, submission.trusted(), "nobody@own.test"]).await?;
+    let said = smtplib(FAILURES, &[&starttls, submission.trusted(), "nobody@own.test"]).await?;
     assert_eq!(said.as_deref(), Some("[535, 535, 535, 535, 421] b''\n"));
 
     let everything: String = submission.relay.log().iter().map(ToString::to_string).collect();
@@ -281,7 +255,7 @@ async fn authors_are_bound_to_their_account() -> anyhow::Result<()> {
         submission.relay.ctl(&["directory", "set", document, &path.to_string_lossy()]).await?;
     }
     let port = submission.port("submission")?;
-    python(AUTHORS, &[&port, submission.trusted(), USER, PASSWORD]).await?;
+    smtplib(AUTHORS, &[&port, submission.trusted(), USER, PASSWORD]).await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use hikyaku_testkit::{
 };
 
 use crate::{
-    lab::{Certificates, SOON, SUBMISSION, python},
+    lab::{Certificates, SOON, SUBMISSION, smtplib},
     rig::{Brokers, Rig, domain},
 };
 
@@ -23,34 +23,19 @@ const ACCOUNTS: [(&str, &str); 3] = [
 
 /// What all scripts begin with: `says` compares the beginning of a reply.
 const CLIENT: &str = r"
-import base64, hmac, smtplib, ssl, sys
-trusted = sys.argv[1]
-context = ssl.create_default_context(cafile=trusted)
-ext = ('127.9.0.9', 0)
-plain = lambda user, password: 'AUTH PLAIN ' + base64.b64encode(f'\0{user}\0{password}'.encode()).decode()
+import hmac, sys
+trusted, external = sys.argv[1], '127.9.0.9'
 
 def says(client, command, wanted):
     code, text = client.docmd(command)
     said = f'{code} {text.decode()}'
     assert said.startswith(wanted), (command, said)
-
-def starttls(port):
-    client = smtplib.SMTP('127.0.0.1', int(port), source_address=ext)
-    client._host = 'gw.test'
-    client.starttls(context=context)
-    client.ehlo('client.test')
-    return client
-
-class Implicit(smtplib.SMTP_SSL):
-    def _get_socket(self, host, port, timeout):
-        self._host = 'gw.test'
-        return super()._get_socket(host, port, timeout)
 ";
 
 const SESSIONS: &str = r"
 submission, submissions, relay = sys.argv[2:]
 user1 = 'user1@domain.co.jp'
-client = smtplib.SMTP('127.0.0.1', int(submission), source_address=ext)
+client = smtplib.SMTP('127.0.0.1', int(submission), source_address=(external, 0))
 client.ehlo('client.test')
 offered = client.esmtp_features.get('auth', '').split()
 assert 'PLAIN' not in offered and 'LOGIN' not in offered, offered
@@ -58,7 +43,7 @@ says(client, plain(user1, 'pass1234'), '538 5.7.11')
 says(client, f'MAIL FROM:<{user1}>', '530 5.7.0')
 client.quit()
 
-client = starttls(submission)
+client = starttls(submission, trusted, external)
 says(client, plain(user1, 'wrong'), '535 5.7.8')
 says(client, plain('nobody@domain.co.jp', 'pass1234'), '535 5.7.8')
 says(client, plain(user1, 'pass1234'), '235 2.7.0')
@@ -72,8 +57,7 @@ code, text = client.data(f'From: {user1}\r\nSubject: shown\r\n\r\nbody\r\n')
 assert code == 250, text
 client.quit()
 
-client = Implicit('127.0.0.1', int(submissions), context=context, source_address=ext)
-client.ehlo('client.test')
+client = implicit(submissions, trusted, external)
 client.user, client.password = user1, 'pass1234'
 code, text = client.auth('LOGIN', client.auth_login)
 assert code == 235, text
@@ -81,15 +65,14 @@ client.quit()
 
 digest = lambda challenge: hmac.new(b'tanstaaftanstaaf', challenge, 'md5').hexdigest()
 assert digest(b'<1896.697170952@postoffice.reston.mci.net>') == 'b913a602c7eda7a495b4e6e7334d3890'
-client = Implicit('127.0.0.1', int(submissions), context=context, source_address=ext)
-client.ehlo('client.test')
+client = implicit(submissions, trusted, external)
 code, text = client.docmd('AUTH CRAM-MD5')
 assert code == 334, text
 answer = 'tim@domain.co.jp ' + digest(base64.b64decode(text))
 says(client, base64.b64encode(answer.encode()).decode(), '235')
 client.quit()
 
-client = smtplib.SMTP('127.0.0.1', int(relay), source_address=ext)
+client = smtplib.SMTP('127.0.0.1', int(relay), source_address=(external, 0))
 client.ehlo('client.test')
 says(client, 'MAIL FROM:<postmaster@domain.jp>', '530 5.7.0')
 client.quit()
@@ -97,14 +80,14 @@ client.quit()
 
 /// By a node that does not tell where its clients are.
 const HIDDEN: &str = r"
-client = starttls(sys.argv[2])
+client = starttls(sys.argv[2], trusted, external)
 client.login('user1@domain.co.jp', 'pass1234')
 client.sendmail('user1@domain.co.jp', ['x@z.example'], 'Subject: hidden\r\n\r\nbody\r\n')
 client.quit()
 ";
 
 const FIVE_BAD_PASSWORDS: &str = r"
-client = starttls(sys.argv[2])
+client = starttls(sys.argv[2], trusted, external)
 for n in range(4):
     says(client, plain('user2@domain.co.jp', f'bad{n}'), '535 5.7.8')
 says(client, plain('user2@domain.co.jp', 'bad4'), '421 4.7.0')
@@ -113,7 +96,7 @@ assert client.sock.recv(10) == b'', 'the connection is still open'
 
 /// Who is locked out, and that another is not.
 const LOCK: &str = r"
-client = starttls(sys.argv[2])
+client = starttls(sys.argv[2], trusted, external)
 says(client, plain('user2@domain.co.jp', 'pass5678'), '454 4.7.0')
 says(client, plain('user1@domain.co.jp', 'pass1234'), '235')
 client.quit()
@@ -170,7 +153,7 @@ impl Scenario {
             arguments.push(self.nodes[node].address(service)?.port().to_string());
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Ok(python(&format!("{CLIENT}{script}"), &arguments).await?.is_some())
+        Ok(smtplib(&format!("{CLIENT}{script}"), &arguments).await?.is_some())
     }
 }
 
