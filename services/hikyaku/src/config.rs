@@ -12,7 +12,7 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
+use hikyaku_delivery::config::DeliveryConfig;
 use hikyaku_ingress::{config::IngressConfig, service::TlsStart};
 use hikyaku_policy::{LdapConfig, OwnDomain};
 use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
@@ -21,7 +21,7 @@ use hikyaku_runtime::{
     telemetry::{LogFormat, TelemetryConfig},
     tls::TlsConfig,
 };
-use hikyaku_types::{domain::Domain, schedule::MAX_GIVE_UP, shard::ShardCount};
+use hikyaku_types::{domain::Domain, shard::ShardCount};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -31,10 +31,13 @@ use crate::cli::{Flags, Role};
 pub(crate) mod grpc; // who may call
 pub(crate) mod listeners; // where mail comes in
 mod dns; // whom we ask for names
+mod ingress; // what is taken in
+mod delivery; // what goes out
 mod ldap; // a company's directories
-mod retry; // the clocks of delivery
 
+use delivery::RawDelivery;
 use grpc::{GrpcConfig, RawGrpc};
+use ingress::RawIngress;
 use ldap::RawLdap;
 use listeners::{Place, RawAuth, RawTls};
 
@@ -82,45 +85,6 @@ struct Raw {
 struct RawLogin {
     user: String,
     password_file: PathBuf,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawIngress {
-    max_message_bytes: Option<u64>,
-    max_recipients: Option<usize>,
-    max_connections: Option<usize>,
-    max_connections_per_client: Option<usize>,
-    idle_timeout_seconds: Option<u64>,
-    session_timeout_seconds: Option<u64>,
-    max_received: Option<usize>,
-    hide_submission_client: Option<bool>,
-    bulk_rate: Option<String>,
-    bulk_recipients: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawDelivery {
-    mx_port: Option<u16>,
-    max_connections: Option<usize>,
-    max_openings: Option<usize>,
-    max_connections_per_destination: Option<usize>,
-    messages_per_connection: Option<u32>,
-    idle_timeout_seconds: Option<u64>,
-    connect_timeout_seconds: Option<u64>,
-    retry_base_seconds: Option<u64>,
-    retry_cap_seconds: Option<u64>,
-    retry_backoff: Option<String>,
-    retry_jitter: Option<f64>,
-    retry_5xx: Option<u32>,
-    give_up_temp_seconds: Option<u64>,
-    give_up_noreply_seconds: Option<u64>,
-    routed_give_up_seconds: Option<u64>,
-    delay_notice_after_seconds: Option<u64>,
-    failure_digest_to: Option<String>,
-    failure_digest_minutes: Option<u64>,
-    retry_clock_rate: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -262,8 +226,8 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let grpc = grpc::check(raw.grpc, &around, &mut problems);
     let ldap = ldap::check(raw.ldap, &mut problems);
     let dns = dns::check(&raw.dns, raw.dnssec, raw.dnssec_anchors, hostname.clone(), &mut problems);
-    let ingress = ingress(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
-    let mut delivery = delivery(raw.delivery, hostname, &mut problems);
+    let ingress = ingress::check(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
+    let mut delivery = delivery::check(raw.delivery, hostname, &mut problems);
     if let Some(node) = raw.node.or_else(machine_name) {
         delivery.node = node;
     }
@@ -354,85 +318,6 @@ fn read_login(key: &str, raw: RawLogin, problems: &mut Problems) -> Option<Login
             None
         }
     }
-}
-
-fn ingress(raw: RawIngress, auth: &RawAuth, hostname: Domain, problems: &mut Problems) -> IngressConfig {
-    let mut config = IngressConfig::new(hostname);
-    config.auth_on_relay = auth.on_relay.unwrap_or(config.auth_on_relay);
-    config.scram = auth.scram.unwrap_or(config.scram);
-    config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
-    config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
-    let p = problems;
-    config.max_message_bytes =
-        p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
-    // RFC 5321 4.5.3.1.8: at least 100 recipients.
-    config.max_recipients =
-        p.within("ingress.max_recipients", raw.max_recipients, config.max_recipients, 100..=100_000);
-    config.max_connections =
-        p.within("ingress.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
-    config.max_connections_per_client = p.within(
-        "ingress.max_connections_per_client",
-        raw.max_connections_per_client,
-        config.max_connections_per_client,
-        1..=100_000,
-    );
-    config.idle_timeout =
-        p.seconds("ingress.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (1, 3_600));
-    config.session_timeout = p.seconds(
-        "ingress.session_timeout_seconds",
-        raw.session_timeout_seconds,
-        config.session_timeout,
-        (60, 86_400),
-    );
-    config.max_received = p.within("ingress.max_received", raw.max_received, config.max_received, 10..=1_000);
-    if let Some(rate) = raw.bulk_rate.and_then(|text| p.parse("ingress.bulk_rate", &text)) {
-        config.bulk_rate = rate;
-    }
-    config.bulk_recipients =
-        p.within("ingress.bulk_recipients", raw.bulk_recipients, config.bulk_recipients, 1..=100_000);
-    config
-}
-
-fn delivery(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> DeliveryConfig {
-    let mut config = DeliveryConfig::new(hostname);
-    let p = problems;
-    config.mx_port = p.within("delivery.mx_port", raw.mx_port, config.mx_port, 1..=u16::MAX);
-    config.max_connections =
-        p.within("delivery.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
-    config.max_openings =
-        p.within("delivery.max_openings", raw.max_openings, config.max_openings, 1..=100_000);
-    config.max_connections_per_destination = p.within(
-        "delivery.max_connections_per_destination",
-        raw.max_connections_per_destination,
-        config.max_connections_per_destination,
-        1..=10_000,
-    );
-    config.messages_per_connection = p.within(
-        "delivery.messages_per_connection",
-        raw.messages_per_connection,
-        config.messages_per_connection,
-        1..=100_000,
-    );
-    config.idle_timeout =
-        p.seconds("delivery.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (0, 300));
-    config.connect_timeout = p.seconds(
-        "delivery.connect_timeout_seconds",
-        raw.connect_timeout_seconds,
-        config.connect_timeout,
-        (1, 1_200),
-    );
-    let notice = p.seconds(
-        "delivery.delay_notice_after_seconds",
-        raw.delay_notice_after_seconds,
-        config.delay_notice_after.unwrap_or_default(),
-        (0, MAX_GIVE_UP.as_secs()),
-    );
-    config.delay_notice_after = Some(notice).filter(|notice| !notice.is_zero());
-    let minutes = p.within("delivery.failure_digest_minutes", raw.failure_digest_minutes, 60, 5..=1_440);
-    let to = raw.failure_digest_to.as_deref().and_then(|to| p.parse("delivery.failure_digest_to", to));
-    config.digest = to.map(|to| DigestConfig { to, every: Duration::from_secs(minutes * 60) });
-    config.retry = retry::check(&raw, &config.retry, p);
-    config
 }
 
 #[cfg(test)]

@@ -1,0 +1,64 @@
+//! What is taken in, and from how many.
+
+use hikyaku_ingress::config::IngressConfig;
+use hikyaku_types::domain::Domain;
+use serde::Deserialize;
+
+use super::{Problems, listeners::RawAuth};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIngress {
+    max_message_bytes: Option<u64>,
+    max_recipients: Option<usize>,
+    max_connections: Option<usize>,
+    max_connections_per_client: Option<usize>,
+    idle_timeout_seconds: Option<u64>,
+    session_timeout_seconds: Option<u64>,
+    max_received: Option<usize>,
+    hide_submission_client: Option<bool>,
+    bulk_rate: Option<String>,
+    bulk_recipients: Option<usize>,
+}
+
+pub(super) fn check(
+    raw: RawIngress,
+    auth: &RawAuth,
+    hostname: Domain,
+    problems: &mut Problems,
+) -> IngressConfig {
+    let mut config = IngressConfig::new(hostname);
+    config.auth_on_relay = auth.on_relay.unwrap_or(config.auth_on_relay);
+    config.scram = auth.scram.unwrap_or(config.scram);
+    config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
+    config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
+    let p = problems;
+    config.max_message_bytes =
+        p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
+    // RFC 5321 4.5.3.1.8: at least 100 recipients.
+    config.max_recipients =
+        p.within("ingress.max_recipients", raw.max_recipients, config.max_recipients, 100..=100_000);
+    config.max_connections =
+        p.within("ingress.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
+    config.max_connections_per_client = p.within(
+        "ingress.max_connections_per_client",
+        raw.max_connections_per_client,
+        config.max_connections_per_client,
+        1..=100_000,
+    );
+    config.idle_timeout =
+        p.seconds("ingress.idle_timeout_seconds", raw.idle_timeout_seconds, config.idle_timeout, (1, 3_600));
+    config.session_timeout = p.seconds(
+        "ingress.session_timeout_seconds",
+        raw.session_timeout_seconds,
+        config.session_timeout,
+        (60, 86_400),
+    );
+    config.max_received = p.within("ingress.max_received", raw.max_received, config.max_received, 10..=1_000);
+    if let Some(rate) = raw.bulk_rate.and_then(|text| p.parse("ingress.bulk_rate", &text)) {
+        config.bulk_rate = rate;
+    }
+    config.bulk_recipients =
+        p.within("ingress.bulk_recipients", raw.bulk_recipients, config.bulk_recipients, 1..=100_000);
+    config
+}
