@@ -191,7 +191,8 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let policy_listen = address(raw.policy_listen, "policy_listen", [127, 0, 0, 1], 7002, &mut problems);
     let admin_listen = address(raw.admin_listen, "admin_listen", [127, 0, 0, 1], 7003, &mut problems);
     let metrics = raw.metrics.and_then(|text| problems.parse("metrics", &text));
-    let relay_from = raw.relay_from.iter().filter_map(|text| network(text, &mut problems)).collect();
+    let relay_from =
+        raw.relay_from.iter().filter_map(|text| network("relay_from", text, &mut problems)).collect();
     let own_domains = raw.own_domain.iter().filter_map(|text| own_domain(text, &mut problems)).collect();
     let shards = ShardCount::new(raw.shards.unwrap_or(DEFAULT_SHARDS));
     if shards.is_none() {
@@ -271,10 +272,10 @@ fn hostname(given: Option<&str>, problems: &mut Problems) -> Option<Domain> {
     }
 }
 
-fn network(text: &str, problems: &mut Problems) -> Option<IpNet> {
+fn network(key: &str, text: &str, problems: &mut Problems) -> Option<IpNet> {
     match text.parse::<IpAddr>() {
         Ok(address) => Some(address.into()),
-        Err(_) => problems.parse("relay_from", text),
+        Err(_) => problems.parse(key, text),
     }
 }
 

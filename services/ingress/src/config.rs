@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use hikyaku_smtp::server::{AuthConfig, SessionConfig};
 use hikyaku_types::{domain::Domain, origin::Listener, traffic::Rate};
+use ipnet::IpNet;
 
 use crate::service::Service;
 
@@ -16,6 +17,8 @@ pub struct IngressConfig {
     /// The name of the cluster: in the banner, in Received and in X-Relay. All nodes share it,
     /// so that loops through any of them are seen.
     pub hostname: Domain,
+    /// Load balancers: they begin each connection with a PROXY header.
+    pub proxy_from: Vec<IpNet>,
     /// Octets of content; 0 is no limit (SEED-138).
     pub max_message_bytes: u64,
     /// Recipients of one transaction (SEED-139).
@@ -55,6 +58,7 @@ impl IngressConfig {
         let session = SessionConfig::default();
         Self {
             hostname,
+            proxy_from: Vec::new(),
             max_message_bytes: session.max_message_size,
             max_recipients: session.max_recipients,
             max_connections: 500,

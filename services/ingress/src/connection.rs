@@ -3,7 +3,6 @@
 //! how a slow queue slows its clients down.
 
 use std::{
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,7 +25,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     accept,
     app::Context,
-    decide::Decider,
+    decide::{Decider, Peer},
     lanes::Ordinary,
     mail_log, metrics,
     service::{Service, TlsStart},
@@ -75,12 +74,12 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, client: IpAddr, door: Arc<Door>, context: Arc<Context>) -> Self {
+    pub(crate) fn new(stream: TcpStream, peer: Peer, door: Arc<Door>, context: Arc<Context>) -> Self {
         let is_secure = door.service.tls == TlsStart::AtOnce;
         let config = Arc::clone(&door.session);
         let session = Session::new(config, is_secure, rand::random, Instant::now());
         let stream = ServerStream::Plain(stream);
-        let decider = Decider::new(client, door.service.listener, &context);
+        let decider = Decider::new(peer, door.service.listener, &context);
         Self { stream, door, context, session, decider, span: Span::none(), is_draining: false }
     }
 

@@ -27,14 +27,30 @@ use crate::{
 
 const UNAVAILABLE: &str = "policy-unavailable";
 
+const PROBE: &str = "smtp.proxy-without-client";
+
+fn nobody() -> Reply {
+    Reply::new(550, Some(EnhancedCode(5, 7, 1)), "the load balancer does not say who sends this")
+}
+
 fn too_many() -> Reply {
     Reply::new(450, Some(EnhancedCode(4, 7, 1)), "too many messages from your address, try again later")
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Client(IpAddr),
+    /// The balancer at this address, which names nobody: it may look whether we answer, and nothing else.
+    /// Its own address must give nobody any right.
+    Probe(IpAddr),
 }
 
 /// The policy as one client sees it.
 pub(crate) struct Decider {
     policy: PolicyClient,
     client: IpAddr,
+    is_probe: bool,
     asker: Asker,
     connections: Counted,
     max_connections: usize,
@@ -50,8 +66,10 @@ pub(crate) struct Decider {
 }
 
 impl Decider {
-    pub(crate) fn new(client: IpAddr, listener: Listener, context: &Context) -> Self {
+    pub(crate) fn new(peer: Peer, listener: Listener, context: &Context) -> Self {
+        let (Peer::Client(client) | Peer::Probe(client)) = peer;
         Self {
+            is_probe: matches!(peer, Peer::Probe(_)),
             policy: context.policy.clone(),
             client,
             asker: Asker::new(client, listener, None),
@@ -90,6 +108,9 @@ impl Decider {
 
     /// A client is greeted even while there is no policy: its senders are put off then.
     pub(crate) async fn connection(&mut self) -> Verdict<()> {
+        if self.is_probe {
+            return Verdict::Accept(());
+        }
         let answer = self.policy.check_connection(self.client).await;
         self.admitted = answer.inspect_err(|error| self.warn(error)).ok();
         // SEED-140: a network that may relay has as many as it likes.
@@ -118,6 +139,9 @@ impl Decider {
     ) -> Verdict<()> {
         self.asker.identity = identity.cloned();
         let (helo, sender) = (Some(helo), Some(reverse_path));
+        if self.is_probe {
+            return self.refuse(helo, sender, None, nobody(), PROBE);
+        }
         if self.admitted.is_none() {
             match self.policy.check_connection(self.client).await {
                 Ok(answer) => {

@@ -9,6 +9,7 @@
 pub mod config; // limits and clocks
 pub mod service; // what a listener is for
 pub mod app; // composition root
+mod proxy; // who a connection is from, by a load balancer's word
 mod listener; // accept loop, limits on connections
 mod clients; // how many connections each client has
 mod connection; // socket <-> session

@@ -1,7 +1,12 @@
 //! Accepts connections, as many as the node may have (SEED-140).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use hikyaku_runtime::error_chain::chain;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
@@ -10,7 +15,9 @@ use tokio::{
 use crate::{
     app::Context,
     connection::{Connection, Door},
+    decide::Peer,
     mail_log, metrics,
+    proxy::{self, Proxied},
     service::TlsStart,
 };
 
@@ -34,6 +41,27 @@ pub(crate) async fn accept(listener: TcpListener, door: Arc<Door>, context: Arc<
     }
 }
 
+/// The header of a balancer that is named stands in the place of the address of the connection.
+async fn serve(mut stream: TcpStream, peer: IpAddr, door: Arc<Door>, context: Arc<Context>) {
+    if !context.config.proxy_from.iter().any(|network| network.contains(&peer)) {
+        return Connection::new(stream, Peer::Client(peer), door, context).serve().await;
+    }
+    let header = tokio::select! {
+        header = proxy::read(&mut stream) => header,
+        () = context.drain.cancelled() => return,
+    };
+    let peer = match header {
+        Ok(Proxied::Client(client)) => Peer::Client(client.ip().to_canonical()),
+        Ok(Proxied::Nobody) => Peer::Probe(peer),
+        Err(error) => {
+            metrics::proxy_refused();
+            tracing::warn!(%peer, error = chain(&error), "a connection of a PROXY peer was ended");
+            return;
+        }
+    };
+    Connection::new(stream, peer, door, context).serve().await;
+}
+
 async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, context: &Arc<Context>) {
     // Replies are complete when they are written: waiting to fill a segment only delays them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -51,13 +79,13 @@ async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, con
         }
         return;
     };
-    let connection = Connection::new(stream, client, Arc::clone(door), Arc::clone(context));
-    let end = context.end.clone();
-    context.tasks.spawn(async move {
+    let (door, end, context) = (Arc::clone(door), context.end.clone(), Arc::clone(context));
+    let tasks = context.tasks.clone();
+    tasks.spawn(async move {
         let _permit = permit;
         let _open = metrics::OpenConnection::new();
         tokio::select! {
-            () = connection.serve() => {}
+            () = serve(stream, client, door, context) => {}
             () = end.cancelled() => {}
         }
     });

@@ -14,13 +14,24 @@ pub const MESSAGE_SIZE: &str = "smtp.server.message.size";
 pub const HANDSHAKES: &str = "smtp.server.tls.handshakes";
 /// Exchanges of AUTH by `mechanism` and `outcome`: accepted, refused, deferred, aborted.
 pub const AUTHENTICATIONS: &str = "smtp.server.authentications";
+/// Connections of PROXY peers that were ended because their header was missing or unreadable.
+pub const PROXY_ERRORS: &str = "smtp.server.proxy_errors";
 
 pub fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections of clients");
     describe_counter!(TRANSACTIONS, Unit::Count, "Transactions by their outcome");
     describe_counter!(HANDSHAKES, Unit::Count, "TLS handshakes by their outcome");
+    describe_counter!(
+        PROXY_ERRORS,
+        Unit::Count,
+        "Connections of PROXY peers without a header that can be read"
+    );
     describe_counter!(AUTHENTICATIONS, Unit::Count, "Exchanges of AUTH by their outcome");
     describe_histogram!(MESSAGE_SIZE, Unit::Bytes, "Content of accepted messages");
+}
+
+pub(crate) fn proxy_refused() {
+    metrics::counter!(PROXY_ERRORS).increment(1);
 }
 
 pub(crate) fn transaction(outcome: Outcome) {

@@ -67,14 +67,17 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
     ("ractor", &["hikyaku-delivery"]),
-    // Listeners for mail and the process's provider; the channels between our processes.
-    ("rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
+    // Mail and the process's provider; the channels between our processes; a name for what is handed to HTTPS.
+    ("rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-route"]),
     ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
+    ("reqwest", &["hikyaku-route"]),
+    ("proxy-header", &["hikyaku-ingress"]),
+    ("jiff", &["hikyaku-types"]),
     ("ldap3", &["hikyaku-policy"]),
     ("x509-parser", &["hikyaku-grpc"]),
     ("tower", &["hikyaku-grpc"]),

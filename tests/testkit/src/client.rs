@@ -18,20 +18,28 @@ pub struct SmtpClient {
 impl SmtpClient {
     /// Connects and reads the greeting.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        Self::over(TcpStream::connect(address).await?).await
+        Self::greeted(Self::over(TcpStream::connect(address).await?)?).await
     }
 
     /// From a chosen address, for being somebody else.
     pub async fn connect_from(local: SocketAddr, address: SocketAddr) -> anyhow::Result<Self> {
-        let socket = tokio::net::TcpSocket::new_v4()?;
-        socket.bind(local)?;
-        Self::over(socket.connect(address).await?).await
+        Self::greeted(Self::silent_from(local, address).await?).await
     }
 
-    async fn over(stream: TcpStream) -> anyhow::Result<Self> {
+    /// The same for who speaks first: the greeting is not waited for.
+    pub async fn silent_from(local: SocketAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(local)?;
+        Self::over(socket.connect(address).await?)
+    }
+
+    fn over(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
-        let mut client = Self { reader: BufReader::new(reader), writer };
+        Ok(Self { reader: BufReader::new(reader), writer })
+    }
+
+    async fn greeted(mut client: Self) -> anyhow::Result<Self> {
         let greeting = client.reply().await?;
         anyhow::ensure!(greeting.starts_with("220"), "greeting: {greeting}");
         Ok(client)

@@ -184,7 +184,7 @@ fn folder() -> anyhow::Result<TempDir> {
     Ok(folder)
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

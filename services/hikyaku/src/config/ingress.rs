@@ -2,13 +2,15 @@
 
 use hikyaku_ingress::config::IngressConfig;
 use hikyaku_types::domain::Domain;
+use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{Problems, listeners::RawAuth};
+use super::{Problems, listeners::RawAuth, network};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawIngress {
+    proxy_from: Vec<String>,
     max_message_bytes: Option<u64>,
     max_recipients: Option<usize>,
     max_connections: Option<usize>,
@@ -32,6 +34,7 @@ pub(super) fn check(
     config.scram = auth.scram.unwrap_or(config.scram);
     config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
     config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
+    config.proxy_from = raw.proxy_from.iter().filter_map(|text| balancer(text, problems)).collect();
     let p = problems;
     config.max_message_bytes =
         p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
@@ -61,4 +64,13 @@ pub(super) fn check(
     config.bulk_recipients =
         p.within("ingress.bulk_recipients", raw.bulk_recipients, config.bulk_recipients, 1..=100_000);
     config
+}
+
+fn balancer(text: &str, problems: &mut Problems) -> Option<IpNet> {
+    let network = network("ingress.proxy_from", text, problems)?;
+    if network.prefix_len() == 0 {
+        problems.note("ingress.proxy_from", text, "then everybody could say to be anybody");
+        return None;
+    }
+    Some(network)
 }
