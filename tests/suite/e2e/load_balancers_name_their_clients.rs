@@ -77,8 +77,7 @@ async fn the_address_that_a_balancer_carries_decides() -> anyhow::Result<()> {
     // TLS begins behind the header.
     let port = balancer.addresses()[2].port().to_string();
     let trusted = certificates.trusted.to_string_lossy();
-    let script =
-        "client = implicit(sys.argv[1], sys.argv[2], '127.0.0.9')\nprint(client.mail('a@own.test')[0])";
+    let script = "import sys\nclient = implicit(sys.argv[1], sys.argv[2], '127.0.0.9')\nprint(client.mail('a@own.test')[0])";
     if let Some(code) = smtplib(script, &[&port, &trusted]).await? {
         assert_eq!(code.trim(), "530");
     }
