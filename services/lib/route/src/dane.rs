@@ -1,5 +1,7 @@
 //! What the DNS says of the certificates of a host (RFC 7672): only where DNSSEC proves all that led there.
 
+use std::sync::Arc;
+
 use hickory_resolver::proto::rr::{
     Name, RData, Record, RecordType,
     rdata::tlsa::{CertUsage, Matching, Selector, TLSA},
@@ -7,6 +9,7 @@ use hickory_resolver::proto::rr::{
 use hikyaku_types::{
     destination::{Destination, HostName},
     domain::Domain,
+    tlsa::{TlsaData, TlsaRecord, TlsaSelector, TlsaUsage},
 };
 
 use crate::{
@@ -23,37 +26,7 @@ pub enum Dane {
     /// Records, none of which can be used: TLS, with any certificate (RFC 7672 2.2).
     Unusable,
     /// One of these must fit; never empty.
-    Records(Vec<TlsaRecord>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsaRecord {
-    pub usage: TlsaUsage,
-    pub selector: TlsaSelector,
-    pub data: TlsaData,
-}
-
-/// The usages that mail servers may be held to; PKIX-TA and PKIX-EE are none (RFC 7672 3.1.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsaUsage {
-    /// An authority of the host's own.
-    DaneTa,
-    /// The host's certificate itself; neither its name nor its dates count.
-    DaneEe,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsaSelector {
-    Certificate,
-    PublicKey,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TlsaData {
-    /// The octets themselves.
-    Whole(Vec<u8>),
-    Sha256([u8; 32]),
-    Sha512([u8; 64]),
+    Records(Arc<[TlsaRecord]>),
 }
 
 impl Resolver {
@@ -110,7 +83,7 @@ fn usable(records: &[Record]) -> Dane {
         Some(read(tlsa))
     };
     let all: Vec<Option<TlsaRecord>> = records.iter().filter_map(tlsa).collect();
-    let usable: Vec<TlsaRecord> = all.iter().flatten().cloned().collect();
+    let usable: Arc<[TlsaRecord]> = all.iter().flatten().cloned().collect();
     match (all.is_empty(), usable.is_empty()) {
         (true, _) => Dane::Absent,
         (false, true) => Dane::Unusable,

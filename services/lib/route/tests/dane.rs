@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
+use std::sync::Arc;
+
 use hikyaku_route::{
-    dane::{Dane, TlsaData, TlsaRecord, TlsaSelector, TlsaUsage},
+    dane::Dane,
     plan::RouteError,
     resolver::{Dnssec, Resolver, ResolverSettings},
 };
 use hikyaku_testkit::nsd::{Nsd, Zone, ZoneState};
-use hikyaku_types::destination::Destination;
+use hikyaku_types::{
+    destination::Destination,
+    tlsa::{TlsaData, TlsaRecord, TlsaSelector, TlsaUsage},
+};
 
 const SIGNED: &str = "\
     @ IN MX 10 mx\n\
@@ -56,11 +61,11 @@ async fn what_is_proven_counts_and_nothing_else() {
         let destination: Destination = destination.parse().unwrap();
         resolver.dane(&destination, &host.parse().unwrap(), port).await
     };
-    let published = Dane::Records(vec![TlsaRecord {
+    let published = Dane::Records(Arc::new([TlsaRecord {
         usage: TlsaUsage::DaneEe,
         selector: TlsaSelector::PublicKey,
         data: TlsaData::Sha256([0x11; 32]),
-    }]);
+    }]));
     for (destination, host, port, expected) in [
         ("signed.test", "mx.signed.test", 25, &published),
         ("nomx.test", "nomx.test", 25, &published),

@@ -16,5 +16,6 @@ pub mod envelope; // one message for one destination
 pub mod source; // who handed a message in, for fair shares
 pub mod outcome; // how an attempt ended
 pub mod schedule; // when the next attempt is
+pub mod tlsa; // what a host's certificate is held to
 pub mod hours; // when an account may send, and gets its mail
 pub mod traffic; // how much, from where, over which of our addresses
