@@ -8,7 +8,7 @@ use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
     traffic::{
         DestinationTraffic, EgressAddress, EgressRule, Rate, Rule, RuleLine, SiteTraffic, SourceSettings,
-        TrafficRules,
+        TlsLevel, TrafficRules,
     },
 };
 
@@ -35,6 +35,8 @@ pub(crate) fn rules(response: proto::GetTrafficResponse) -> Result<TrafficRules,
             recipients: rule.recipients,
             egress: optional(&rule.egress)?,
             a_after_mx_failure: rule.a_after_mx_failure,
+            tls: tls(rule.tls)?,
+            login: optional(&rule.login)?,
             retry: retry(rule.retry.unwrap_or_default())?,
         };
         Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })
@@ -118,6 +120,17 @@ fn retry(wire: proto::RetrySettings) -> Result<RetryOverrides, Unreadable> {
         give_up_noreply: time(wire.give_up_noreply)?,
         retry_5xx: wire.retry_5xx,
     })
+}
+
+fn tls(wire: i32) -> Result<Option<TlsLevel>, Unreadable> {
+    match proto::TlsLevel::try_from(wire) {
+        Ok(proto::TlsLevel::Unspecified) => Ok(None),
+        Ok(proto::TlsLevel::Off) => Ok(Some(TlsLevel::Off)),
+        Ok(proto::TlsLevel::Opportunistic) => Ok(Some(TlsLevel::Opportunistic)),
+        Ok(proto::TlsLevel::Required) => Ok(Some(TlsLevel::Required)),
+        Ok(proto::TlsLevel::Verified) => Ok(Some(TlsLevel::Verified)),
+        Err(_) => Err(Unreadable(format!("TLS level {wire}"))),
+    }
 }
 
 fn time(time: Option<prost_types::Duration>) -> Result<Option<Duration>, Unreadable> {

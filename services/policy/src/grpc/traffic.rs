@@ -5,7 +5,7 @@ use std::time::Duration;
 use hikyaku_proto::policy::v1 as proto;
 use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
-    traffic::{DestinationRule, EgressRule, Rate, RuleLine, SiteRule, SourceRule, TrafficRules},
+    traffic::{DestinationRule, EgressRule, Rate, RuleLine, SiteRule, SourceRule, TlsLevel, TrafficRules},
 };
 
 pub(super) fn response((rules, version): (&TrafficRules, u64), known: u64) -> proto::GetTrafficResponse {
@@ -38,6 +38,18 @@ fn destination(rule: &DestinationRule) -> proto::DestinationRule {
         egress: settings.egress.as_ref().map(ToString::to_string).unwrap_or_default(),
         retry: Some(retry(&settings.retry)),
         a_after_mx_failure: settings.a_after_mx_failure,
+        tls: tls(settings.tls).into(),
+        login: settings.login.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn tls(level: Option<TlsLevel>) -> proto::TlsLevel {
+    match level {
+        None => proto::TlsLevel::Unspecified,
+        Some(TlsLevel::Off) => proto::TlsLevel::Off,
+        Some(TlsLevel::Opportunistic) => proto::TlsLevel::Opportunistic,
+        Some(TlsLevel::Required) => proto::TlsLevel::Required,
+        Some(TlsLevel::Verified) => proto::TlsLevel::Verified,
     }
 }
 

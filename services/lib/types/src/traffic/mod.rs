@@ -11,7 +11,7 @@
 //!   client's networks, the narrowest first.
 
 pub mod pattern; // what a line is about
-pub mod value; // rates, times, names of pools
+pub mod value; // rates, times, names of pools and logins, levels of TLS
 pub mod settings; // what a line sets
 pub mod egress; // addresses that mail leaves from
 mod index; // lines in the order in which they decide
@@ -27,7 +27,7 @@ pub use egress::{EgressAddress, EgressRule, Proxy};
 use index::Index;
 pub use pattern::{DestinationPattern, HostPattern, NamePattern, PatternError, SitePattern, SourcePattern};
 pub use settings::{DestinationTraffic, Settings, Site, SiteTraffic, SourceSettings, SourceTraffic};
-pub use value::{PoolName, Rate};
+pub use value::{LoginName, PoolName, Rate, TlsLevel};
 
 /// Where a rule is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! What a line sets. Each key may be absent; then a later line says it, or the configuration.
 
-use super::value::{PoolName, Rate, write_time};
+use super::value::{LoginName, PoolName, Rate, TlsLevel, write_time};
 use crate::schedule::{Backoff, RetryOverrides};
 
 /// The keys as they are written.
@@ -11,6 +11,8 @@ pub mod key {
     pub const RECIPIENTS: &str = "recipients";
     pub const EGRESS: &str = "egress";
     pub const A_AFTER_MX_FAILURE: &str = "a_after_mx_failure";
+    pub const TLS: &str = "tls";
+    pub const LOGIN: &str = "login";
     pub const RETRY_BASE: &str = "retry_base";
     pub const RETRY_CAP: &str = "retry_cap";
     pub const BACKOFF: &str = "backoff";
@@ -45,6 +47,10 @@ pub struct DestinationTraffic {
     pub egress: Option<PoolName>,
     /// The address of the domain itself is tried behind its MX hosts (SEED-151).
     pub a_after_mx_failure: Option<bool>,
+    /// With a login it is verified, whatever this says (SEED-026).
+    pub tls: Option<TlsLevel>,
+    /// Who we are at its hosts.
+    pub login: Option<LoginName>,
     pub retry: RetryOverrides,
 }
 
@@ -125,6 +131,8 @@ impl Settings for DestinationTraffic {
             recipients: self.recipients.or(other.recipients),
             egress: self.egress.or_else(|| other.egress.clone()),
             a_after_mx_failure: self.a_after_mx_failure.or(other.a_after_mx_failure),
+            tls: self.tls.or(other.tls),
+            login: self.login.or_else(|| other.login.clone()),
             retry: self.retry.or(&other.retry),
         }
     }
@@ -137,6 +145,8 @@ impl Settings for DestinationTraffic {
             (key::RECIPIENTS, text(self.recipients)),
             (key::EGRESS, text(self.egress.as_ref())),
             (key::A_AFTER_MX_FAILURE, self.a_after_mx_failure.map(yes_or_no)),
+            (key::TLS, text(self.tls)),
+            (key::LOGIN, text(self.login.as_ref())),
         ]);
         all.extend(self.retry.written());
         all

@@ -1,9 +1,9 @@
-//! Values of keys, as they are written: `50/s`, `8h`, `pool-a`.
+//! Values of keys, as they are written: `50/s`, `8h`, `pool-a`, `required`.
 
 use std::{fmt, num::NonZeroU32, str::FromStr, sync::Arc, time::Duration};
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-const MAX_POOL_NAME: usize = 64;
+const MAX_NAME: usize = 64;
 
 /// So many in a time: `50/s`, `100/m`, `2000/h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,29 @@ pub struct PoolName(Arc<str>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("want 1 to 64 letters, digits, - or _")]
-pub struct NotAPoolName;
+pub struct NotAName;
+
+/// Name of a login: what it stands for is in the configuration of who delivers, because secrets are
+/// no business of the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoginName(Arc<str>);
+
+/// What of TLS a next hop must offer before it gets mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TlsLevel {
+    /// It is not spoken, whatever is offered.
+    Off,
+    /// RFC 7435: where it is offered, with any certificate; otherwise in the clear.
+    Opportunistic,
+    /// With any certificate; never in the clear.
+    Required,
+    /// With a certificate of a trusted authority for the name of the host.
+    Verified,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("want off, opportunistic, required or verified")]
+pub struct NotATlsLevel;
 
 impl FromStr for Rate {
     type Err = NotARate;
@@ -78,18 +100,63 @@ impl PoolName {
 }
 
 impl FromStr for PoolName {
-    type Err = NotAPoolName;
+    type Err = NotAName;
 
-    fn from_str(text: &str) -> Result<Self, NotAPoolName> {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let is_name = !text.is_empty() && text.len() <= MAX_POOL_NAME && text.bytes().all(legal);
-        if is_name { Ok(Self(text.into())) } else { Err(NotAPoolName) }
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        name(text).map(Self)
     }
+}
+
+fn name(text: &str) -> Result<Arc<str>, NotAName> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_name = !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(legal);
+    if is_name { Ok(text.into()) } else { Err(NotAName) }
 }
 
 impl fmt::Display for PoolName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl FromStr for LoginName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        name(text).map(Self)
+    }
+}
+
+impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TlsLevel {
+    pub const ALL: [Self; 4] = [Self::Off, Self::Opportunistic, Self::Required, Self::Verified];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Opportunistic => "opportunistic",
+            Self::Required => "required",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+impl FromStr for TlsLevel {
+    type Err = NotATlsLevel;
+
+    fn from_str(text: &str) -> Result<Self, NotATlsLevel> {
+        Self::ALL.into_iter().find(|level| level.name() == text).ok_or(NotATlsLevel)
+    }
+}
+
+impl fmt::Display for TlsLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -127,10 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn pool_names() {
+    fn names_of_pools_and_logins() {
         assert_eq!("bulk-2_a".parse::<PoolName>().unwrap().to_string(), "bulk-2_a");
+        assert_eq!("bulk-2_a".parse::<LoginName>().unwrap().to_string(), "bulk-2_a");
         for text in ["", "a b", "a.b", "é", &"x".repeat(65)] {
-            assert_eq!(text.parse::<PoolName>(), Err(NotAPoolName), "{text:?}");
+            assert_eq!(text.parse::<PoolName>(), Err(NotAName), "{text:?}");
+            assert_eq!(text.parse::<LoginName>(), Err(NotAName), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tls_levels() {
+        for level in TlsLevel::ALL {
+            assert_eq!(level.to_string().parse(), Ok(level));
+        }
+        assert!(TlsLevel::ALL.is_sorted(), "each one asks for more than those before");
+        for text in ["", "on", "Off", "verify"] {
+            assert_eq!(text.parse::<TlsLevel>(), Err(NotATlsLevel), "{text:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
     traffic::{
-        DestinationTraffic, EgressAddress, EgressRule, Rule, RuleLine, SiteTraffic, SourceSettings,
+        DestinationTraffic, EgressAddress, EgressRule, Rule, RuleLine, SiteTraffic, SourceSettings, TlsLevel,
         settings::key,
     },
 };
@@ -85,7 +85,7 @@ trait OfFields {
 
 impl OfFields for DestinationTraffic {
     const KNOWN: &str = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
-                         retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
+                         tls, login, retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
 
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let settings = Self {
@@ -95,6 +95,8 @@ impl OfFields for DestinationTraffic {
             recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
             egress: fields.parsed(key::EGRESS),
             a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
+            tls: fields.parsed(key::TLS),
+            login: fields.parsed(key::LOGIN),
             retry: RetryOverrides {
                 base: fields.time(key::RETRY_BASE, BASE),
                 cap: fields.time(key::RETRY_CAP, CAP),
@@ -112,6 +114,13 @@ impl OfFields for DestinationTraffic {
             && cap < base
         {
             fields.error("E-TR-VALUE", "retry_cap is shorter than retry_base".to_owned());
+        }
+        if let (Some(level @ (TlsLevel::Off | TlsLevel::Opportunistic | TlsLevel::Required)), Some(_)) =
+            (settings.tls, &settings.login)
+        {
+            let reason =
+                format!("a login is sent over verified TLS only, so tls={level} cannot stand with it");
+            fields.error("E-TR-LOGIN", reason);
         }
         settings
     }

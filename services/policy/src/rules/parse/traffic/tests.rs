@@ -18,7 +18,7 @@ fn site(rules: &TrafficRules, host: &str) -> String {
 fn all_that_can_be_said() {
     let text = "# ours\n\
         destination example.org connections=5 messages_per_connection=10 rate=50/s recipients=20 \
-        egress=slow retry_base=5m retry_cap=2h backoff=fixed jitter=0.2 give_up_temp=1d \
+        egress=slow tls=verified login=smart-1 retry_base=5m retry_cap=2h backoff=fixed jitter=0.2 give_up_temp=1d \
         give_up_noreply=2d retry_5xx=2 # all of it\n\
         site mx1.example.org,mx2.example.org connections=3 rate=100/m\n\
         source 192.168.0.0/24 rate=2000/h share=50%\n\
@@ -79,6 +79,12 @@ fn refused() {
         ("destination a.jp recipients=1001", "E-TR-VALUE: recipients=1001: want a number, 1 to 1000"),
         ("destination a.jp rate=5", "E-TR-VALUE: rate=5: want a number and a unit: 50/s, 100/m or 2000/h"),
         ("destination a.jp egress=a.b", "E-TR-VALUE: egress=a.b: want 1 to 64 letters, digits, - or _"),
+        ("destination a.jp tls=on", "E-TR-VALUE: tls=on: want off, opportunistic, required or verified"),
+        ("destination a.jp login=a@b", "E-TR-VALUE: login=a@b: want 1 to 64 letters, digits, - or _"),
+        (
+            "destination a.jp tls=required login=a",
+            "E-TR-LOGIN: a login is sent over verified TLS only, so tls=required cannot stand with it",
+        ),
         ("destination a.jp egress=none", "E-TR-POOL: there is no egress line for none"),
         ("destination a.jp retry_base=59s", "E-TR-VALUE: retry_base=59s: want 1m to 1h"),
         ("destination a.jp retry_base=61m", "E-TR-VALUE: retry_base=61m: want 1m to 1h"),
