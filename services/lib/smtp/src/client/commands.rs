@@ -107,6 +107,7 @@ mod tests {
     use hikyaku_types::envelope::Transfer;
 
     use super::*;
+    use crate::wire::ehlo::AuthOffer;
 
     fn delivery(sender: &str, transfer: Transfer, content: &'static str) -> Delivery {
         Delivery {
@@ -132,6 +133,7 @@ mod tests {
         enhanced_status_codes: true,
         dsn: true,
         starttls: false,
+        auth: AuthOffer { cram_md5: false, plain: false, login: false, xoauth2: false },
     };
     const BOTH: Transfer = Transfer { eight_bit_mime: true, smtputf8: true, ..Transfer::PLAIN };
     const NEITHER: Transfer = Transfer::PLAIN;

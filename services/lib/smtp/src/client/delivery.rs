@@ -84,4 +84,9 @@ pub enum FailureKind {
         silence: Silence,
         what: String,
     },
+    /// The server does not offer what the session needs (RFC 3463 status and words).
+    Unmet {
+        status: EnhancedCode,
+        what: String,
+    },
 }

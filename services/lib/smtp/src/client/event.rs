@@ -10,6 +10,8 @@ use super::delivery::{DeliveryResult, SessionFailure};
 pub enum Event<'a> {
     /// Octets of the server.
     Input(&'a [u8]),
+    /// The handshake that [`Action::StartTls`] asked for is done.
+    Secured,
     /// The oldest [`Action::Write`] that was not reported yet is in the kernel's hands.
     WriteDone,
     /// The time of [`ClientSession::next_deadline`](super::ClientSession::next_deadline) has come.
@@ -39,10 +41,13 @@ impl fmt::Display for Cut {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send these octets and report [`Event::WriteDone`].
     Write(Bytes),
+    /// Do the TLS handshake now. What was read in the clear and not yet handed over is no answer of
+    /// this server; the driver must not hand it over behind [`Event::Secured`].
+    StartTls,
     /// The session can take a delivery.
     Ready,
     /// The delivery is over.
@@ -51,6 +56,20 @@ pub enum Action {
     Failed(SessionFailure),
     /// Close the connection. No action follows.
     Close,
+}
+
+/// What is written may be a secret, so it is never shown.
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(octets) => write!(f, "Write({} octets)", octets.len()),
+            Self::StartTls => f.write_str("StartTls"),
+            Self::Ready => f.write_str("Ready"),
+            Self::Done(result) => f.debug_tuple("Done").field(result).finish(),
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Close => f.write_str("Close"),
+        }
+    }
 }
 
 /// A delivery can only start while [`ClientSession::is_ready`](super::ClientSession::is_ready).

@@ -8,13 +8,20 @@
 //! A result is what the server said. Where it said nothing, the result says that and in what
 //! step; nothing is made up (SEED-210).
 //!
-//! Not here: which host to go to, TLS, and what a result means for the queue.
+//! STARTTLS is asked for here and done by the driver: after [`Action::StartTls`] it says
+//! [`Event::Secured`], and everything that was said before is forgotten.
+//!
+//! Not here: which host to go to, whether its certificate is good, and what a result means for the queue.
 
-mod limits; // how long each step may take
+mod login; // who we are, and how we prove it
+mod limits; // what a session is to be, how long each step may take
 mod delivery; // a message to hand over, and how each recipient fared
 mod event; // what happens to a session, what it wants done
 mod commands; // the octets of our commands
 mod state; // the order of the protocol, one table
+mod opening; // what is needed before the first message
+mod exchange; // a line for each challenge of AUTH
+mod cause; // what made the table be asked
 mod active; // the delivery under way: who has a result
 mod session; // events -> table -> actions
 
@@ -23,5 +30,6 @@ pub use delivery::{
     Delivery, DeliveryRecipient, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence,
 };
 pub use event::{Action, Cut, Event, NotReady};
-pub use limits::{ClientConfig, Timeouts};
+pub use limits::{ClientConfig, StartTls, Timeouts};
+pub use login::{Login, Mechanism};
 pub use session::ClientSession;

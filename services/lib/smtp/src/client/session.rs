@@ -7,10 +7,13 @@ use hikyaku_types::address::Mailbox;
 
 use super::{
     active::Active,
+    cause::Cause,
     commands,
-    delivery::{Delivery, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence},
+    delivery::{Delivery, DeliveryResult, RecipientResult, Silence},
     event::{Action, Event, NotReady},
+    exchange::Exchange,
     limits::ClientConfig,
+    opening::{self, Opening},
     state::{Effect, Signal, State},
 };
 use crate::wire::{
@@ -24,6 +27,12 @@ pub struct ClientSession {
     config: ClientConfig,
     state: State,
     offer: Capabilities,
+    /// TLS is on.
+    is_secure: bool,
+    /// What the server said to STARTTLS instead of 220.
+    refusal: Option<RawReply>,
+    /// AUTH that is under way.
+    exchange: Option<Exchange>,
     replies: ReplyReader,
     actions: VecDeque<Action>,
     active: Option<Active>,
@@ -36,22 +45,18 @@ pub struct ClientSession {
     deadline: Option<Instant>,
 }
 
-/// What made the table be asked.
-enum Cause {
-    Reply(RawReply),
-    Silence(Silence, String),
-    /// Our own side.
-    Us,
-}
-
 impl ClientSession {
     /// For a connection that has just been made: the server speaks first.
     pub fn new(config: ClientConfig, now: Instant) -> Self {
         let deadline = Some(now + config.timeouts.greeting);
+        let is_secure = config.is_secure;
         Self {
             config,
             state: State::Greeting,
             offer: Capabilities::default(),
+            is_secure,
+            refusal: None,
+            exchange: None,
             replies: ReplyReader::default(),
             actions: VecDeque::new(),
             active: None,
@@ -136,10 +141,13 @@ impl ClientSession {
 
     pub fn handle(&mut self, event: Event<'_>, now: Instant) {
         match event {
+            // The server speaks again when it was spoken to over TLS.
+            Event::Input(_) if self.state == State::Handshake => self.intruded(now),
             Event::Input(input) => {
                 self.replies.push(input);
                 self.read(now);
             }
+            Event::Secured => self.apply(Signal::Secured, &Cause::Us, now),
             Event::WriteDone => self.write_done(now),
             Event::TimedOut => {
                 if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -171,14 +179,30 @@ impl ClientSession {
         }
     }
 
-    fn reply(&mut self, reply: RawReply, now: Instant) {
-        let signal = match reply.code {
-            421 => Signal::Goodbye,
-            200..=299 => Signal::Positive,
-            300..=399 => Signal::Intermediate,
-            400..=499 => Signal::Deferred,
-            _ => Signal::Rejected,
-        };
+    /// RFC 3207 4.2: octets in the clear behind the reply to STARTTLS are somebody else's, and must not be
+    /// taken for what the server says over TLS.
+    fn intruded(&mut self, now: Instant) {
+        self.lost(
+            Signal::Nonsense,
+            Silence::Protocol,
+            "octets in the clear behind the reply to STARTTLS",
+            now,
+        );
+    }
+
+    fn reply(&mut self, mut reply: RawReply, now: Instant) {
+        let signal = Signal::of_reply(reply.code);
+        if self.state == State::StartTls && signal == Signal::Positive && !self.replies.is_empty() {
+            return self.intruded(now);
+        }
+        if self.state == State::Auth {
+            if signal == Signal::Intermediate {
+                return self.challenged(&reply, now);
+            }
+            if let Some(login) = &self.config.login {
+                reply.text = login.withheld(&reply.text);
+            }
+        }
         // The server may answer the final dot before our driver reports that it was written.
         let is_handed_out = self.state == State::Content && self.content.is_none();
         if is_handed_out && signal == Signal::Positive && self.early.is_none() {
@@ -186,6 +210,16 @@ impl ClientSession {
             return;
         }
         self.apply(signal, &Cause::Reply(reply), now);
+    }
+
+    fn challenged(&mut self, challenge: &RawReply, now: Instant) {
+        let (exchange, login) = (self.exchange.as_mut(), self.config.login.as_ref());
+        let response =
+            exchange.zip(login).and_then(|(exchange, login)| exchange.respond(&challenge.text, login));
+        match response {
+            Some(response) => self.apply(Signal::Intermediate, &Cause::Response(response), now),
+            None => self.lost(Signal::Nonsense, Silence::Protocol, "a challenge that makes no sense", now),
+        }
     }
 
     fn write_done(&mut self, now: Instant) {
@@ -229,25 +263,23 @@ impl ClientSession {
             self.perform(*effect, before, cause);
         }
         self.restart_clock(now);
+        if self.state == State::Greeted {
+            self.proceed(now);
+        }
         let is_naming = matches!(self.state, State::Rcpt { .. } | State::RcptMoot);
         if is_naming && let Some(some) = self.active.as_ref().and_then(Active::all_answered) {
             self.apply(Signal::RecipientsAnswered { some }, &Cause::Us, now);
         }
     }
 
+    /// The server has made its offer.
+    fn proceed(&mut self, now: Instant) {
+        let opening = opening::next(&self.config, self.is_secure, self.refusal.as_ref(), self.offer);
+        self.apply(opening.signal(), &Cause::Opening(opening), now);
+    }
+
     fn restart_clock(&mut self, now: Instant) {
-        let limits = &self.config.timeouts;
-        let limit = match self.state {
-            State::Ready | State::Closed => None,
-            State::Greeting => Some(limits.greeting),
-            State::Ehlo | State::Helo | State::Reset => Some(limits.hello),
-            State::Mail { .. } => Some(limits.mail),
-            State::Rcpt { .. } | State::RcptMoot => Some(limits.rcpt),
-            State::Data { .. } => Some(limits.data),
-            State::Content => Some(limits.block),
-            State::FinalDot | State::MootDot => Some(limits.final_dot),
-            State::Quit => Some(limits.quit),
-        };
+        let limit = self.config.timeouts.of(self.state);
         self.deadline = limit.map(|limit| now + limit);
     }
 
@@ -255,6 +287,24 @@ impl ClientSession {
         match effect {
             Effect::SendEhlo => self.write(format!("EHLO {}\r\n", self.config.helo_name)),
             Effect::SendHelo => self.write(format!("HELO {}\r\n", self.config.helo_name)),
+            Effect::SendStartTls => self.write("STARTTLS\r\n"),
+            Effect::StartTls => self.actions.push_back(Action::StartTls),
+            Effect::NoteRefusal => {
+                if let Cause::Reply(reply) = cause {
+                    self.refusal = Some(reply.clone());
+                }
+            }
+            Effect::Forget => {
+                self.is_secure = true;
+                self.offer = Capabilities::default();
+                self.replies = ReplyReader::default();
+            }
+            Effect::SendAuth => self.send_auth(cause),
+            Effect::SendResponse => {
+                if let Cause::Response(line) = cause {
+                    self.write(line.clone());
+                }
+            }
             Effect::SendGroup => self.send_group(),
             Effect::SendMail => self.send_mail(),
             Effect::SendRcpt => self.send_rcpt(),
@@ -286,19 +336,19 @@ impl ClientSession {
             }
             Effect::AcceptOpen => self.close_open(RecipientResult::Accepted, cause),
             Effect::LoseOpen => {
-                let result = no_reply(before, cause);
+                let result = cause.no_reply(before);
                 if let Some(active) = &mut self.active {
                     active.close(&result);
                 }
             }
             Effect::Finish => {
                 if let Some(active) = self.active.take() {
-                    let result = active.finish(|| no_reply(before, cause));
+                    let result = active.finish(|| cause.no_reply(before));
                     self.actions.push_back(Action::Done(result));
                 }
             }
             Effect::Ready => self.actions.push_back(Action::Ready),
-            Effect::Fail => self.actions.push_back(Action::Failed(failure(before, cause))),
+            Effect::Fail => self.actions.push_back(Action::Failed(cause.failure(before))),
             Effect::Close => {
                 self.content = None;
                 self.actions.push_back(Action::Close);
@@ -315,6 +365,14 @@ impl ClientSession {
     fn write(&mut self, text: impl Into<Bytes>) {
         self.unwritten += 1;
         self.actions.push_back(Action::Write(text.into()));
+    }
+
+    fn send_auth(&mut self, cause: &Cause) {
+        if let (Cause::Opening(Opening::Authenticate(mechanism)), Some(login)) = (cause, &self.config.login) {
+            let (exchange, line) = Exchange::begin(*mechanism, login);
+            self.exchange = Some(exchange);
+            self.write(line);
+        }
     }
 
     fn send_group(&mut self) {
@@ -342,32 +400,6 @@ impl ClientSession {
         commands::rcpt(delivery, recipient, self.offer, &mut line);
         self.write(line);
     }
-}
-
-fn silence(state: State, cause: &Cause) -> (Silence, String) {
-    match cause {
-        Cause::Silence(silence, words) => (*silence, words.clone()),
-        Cause::Reply(reply) => {
-            (Silence::Protocol, format!("unexpected {} reply {}", reply.code, state.while_doing()))
-        }
-        Cause::Us => (Silence::GivenUp, format!("given up {}", state.while_doing())),
-    }
-}
-
-fn no_reply(state: State, cause: &Cause) -> RecipientResult {
-    let (silence, what) = silence(state, cause);
-    RecipientResult::NoReply { phase: state.phase(), silence, what }
-}
-
-fn failure(state: State, cause: &Cause) -> SessionFailure {
-    let kind = match cause {
-        Cause::Reply(reply) if reply.code >= 400 => FailureKind::Remote(reply.clone()),
-        Cause::Reply(_) | Cause::Silence(..) | Cause::Us => {
-            let (silence, what) = silence(state, cause);
-            FailureKind::NoReply { silence, what }
-        }
-    };
-    SessionFailure { phase: state.phase(), kind }
 }
 
 #[cfg(test)]

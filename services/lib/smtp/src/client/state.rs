@@ -8,6 +8,14 @@ pub(crate) enum State {
     Greeting,
     Ehlo,
     Helo,
+    /// The server has made its offer; what is needed next, the session says at once.
+    Greeted,
+    /// For the reply to STARTTLS.
+    StartTls,
+    /// For the driver.
+    Handshake,
+    /// For a challenge or the end of AUTH.
+    Auth,
     Ready,
     /// `pipelined`: the whole group was sent, so every reply of it has to be read (RFC 2920 3.1).
     Mail {
@@ -43,6 +51,16 @@ pub(crate) enum Signal {
     Rejected,
     /// 421: the server ends the session (RFC 5321 3.8).
     Goodbye,
+    /// STARTTLS is wanted and offered.
+    WantsTls,
+    /// The handshake is done.
+    Secured,
+    /// AUTH is wanted and can be done.
+    WantsLogin,
+    /// Nothing more is needed.
+    Complete,
+    /// What is needed cannot be had.
+    Unmet,
     /// A reply to every RCPT is in.
     RecipientsAnswered {
         some: bool,
@@ -63,6 +81,14 @@ pub(crate) enum Signal {
 pub(crate) enum Effect {
     SendEhlo,
     SendHelo,
+    SendStartTls,
+    StartTls,
+    /// The server refused TLS; whether that is borne is asked next.
+    NoteRefusal,
+    /// RFC 3207 4.2: what was learned in the clear.
+    Forget,
+    SendAuth,
+    SendResponse,
     /// MAIL, every RCPT and DATA in one write.
     SendGroup,
     SendMail,
@@ -90,14 +116,26 @@ pub(crate) enum Effect {
     Close,
 }
 
+impl Signal {
+    pub(crate) const fn of_reply(code: u16) -> Self {
+        match code {
+            421 => Self::Goodbye,
+            200..=299 => Self::Positive,
+            300..=399 => Self::Intermediate,
+            400..=499 => Self::Deferred,
+            _ => Self::Rejected,
+        }
+    }
+}
+
 impl State {
     /// The whole protocol. Exhaustive on purpose: adding a state or a signal does not compile
     /// until every pair has an answer.
     pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
         use Effect::{
-            AcceptOpen, BookRecipient, Close, Fail, Finish, LoseOpen, NoteOffer, Ready, RefuseOpen,
-            SendContent, SendData, SendDot, SendEhlo, SendGroup, SendHelo, SendMail, SendQuit, SendRcpt,
-            SendReset, SkipRecipient,
+            AcceptOpen, BookRecipient, Close, Fail, Finish, Forget, LoseOpen, NoteOffer, NoteRefusal, Ready,
+            RefuseOpen, SendAuth, SendContent, SendData, SendDot, SendEhlo, SendGroup, SendHelo, SendMail,
+            SendQuit, SendRcpt, SendReset, SendResponse, SendStartTls, SkipRecipient, StartTls,
         };
         use Signal as G;
         use State as S;
@@ -105,13 +143,24 @@ impl State {
             (S::Closed, _) => (S::Closed, &[]),
 
             (S::Greeting, G::Positive) => (S::Ehlo, &[SendEhlo]),
-            (S::Ehlo, G::Positive) => (S::Ready, &[NoteOffer, Ready]),
+            (S::Ehlo, G::Positive) => (S::Greeted, &[NoteOffer]),
             // RFC 5321 3.2: a server that does not know EHLO is greeted by HELO.
             (S::Ehlo, G::Rejected) => (S::Helo, &[SendHelo]),
-            (S::Helo, G::Positive) => (S::Ready, &[Ready]),
-            (S::Greeting | S::Helo | S::Reset, G::Rejected | G::Deferred) | (S::Ehlo, G::Deferred) => {
-                (S::Closed, &[Fail, SendQuit, Close])
-            }
+            (S::Helo, G::Positive) => (S::Greeted, &[]),
+            (S::Greeting | S::Helo | S::Auth | S::Reset, G::Rejected | G::Deferred)
+            | (S::Ehlo, G::Deferred) => (S::Closed, &[Fail, SendQuit, Close]),
+
+            (S::Greeted, G::WantsTls) => (S::StartTls, &[SendStartTls]),
+            (S::Greeted, G::WantsLogin) => (S::Auth, &[SendAuth]),
+            (S::Greeted, G::Complete) => (S::Ready, &[Ready]),
+            (S::Greeted, G::Unmet) => (S::Closed, &[Fail, SendQuit, Close]),
+
+            (S::StartTls, G::Positive) => (S::Handshake, &[StartTls]),
+            (S::StartTls, G::Rejected | G::Deferred) => (S::Greeted, &[NoteRefusal]),
+            (S::Handshake, G::Secured) => (S::Ehlo, &[Forget, SendEhlo]),
+
+            (S::Auth, G::Intermediate) => (S::Auth, &[SendResponse]),
+            (S::Auth, G::Positive) => (S::Ready, &[Ready]),
 
             (S::Ready, G::Start { pipelined: true }) => (S::Mail { pipelined: true }, &[SendGroup]),
             (S::Ready, G::Start { pipelined: false }) => (S::Mail { pipelined: false }, &[SendMail]),
@@ -181,18 +230,46 @@ impl State {
                 G::Goodbye,
             ) => (S::Closed, &[RefuseOpen, Finish, Close]),
             (S::Ready, G::Rejected | G::Deferred)
-            | (S::Greeting | S::Ehlo | S::Helo | S::Ready | S::Reset, G::Goodbye) => {
-                (S::Closed, &[Fail, Close])
-            }
+            | (
+                S::Greeting
+                | S::Ehlo
+                | S::Helo
+                | S::Greeted
+                | S::StartTls
+                | S::Handshake
+                | S::Auth
+                | S::Ready
+                | S::Reset,
+                G::Goodbye,
+            ) => (S::Closed, &[Fail, Close]),
 
             // We end it. A delivery that is under way has no reply.
-            (S::Greeting | S::Ehlo | S::Helo | S::Reset, G::Quit) => (S::Closed, &[Close]),
+            (
+                S::Greeting
+                | S::Ehlo
+                | S::Helo
+                | S::Greeted
+                | S::StartTls
+                | S::Handshake
+                | S::Auth
+                | S::Reset,
+                G::Quit,
+            ) => (S::Closed, &[Close]),
 
             // Nobody says how it ends: silence, or an answer to something that was not asked.
             (
-                S::Greeting | S::Ehlo | S::Helo | S::Ready | S::Reset,
+                S::Greeting
+                | S::Ehlo
+                | S::Helo
+                | S::Greeted
+                | S::StartTls
+                | S::Handshake
+                | S::Auth
+                | S::Ready
+                | S::Reset,
                 G::TimedOut | G::Cut | G::Nonsense | G::Positive | G::Intermediate,
-            ) => (S::Closed, &[Fail, Close]),
+            )
+            | (S::Greeted | S::Handshake, G::Rejected | G::Deferred) => (S::Closed, &[Fail, Close]),
             (
                 S::Mail { .. }
                 | S::Rcpt { .. }
@@ -209,6 +286,10 @@ impl State {
                 S::Greeting
                 | S::Ehlo
                 | S::Helo
+                | S::Greeted
+                | S::StartTls
+                | S::Handshake
+                | S::Auth
                 | S::Ready
                 | S::Mail { .. }
                 | S::Rcpt { .. }
@@ -219,14 +300,23 @@ impl State {
                 | S::MootDot
                 | S::Reset
                 | S::Quit,
-                G::Start { .. } | G::ContentSent | G::RecipientsAnswered { .. },
+                G::WantsTls
+                | G::Secured
+                | G::WantsLogin
+                | G::Complete
+                | G::Unmet
+                | G::Start { .. }
+                | G::ContentSent
+                | G::RecipientsAnswered { .. },
             ) => (self, &[]),
         }
     }
 
     pub(crate) const fn phase(self) -> Phase {
         match self {
-            Self::Greeting | Self::Ehlo | Self::Helo => Phase::Greeting,
+            Self::Greeting | Self::Ehlo | Self::Helo | Self::Greeted => Phase::Greeting,
+            Self::StartTls | Self::Handshake => Phase::Tls,
+            Self::Auth => Phase::Auth,
             // Between deliveries the next thing would be MAIL.
             Self::Ready | Self::Reset | Self::Quit | Self::Closed | Self::Mail { .. } => Phase::Mail,
             Self::Rcpt { .. } | Self::RcptMoot => Phase::Rcpt,
@@ -239,6 +329,10 @@ impl State {
             Self::Greeting => "while waiting for the greeting",
             Self::Ehlo => "while waiting for EHLO reply",
             Self::Helo => "while waiting for HELO reply",
+            Self::Greeted => "after EHLO",
+            Self::StartTls => "while waiting for STARTTLS reply",
+            Self::Handshake => "during the TLS handshake",
+            Self::Auth => "while waiting for AUTH reply",
             Self::Ready | Self::Closed => "while idle",
             Self::Mail { .. } => "while waiting for MAIL reply",
             Self::Rcpt { .. } | Self::RcptMoot => "while waiting for RCPT reply",

@@ -45,6 +45,17 @@ pub struct Capabilities {
     pub dsn: bool,
     /// RFC 3207.
     pub starttls: bool,
+    /// RFC 4954.
+    pub auth: AuthOffer,
+}
+
+/// Mechanisms of AUTH, as far as we know them as a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuthOffer {
+    pub cram_md5: bool,
+    pub plain: bool,
+    pub login: bool,
+    pub xoauth2: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,6 +84,23 @@ impl Capabilities {
                 "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
                 "DSN" => found.dsn = true,
                 "STARTTLS" => found.starttls = true,
+                "AUTH" => found.auth = AuthOffer::parse(words),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl AuthOffer {
+    pub fn parse<'a>(keywords: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = Self::default();
+        for keyword in keywords {
+            match keyword.to_ascii_uppercase().as_str() {
+                "CRAM-MD5" => found.cram_md5 = true,
+                "PLAIN" => found.plain = true,
+                "LOGIN" => found.login = true,
+                "XOAUTH2" => found.xoauth2 = true,
                 _ => {}
             }
         }
@@ -110,13 +138,15 @@ mod tests {
             enhanced_status_codes: true,
             dsn: true,
             starttls: false,
+            auth: AuthOffer::default(),
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);
         plain.starttls = true;
         plain.auth = "PLAIN LOGIN";
         let offered = offer(&plain);
         assert!(offered.to_string().ends_with("250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n"));
-        assert_eq!(Capabilities::parse(&offered.text()), Capabilities { starttls: true, ..expected });
+        let auth = AuthOffer { plain: true, login: true, ..AuthOffer::default() };
+        assert_eq!(Capabilities::parse(&offered.text()), Capabilities { starttls: true, auth, ..expected });
     }
 
     #[test]

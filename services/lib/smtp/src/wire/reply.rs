@@ -49,6 +49,11 @@ impl ReplyReader {
         self.buffer.extend_from_slice(input);
     }
 
+    /// Nothing is left behind the replies that were read.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.partial.is_none()
+    }
+
     /// The next whole reply. After an error the reader must not be used again.
     pub fn next_reply(&mut self) -> Result<Option<RawReply>, ReplyError> {
         let buffer = mem::take(&mut self.buffer);

@@ -4,9 +4,10 @@ use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode, rep
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::{Cut, DeliveryRecipient, Timeouts};
+use crate::client::{Cut, DeliveryRecipient, FailureKind, SessionFailure, StartTls, Timeouts};
 
 mod ends;
+mod opening;
 mod questions;
 mod timing;
 
@@ -43,8 +44,20 @@ fn delivery(recipients: &[&str], content: &str) -> Delivery {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// In the clear and without a login, unless `change` says so.
+    fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
         let now = start();
-        let config = ClientConfig { helo_name: "gw.example".into(), timeouts: Timeouts::default() };
+        let mut config = ClientConfig {
+            helo_name: "gw.example".into(),
+            is_secure: false,
+            starttls: StartTls::Never,
+            login: None,
+            timeouts: Timeouts::default(),
+        };
+        change(&mut config);
         let session = ClientSession::new(config, now);
         Self { session, now, sent: String::new(), writes: 0, actions: Vec::new(), reports_writes: true }
     }
@@ -101,7 +114,7 @@ impl Bench {
     fn results(&mut self) -> Vec<RecipientResult> {
         let done = self.actions.iter().find_map(|action| match action {
             Action::Done(result) => Some(result.recipients.clone()),
-            Action::Write(_) | Action::Ready | Action::Failed(_) | Action::Close => None,
+            Action::Write(_) | Action::StartTls | Action::Ready | Action::Failed(_) | Action::Close => None,
         });
         done.expect("the delivery is not done")
     }

@@ -1,9 +1,13 @@
 use super::*;
 
-const STATES: [State; 17] = [
+const STATES: [State; 21] = [
     State::Greeting,
     State::Ehlo,
     State::Helo,
+    State::Greeted,
+    State::StartTls,
+    State::Handshake,
+    State::Auth,
     State::Ready,
     State::Mail { pipelined: false },
     State::Mail { pipelined: true },
@@ -19,12 +23,17 @@ const STATES: [State; 17] = [
     State::Quit,
     State::Closed,
 ];
-const SIGNALS: [Signal; 14] = [
+const SIGNALS: [Signal; 19] = [
     Signal::Positive,
     Signal::Intermediate,
     Signal::Deferred,
     Signal::Rejected,
     Signal::Goodbye,
+    Signal::WantsTls,
+    Signal::Secured,
+    Signal::WantsLogin,
+    Signal::Complete,
+    Signal::Unmet,
     Signal::RecipientsAnswered { some: false },
     Signal::RecipientsAnswered { some: true },
     Signal::Start { pipelined: false },
@@ -81,6 +90,10 @@ fn is_delivering(state: State) -> bool {
         State::Greeting
         | State::Ehlo
         | State::Helo
+        | State::Greeted
+        | State::StartTls
+        | State::Handshake
+        | State::Auth
         | State::Ready
         | State::Reset
         | State::Quit
@@ -103,6 +116,10 @@ fn every_delivery_is_finished_once() {
             State::Greeting
             | State::Ehlo
             | State::Helo
+            | State::Greeted
+            | State::StartTls
+            | State::Handshake
+            | State::Auth
             | State::Ready
             | State::Mail { .. }
             | State::Data { some: true }
@@ -135,6 +152,28 @@ fn nothing_is_written_after_a_failure() {
             let (next, effects) = state.on(signal);
             assert_eq!(next, State::Closed);
             assert!(!effects.contains(&Effect::SendQuit), "{state:?} {signal:?}");
+        }
+    }
+}
+
+/// SEED-026: a secret follows the offer and nothing else, and TLS is followed by a new beginning.
+#[test]
+fn what_is_secret_has_one_way_out() {
+    for (state, signal) in pairs() {
+        let (next, effects) = state.on(signal);
+        if effects.contains(&Effect::SendAuth) {
+            assert_eq!((state, signal), (State::Greeted, Signal::WantsLogin));
+        }
+        if effects.contains(&Effect::SendResponse) {
+            assert_eq!((state, signal), (State::Auth, Signal::Intermediate));
+        }
+        if signal == Signal::Secured && next != state {
+            assert_eq!(effects, [Effect::Forget, Effect::SendEhlo]);
+        }
+        // Nothing is said in the clear once the server has agreed to TLS.
+        if state == State::Handshake && signal != Signal::Secured {
+            let says_nothing = effects.iter().all(|effect| matches!(effect, Effect::Fail | Effect::Close));
+            assert!(says_nothing, "{signal:?}");
         }
     }
 }

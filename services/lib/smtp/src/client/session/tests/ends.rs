@@ -5,7 +5,7 @@ use super::*;
 fn remote(code: u16) -> impl Fn(&SessionFailure) -> bool {
     move |failure| match &failure.kind {
         FailureKind::Remote(reply) => reply.code == code,
-        FailureKind::NoReply { .. } => false,
+        FailureKind::NoReply { .. } | FailureKind::Unmet { .. } => false,
     }
 }
 
