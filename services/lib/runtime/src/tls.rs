@@ -1,17 +1,19 @@
-//! TLS of servers: certificates from files, which may change while the process runs, and a
-//! stream that is in the clear until it is secured. For clients, whom they trust.
+//! TLS: of servers, certificates from files, which may change while the process runs; of clients, whom
+//! they trust. For both a stream that is in the clear until it is secured.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use rustls::{ServerConfig, crypto::CryptoProvider, version};
+use rustls::{ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider, version};
 use tokio_util::sync::CancellationToken;
 
 mod certificates; // files -> the certificate for a name
 mod trust; // files -> the authorities that a client trusts
 mod stream; // in the clear, then over TLS
+mod client; // TLS with servers that we connect to
 
 pub use certificates::CertificateError;
-pub use stream::{HandshakeError, ServerStream};
+pub use client::{ClientHandshakeError, ClientStream, Secured, TlsClientConfig, TlsConnector, Trust};
+pub use stream::{HandshakeError, MaybeTls, ServerStream};
 pub use trust::trusting;
 
 use certificates::Certificates;
@@ -45,6 +47,17 @@ pub enum TlsVersion {
     Tls13,
 }
 
+impl TlsVersion {
+    fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
+        static FROM_12: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
+        static FROM_13: [&SupportedProtocolVersion; 1] = [&version::TLS13];
+        match self {
+            Self::Tls12 => &FROM_12,
+            Self::Tls13 => &FROM_13,
+        }
+    }
+}
+
 /// A handle; clones share the certificates.
 #[derive(Clone)]
 pub struct TlsAcceptor {
@@ -63,13 +76,9 @@ impl TlsAcceptor {
     /// Reads the files. The provider must have been installed.
     pub fn new(config: TlsConfig) -> Result<Self, CertificateError> {
         let provider = CryptoProvider::get_default().ok_or(CertificateError::NoProvider)?;
-        let versions: &[&rustls::SupportedProtocolVersion] = match config.min_version {
-            TlsVersion::Tls12 => &[&version::TLS12, &version::TLS13],
-            TlsVersion::Tls13 => &[&version::TLS13],
-        };
         let certificates = Arc::new(Certificates::load(config.pairs, Arc::clone(provider))?);
         let server = ServerConfig::builder_with_provider(Arc::clone(provider))
-            .with_protocol_versions(versions)
+            .with_protocol_versions(config.min_version.and_later())
             .map_err(CertificateError::Versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&certificates) as _);

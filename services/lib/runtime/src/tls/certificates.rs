@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustls::{
-    client::verify_server_name,
+    client::{VerifierBuilderError, verify_server_name},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject as _},
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
@@ -45,6 +45,8 @@ pub enum CertificateError {
         #[source]
         source: rustls::Error,
     },
+    #[error("the authorities cannot be used")]
+    Authorities(#[source] VerifierBuilderError),
     #[error("TLS versions cannot be used")]
     Versions(#[source] rustls::Error),
     #[error("no TLS provider is installed")]

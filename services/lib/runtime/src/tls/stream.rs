@@ -1,7 +1,7 @@
-//! A connection of a client: in the clear, or over TLS. In the clear it costs one comparison.
+//! A connection: in the clear, or over TLS. In the clear it costs one comparison.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -15,11 +15,15 @@ use tokio_rustls::server::TlsStream;
 
 use super::TlsAcceptor;
 
+/// `T` is TLS as the server or the client has it.
 #[derive(Debug)]
-pub enum ServerStream {
+pub enum MaybeTls<T> {
     Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+    Secure(Box<T>),
 }
+
+/// A connection of a client.
+pub type ServerStream = MaybeTls<TlsStream<TcpStream>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -47,11 +51,16 @@ impl ServerStream {
     pub fn tls_version(&self) -> Option<&'static str> {
         let Self::Secure(stream) = self else { return None };
         let (_, connection) = stream.get_ref();
-        Some(if connection.protocol_version() == Some(ProtocolVersion::TLSv1_3) { "1.3" } else { "1.2" })
+        Some(version(connection.protocol_version()))
     }
 }
 
-impl AsyncRead for ServerStream {
+/// No others are spoken.
+pub(super) fn version(version: Option<ProtocolVersion>) -> &'static str {
+    if version == Some(ProtocolVersion::TLSv1_3) { "1.3" } else { "1.2" }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for MaybeTls<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,30 +68,48 @@ impl AsyncRead for ServerStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Secure(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Secure(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         }
     }
 }
 
-impl AsyncWrite for ServerStream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for MaybeTls<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
-            Self::Secure(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Secure(stream) => Pin::new(stream.as_mut()).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Secure(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Secure(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Secure(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Secure(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -1,0 +1,165 @@
+//! TLS with servers that we connect to: how good their certificate has to be, and what came of it.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::net::TcpStream;
+
+use super::{CertificateError, TlsVersion, stream::MaybeTls, trust};
+
+mod any_certificate; // for who takes every certificate, and for nothing else
+
+use any_certificate::AnyCertificate;
+
+/// Sessions that can be taken up again, for each trust.
+const REMEMBERED: usize = 4_096;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsClientConfig {
+    /// PEM of the authorities that are trusted; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    pub min_version: TlsVersion,
+    /// Longest handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// How good the certificate of a server has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Any will do: who listens is kept out, who stands in between is not.
+    Any,
+    /// Of a trusted authority, for the name of the host.
+    Verified,
+}
+
+/// A connection that is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Secured {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    pub cipher: &'static str,
+    /// The certificate is good, whether that was asked for or not.
+    pub is_verified: bool,
+}
+
+pub type ClientStream = MaybeTls<tokio_rustls::client::TlsStream<TcpStream>>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientHandshakeError {
+    #[error("the handshake took longer than {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the handshake failed")]
+    Failed(#[source] io::Error),
+    #[error("{0:?} is no name that a certificate can be for")]
+    Name(String),
+    #[error("no authority is trusted here")]
+    NoAuthorities,
+    #[error("TLS is on already")]
+    AlreadySecure,
+}
+
+/// A handle; clones share what they remember of servers.
+#[derive(Clone)]
+pub struct TlsConnector {
+    any: tokio_rustls::TlsConnector,
+    /// What one trust has admitted must not pass for the other, so each remembers sessions for itself.
+    verified: Option<tokio_rustls::TlsConnector>,
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    handshake_timeout: Duration,
+}
+
+impl std::fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let has_authorities = self.authorities.is_some();
+        f.debug_struct("TlsConnector").field("has_authorities", &has_authorities).finish_non_exhaustive()
+    }
+}
+
+impl TlsConnector {
+    /// Reads the authorities. The provider must have been installed.
+    pub fn new(config: &TlsClientConfig) -> Result<Self, CertificateError> {
+        let provider = CryptoProvider::get_default().ok_or(CertificateError::NoProvider)?;
+        let roots = match &config.ca {
+            Some(file) => trust::authorities(file)?,
+            None => trust::of_system(),
+        };
+        let authorities = of_roots(roots, provider)?;
+        if authorities.is_none() {
+            tracing::warn!("this system has no authorities, so no certificate of a server is good");
+        }
+        let connector = |verifier: Arc<dyn ServerCertVerifier>| {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(config.min_version.and_later())
+                .map_err(CertificateError::Versions)?;
+            let mut client =
+                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+            client.resumption = Resumption::in_memory_sessions(REMEMBERED);
+            Ok(tokio_rustls::TlsConnector::from(Arc::new(client)))
+        };
+        let any = connector(Arc::new(AnyCertificate::new(provider)))?;
+        let verified = authorities.as_ref().map(|authorities| connector(Arc::clone(authorities) as _));
+        let handshake_timeout = config.handshake_timeout;
+        Ok(Self { any, verified: verified.transpose()?, authorities, handshake_timeout })
+    }
+
+    /// The handshake with `host`, a name or an address. Nothing that was read before it is known to what
+    /// comes after.
+    pub async fn secure(
+        &self,
+        stream: ClientStream,
+        host: &str,
+        trust: Trust,
+    ) -> Result<(ClientStream, Secured), ClientHandshakeError> {
+        let ClientStream::Plain(stream) = stream else { return Err(ClientHandshakeError::AlreadySecure) };
+        let connector = match trust {
+            Trust::Any => &self.any,
+            Trust::Verified => self.verified.as_ref().ok_or(ClientHandshakeError::NoAuthorities)?,
+        };
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| ClientHandshakeError::Name(host.to_owned()))?;
+        let handshake = connector.connect(name.clone(), stream);
+        let stream = match tokio::time::timeout(self.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(ClientHandshakeError::Failed(error)),
+            Err(_) => return Err(ClientHandshakeError::TimedOut(self.handshake_timeout)),
+        };
+        let (_, connection) = stream.get_ref();
+        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        let secured = Secured {
+            version: super::stream::version(connection.protocol_version()),
+            cipher: suite.unwrap_or("unknown"),
+            is_verified: trust == Trust::Verified || self.is_good(connection.peer_certificates(), &name),
+        };
+        Ok((ClientStream::Secure(Box::new(stream)), secured))
+    }
+
+    /// Whether this chain would have passed.
+    fn is_good(&self, chain: Option<&[CertificateDer<'_>]>, name: &ServerName<'_>) -> bool {
+        let Some((authorities, (own, between))) =
+            self.authorities.as_ref().zip(chain.and_then(<[_]>::split_first))
+        else {
+            return false;
+        };
+        authorities.verify_server_cert(own, between, name, &[], UnixTime::now()).is_ok()
+    }
+}
+
+/// `None`: there are none, so no certificate is good.
+fn of_roots(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<WebPkiServerVerifier>>, CertificateError> {
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    verifier.map(Some).map_err(CertificateError::Authorities)
+}
+
+#[cfg(test)]
+mod tests;
