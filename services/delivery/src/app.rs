@@ -16,6 +16,7 @@ use hikyaku_queue::{
     roster::{Roster, WorkerId},
 };
 use hikyaku_route::resolver::Resolver;
+use hikyaku_runtime::tls::{CertificateError, TlsConnector};
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
 use tokio::sync::Semaphore;
@@ -62,6 +63,8 @@ pub struct Records {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
+    #[error("TLS with next hops cannot be had")]
+    Tls(#[source] CertificateError),
     #[error("failed to start the supervisor")]
     Start(#[source] Box<ractor::SpawnErr>),
     #[error("delivery ended by itself; its shards failed again and again")]
@@ -76,7 +79,8 @@ impl App {
         shards: ShardCount,
         policy: PolicyClient,
         resolver: Resolver,
-    ) -> Self {
+    ) -> Result<Self, DeliveryError> {
+        let tls = TlsConnector::new(&config.tls).map_err(DeliveryError::Tls)?;
         let Records { roster, holds, register } = records;
         let publisher = Publisher::new(nats.clone(), shards);
         let context = Context {
@@ -101,8 +105,9 @@ impl App {
             publisher,
             policy,
             resolver,
+            tls,
         };
-        Self { context: Arc::new(context), roster, shards }
+        Ok(Self { context: Arc::new(context), roster, shards })
     }
 
     /// The operators' side of it.

@@ -1,13 +1,16 @@
 //! Limits and clocks of delivery.
 
-use std::time::Duration;
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use hikyaku_queue::topology::LANE_CAPACITY;
+use hikyaku_runtime::tls::{TlsClientConfig, TlsVersion};
+use hikyaku_smtp::client::Mechanism;
 use hikyaku_types::{
     address::Mailbox,
     destination::{Destination, SMTP_PORT},
     domain::Domain,
     schedule::RetrySchedule,
+    traffic::LoginName,
 };
 
 #[derive(Debug, Clone)]
@@ -30,6 +33,9 @@ pub struct DeliveryConfig {
     pub idle_timeout: Duration,
     /// SEED-154; the times of the dialogue are in the protocol's own table.
     pub connect_timeout: Duration,
+    pub tls: TlsClientConfig,
+    /// Who we are at hosts that the traffic rules name a login for (SEED-026).
+    pub logins: HashMap<LoginName, LoginConfig>,
     /// Entries of one destination in memory; more are set aside in the queue.
     pub hold: usize,
     pub retry: RetryConfig,
@@ -39,6 +45,15 @@ pub struct DeliveryConfig {
     pub digest: Option<DigestConfig>,
     /// Time that running transactions have when the process drains.
     pub drain_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct LoginConfig {
+    pub user: String,
+    /// Its first line is the secret; read with each session.
+    pub password_file: PathBuf,
+    /// `None`: the strongest that the host offers for a password.
+    pub mechanism: Option<Mechanism>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +84,12 @@ impl DeliveryConfig {
             messages_per_connection: 100,
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(30),
+            tls: TlsClientConfig {
+                ca: None,
+                min_version: TlsVersion::Tls12,
+                handshake_timeout: Duration::from_secs(30),
+            },
+            logins: HashMap::new(),
             hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },
             delay_notice_after: Some(Duration::from_secs(4 * 3600)),

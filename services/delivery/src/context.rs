@@ -8,6 +8,7 @@ use hikyaku_queue::{
     reschedule::Rescheduler,
 };
 use hikyaku_route::resolver::Resolver;
+use hikyaku_runtime::tls::TlsConnector;
 use hikyaku_types::shard::ShardCount;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -38,6 +39,7 @@ pub(crate) struct Context {
     pub(crate) register: Register,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
+    pub(crate) tls: TlsConnector,
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
     pub(crate) greylists: Greylists,

@@ -12,23 +12,36 @@ use hikyaku_types::{
     traffic::EgressAddress,
 };
 
+use crate::connection::security::Channel;
+
 pub(crate) fn attempt(
     envelope: &Envelope,
     host: &str,
     address: std::net::SocketAddr,
+    channel: Channel,
     egress: Option<&EgressAddress>,
 ) {
     let egress = egress.map(|egress| egress.address.to_string());
+    let (policy, tls) = (channel.policy.name(), channel.secured);
     tracing::info!(target: "mail", event = "attempt", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, destination = %envelope.destination, host, %address,
-        attempt = envelope.attempt + 1, egress);
+        attempt = envelope.attempt + 1, egress, tls_policy = policy, tls = tls.map_or("none", |tls| tls.version),
+        tls_cipher = tls.map(|tls| tls.cipher), tls_verified = tls.is_some_and(|tls| tls.is_verified));
 }
 
-pub(crate) fn delivered(envelope: &Envelope, recipient: &Recipient, reply: &RemoteReply, now: SystemTime) {
+pub(crate) fn delivered(
+    envelope: &Envelope,
+    recipient: &Recipient,
+    reply: &RemoteReply,
+    channel: Option<Channel>,
+    now: SystemTime,
+) {
+    let (policy, tls) = (channel.map(|channel| channel.policy.name()), channel.and_then(|it| it.secured));
     tracing::info!(target: "mail", event = "delivered", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
         destination = %envelope.destination, attempt = envelope.attempt + 1, delay_seconds = age(envelope, now),
-        remote = %reply);
+        remote = %reply, tls_policy = policy, tls = tls.map_or("none", |tls| tls.version),
+        tls_cipher = tls.map(|tls| tls.cipher), tls_verified = tls.is_some_and(|tls| tls.is_verified));
 }
 
 pub(crate) fn deferred(envelope: &Envelope, recipient: &Recipient, failure: &Failure, at: SystemTime) {

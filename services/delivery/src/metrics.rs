@@ -1,6 +1,9 @@
 //! Metric names of this crate.
 
+use hikyaku_runtime::tls::Secured;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+use crate::connection::security::TlsPolicy;
 
 /// Recipients by the end of their attempt; `outcome` = delivered, deferred, bounced; `phase`.
 pub const ATTEMPTS: &str = "mail.delivery.attempts";
@@ -8,6 +11,9 @@ pub const ATTEMPTS: &str = "mail.delivery.attempts";
 pub const LATENCY: &str = "mail.delivery.latency";
 /// Open sessions to remote servers.
 pub const CONNECTIONS: &str = "smtp.client.connections";
+/// Tries to get a session, by what became of TLS; `mode` = off, opportunistic, required, verified;
+/// `outcome` = clear, secured, verified, refused, failed; `version` = 1.2, 1.3, none.
+pub const TLS_SESSIONS: &str = "smtp.client.tls.sessions";
 /// Entries set aside because their destination had enough in memory.
 pub const PARKED: &str = "mail.delivery.parked";
 /// Entries that were sent to another destination because their route had changed.
@@ -37,6 +43,7 @@ pub fn describe() {
     describe_counter!(ATTEMPTS, Unit::Count, "Recipients by the end of their attempt");
     describe_histogram!(LATENCY, Unit::Seconds, "Time from the 250 to the final outcome of a recipient");
     describe_gauge!(CONNECTIONS, "Open sessions to remote servers");
+    describe_counter!(TLS_SESSIONS, Unit::Count, "Tries to get a session, by what became of TLS");
     describe_counter!(
         PARKED,
         Unit::Count,
@@ -61,4 +68,27 @@ pub fn describe() {
     describe_gauge!(DESTINATIONS, "Destinations that have work");
     describe_gauge!(SHARDS, "Shards that this worker owns");
     describe_counter!(RESTARTS, Unit::Count, "Actors started again after a failure");
+}
+
+/// What became of TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TlsOutcome {
+    /// `None`: in the clear.
+    Opened(Option<Secured>),
+    /// The host does not offer it, or said no; the rules bear no clear text.
+    Refused,
+    /// The handshake failed.
+    Failed,
+}
+
+pub(crate) fn tls_session(policy: TlsPolicy, outcome: TlsOutcome) {
+    let (outcome, version) = match outcome {
+        TlsOutcome::Opened(None) => ("clear", "none"),
+        TlsOutcome::Opened(Some(secured)) if secured.is_verified => ("verified", secured.version),
+        TlsOutcome::Opened(Some(secured)) => ("secured", secured.version),
+        TlsOutcome::Refused => ("refused", "none"),
+        TlsOutcome::Failed => ("failed", "none"),
+    };
+    metrics::counter!(TLS_SESSIONS, "mode" => policy.name(), "outcome" => outcome, "version" => version)
+        .increment(1);
 }

@@ -10,6 +10,7 @@ use hikyaku_types::{
 };
 
 use crate::{
+    connection::security::Security,
     context::Context,
     destination::Limits,
     egress,
@@ -54,6 +55,11 @@ impl Context {
             messages: messages.unwrap_or(self.config.messages_per_connection),
             recipients: recipients.map_or(usize::MAX, count),
         }
+    }
+
+    /// What a session with it must be.
+    pub(crate) fn security(&self, destination: &Destination) -> Security {
+        Security::of(self.policy.traffic().destination(destination))
     }
 
     /// Waits until the rate of the site lets the entry go, and keeps its lease meanwhile.

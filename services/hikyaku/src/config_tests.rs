@@ -105,6 +105,31 @@ fn submission_listeners_are_those_of_the_file() {
     }
 }
 
+/// SEED-026.
+#[test]
+fn seed_026_logins_are_those_of_the_file() {
+    let smart = "[delivery.logins.smart-1]\nuser = \"u@example.org\"\npassword_file = \"f\"\n";
+    let delivery = from_toml(&format!("{smart}mechanism = \"plain\"\n")).unwrap().delivery;
+    let login = &delivery.logins[&"smart-1".parse().unwrap()];
+    assert_eq!((login.user.as_str(), login.mechanism.unwrap().keyword()), ("u@example.org", "PLAIN"));
+    assert!(from_toml("").unwrap().delivery.logins.is_empty());
+    for (text, key) in [
+        (smart.replace("smart-1", "\"a b\""), "delivery.logins"),
+        (smart.replace("u@example.org", ""), "delivery.logins.smart-1.user"),
+        (format!("{smart}mechanism = \"digest-md5\""), "delivery.logins.smart-1.mechanism"),
+        ("[delivery.tls]\nmin_version = \"1.1\"".to_owned(), "delivery.tls.min_version"),
+        (
+            "[delivery.tls]\nhandshake_timeout_seconds = 0".to_owned(),
+            "delivery.tls.handshake_timeout_seconds",
+        ),
+    ] {
+        let error = from_toml(&text).unwrap_err();
+        assert!(error.contains(&format!("- {key}: ")), "{key} is missing in {error}");
+    }
+    let error = from_toml("[delivery.logins.a]\nuser = \"u\"\npassword = \"s3cret\"").unwrap_err();
+    assert!(error.contains("password") && !error.contains("s3cret"), "{error}");
+}
+
 #[test]
 fn unknown_keys_are_refused() {
     let error = from_toml("x_relay = \"off\"").unwrap_err();

@@ -159,7 +159,7 @@ pub(crate) async fn delivery(
         register: Register::open(nats, replicas).await?,
     };
     let nats = nats.clone();
-    Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver))
+    Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver)?)
 }
 
 /// Tells the others of this process until `shutdown`. `listeners` is where it takes mail, `version` that of the

@@ -1,5 +1,5 @@
-//! Destination -> hosts -> addresses -> a session that has its greeting. All hosts of a
-//! destination are tried in one attempt, in preference order (SEED-151).
+//! Destination -> hosts -> addresses -> a session that takes mail. All hosts of a destination are
+//! tried in one attempt, in preference order (SEED-151).
 
 use std::{
     io::ErrorKind,
@@ -8,14 +8,14 @@ use std::{
 };
 
 use crate::{
-    connection::{source, transfer::RemoteSession},
+    connection::{login, opening::Opening, transfer::RemoteSession},
     context::Context,
     outcome::classify,
 };
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
     destination::{Destination, HostName},
-    outcome::{Cause, Failure, Phase},
+    outcome::{Cause, Failure, FailureClass, Phase},
     traffic::EgressAddress,
 };
 
@@ -39,10 +39,12 @@ pub(crate) async fn open(
     egress: Option<&EgressAddress>,
 ) -> Result<RemoteSession, Failure> {
     let now = SystemTime::now;
-    let port = match destination {
-        Destination::Mx(_) => context.config.mx_port,
-        Destination::Host { port, .. } => *port,
+    let security = context.security(destination);
+    let login = match &security.login {
+        Some(name) => Some(login::read(context, destination, name).await?),
+        None => None,
     };
+    let opening = Opening::new(context, destination, security, login, egress);
     let mut failures = Failures::default();
     let behind = behind_mx(context, destination, &hosts);
     for host in hosts.iter().take(MAX_HOSTS).chain(&behind) {
@@ -56,7 +58,7 @@ pub(crate) async fn open(
             }
         };
         for address in addresses {
-            match open_at(context, host, SocketAddr::new(address, port), egress).await {
+            match opening.at(host, SocketAddr::new(address, opening.port)).await {
                 Ok(session) => return Ok(session),
                 Err(failure) => failures.add(failure),
             }
@@ -101,29 +103,6 @@ fn no_address(destination: &Destination, host: &HostName, error: &RouteError) ->
     classify::no_reply(Phase::Dns, format!("host {host}: {error}"), now)
 }
 
-async fn open_at(
-    context: &Context,
-    host: &HostName,
-    address: SocketAddr,
-    egress: Option<&EgressAddress>,
-) -> Result<RemoteSession, Failure> {
-    let failed = |what: String| {
-        let what = format!("{host}[{address}]: {what}");
-        classify::no_reply(Phase::Connect, what, SystemTime::now())
-    };
-    let limit = context.config.connect_timeout;
-    let stream = match tokio::time::timeout(limit, source::connect(address, egress)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(failed(error)),
-        Err(_) => return Err(failed(format!("no answer within {} s", limit.as_secs()))),
-    };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%address, %error, "packets will be held back");
-    }
-    let own_name = egress.and_then(|egress| egress.name.as_ref()).unwrap_or(&context.config.hostname);
-    RemoteSession::open(stream, host.to_string(), address, own_name).await
-}
-
 /// The names that administrators know (SEED-211).
 const NAMES: [(ErrorKind, &str); 6] = [
     (ErrorKind::ConnectionRefused, "connection refused (ECONNREFUSED)"),
@@ -139,23 +118,27 @@ pub(crate) fn describe(error: &std::io::Error) -> String {
     known.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
 }
 
-/// Of several hosts' failures, the one that tells the sender most: what a server said comes
-/// before what we could not do.
+/// Of several hosts' failures, the one that tells the sender most: what a server said comes before
+/// what we would not do there, and that before what we could not do.
 #[derive(Default)]
 struct Failures {
     remote: Option<Failure>,
+    unwilling: Option<Failure>,
     local: Option<Failure>,
 }
 
 impl Failures {
     fn add(&mut self, failure: Failure) {
-        match failure.cause {
-            Cause::Remote(_) => self.remote = Some(failure),
-            Cause::Local(_) => self.local = Some(failure),
+        match (&failure.cause, failure.class) {
+            (Cause::Remote(_), _) => self.remote = Some(failure),
+            (Cause::Local(_), FailureClass::Policy) => self.unwilling = Some(failure),
+            (Cause::Local(_), FailureClass::Temp | FailureClass::NoReply | FailureClass::Perm) => {
+                self.local = Some(failure);
+            }
         }
     }
 
     fn most_telling(self) -> Option<Failure> {
-        self.remote.or(self.local)
+        self.remote.or(self.unwilling).or(self.local)
     }
 }

@@ -3,8 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{ErrorKind, IoSlice},
-    net::SocketAddr,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,42 +11,58 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
+use hikyaku_runtime::{
+    error_chain::chain,
+    tls::{ClientStream, TlsConnector, Trust},
+};
 use hikyaku_smtp::client::{
-    Action, ClientConfig, ClientSession, Cut, Delivery, DeliveryRecipient, DeliveryResult, Event,
-    FailureKind, RawReply, RecipientResult, SessionFailure, Timeouts,
+    Action, ClientConfig, ClientSession, Delivery, DeliveryRecipient, DeliveryResult, Event, FailureKind,
+    SessionFailure, Silence,
 };
 use hikyaku_types::{
     address::Mailbox,
-    domain::Domain,
     envelope::{Envelope, Recipient},
-    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
+    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::AsyncWriteExt as _;
 
-use crate::{connection::dial::describe, outcome::classify};
+use crate::{
+    connection::{
+        host::Host,
+        octets::{self, Moved},
+        security::{Channel, Security},
+    },
+    outcome::classify,
+};
 
 /// Replies are short.
 const READ_BUFFER: usize = 4 * 1024;
-/// What is kept of a reply: a hostile one must not make an envelope too large for the broker.
-const MAX_REPLY_TEXT: usize = 2 * 1024;
 /// While the gate is closed it is asked again so often.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Pieces that one call hands to the kernel.
-const MAX_SLICES: usize = 16;
+/// For the last octets of TLS; nobody is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(crate) struct RemoteSession {
-    stream: TcpStream,
+    stream: ClientStream,
     session: ClientSession,
     outgoing: VecDeque<Bytes>,
-    incoming: BytesMut,
+    /// TLS may hold back what it was given.
+    is_unflushed: bool,
+    incoming: Box<[u8]>,
     /// The peer may have the message. Behind a pointer, so that it can be asked while the message is sent.
     content_begun: Arc<AtomicBool>,
-    pub(crate) host: String,
-    pub(crate) address: SocketAddr,
+    channel: Channel,
+    /// What was asked for when it was opened.
+    pub(crate) security: Security,
+    pub(crate) host: Host,
+}
+
+/// Why there is no session.
+pub(crate) enum Unopened {
+    Failed(Failure),
+    /// The handshake failed, for this reason.
+    NoTls(String),
 }
 
 pub(crate) enum Delivered {
@@ -72,6 +87,7 @@ pub(crate) enum Gate {
 /// What ends a turn of the driver.
 enum Turn {
     Ready,
+    StartTls,
     Done(DeliveryResult),
     Failed(SessionFailure),
     Closed,
@@ -79,34 +95,64 @@ enum Turn {
 }
 
 impl RemoteSession {
-    /// Greeting and EHLO on a new connection.
+    /// Greeting, TLS and login on a new connection. `tls` is how a handshake is done.
     pub(crate) async fn open(
-        stream: TcpStream,
-        host: String,
-        address: SocketAddr,
-        own_name: &Domain,
-    ) -> Result<Self, Failure> {
-        let config = ClientConfig { helo_name: own_name.to_string(), timeouts: Timeouts::default() };
+        stream: ClientStream,
+        host: Host,
+        (channel, security): (Channel, Security),
+        config: ClientConfig,
+        tls: Option<(&TlsConnector, Trust)>,
+    ) -> Result<Self, Unopened> {
         let mut remote = Self {
             stream,
             session: ClientSession::new(config, Instant::now()),
             outgoing: VecDeque::new(),
-            incoming: BytesMut::with_capacity(READ_BUFFER),
+            is_unflushed: false,
+            incoming: vec![0; READ_BUFFER].into(),
             content_begun: Arc::default(),
+            channel,
+            security,
             host,
-            address,
         };
-        match remote.turn(|| Gate::Open).await {
-            // What came in one packet with the answer to EHLO may have ended the session already.
-            Turn::Ready if !remote.session.is_ready() => Err(remote.until_lost().await),
-            Turn::Ready => Ok(remote),
-            Turn::Failed(failure) => Err(remote.failure(failure)),
-            // Not before a delivery was begun, or after a failure was told.
-            Turn::Done(_) | Turn::Closed | Turn::Fenced => {
-                let what = remote.named("connection closed");
-                Err(classify::no_reply(Phase::Greeting, what, SystemTime::now()))
+        let mut is_new = false;
+        loop {
+            match remote.turn(|| Gate::Open).await {
+                Turn::StartTls => {
+                    // A reply to what was not yet said is nobody's word.
+                    let Some((connector, trust)) = tls.filter(|_| remote.outgoing.is_empty()) else {
+                        let what = remote.host.named("STARTTLS was answered before it was said");
+                        let failure = classify::no_reply(Phase::Tls, what, SystemTime::now());
+                        return Err(Unopened::Failed(failure));
+                    };
+                    let secured = connector.secure(remote.stream, &remote.host.name, trust).await;
+                    let (stream, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
+                    remote.stream = stream;
+                    remote.channel.secured = Some(secured);
+                    is_new = true;
+                    remote.session.handle(Event::Secured, Instant::now());
+                }
+                // What came in one packet with the answer to EHLO may have ended the session already.
+                Turn::Ready if !remote.session.is_ready() => {
+                    return Err(Unopened::Failed(remote.until_lost().await));
+                }
+                Turn::Ready => return Ok(remote),
+                // In TLS 1.3 a server that likes nothing of it says so when we have finished already.
+                Turn::Failed(failure) if is_new && is_cut_in_greeting(&failure) => {
+                    return Err(Unopened::NoTls(remote.host.failure(failure).cause.to_string()));
+                }
+                Turn::Failed(failure) => return Err(Unopened::Failed(remote.host.failure(failure))),
+                // Not before a delivery was begun, or after a failure was told.
+                Turn::Done(_) | Turn::Closed | Turn::Fenced => {
+                    let what = remote.host.named("connection closed");
+                    let failure = classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                    return Err(Unopened::Failed(failure));
+                }
             }
         }
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// One message, with at most so many recipients in a transaction (SEED-156).
@@ -126,7 +172,7 @@ impl RemoteSession {
             let part = Envelope { recipients: part.to_vec(), ..envelope.clone() };
             // What one part met does not hinder the next, if the session bears it.
             if !all.is_empty() && !self.is_usable().await {
-                let what = self.named("the session ended before this transaction");
+                let what = self.host.named("the session ended before this transaction");
                 let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
                 all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
                 continue;
@@ -164,17 +210,18 @@ impl RemoteSession {
             loop {
                 match self.turn(&gate).await {
                     Turn::Done(result) => {
-                        let outcome = |result| self.outcome(result);
+                        let hop_reports = self.session.capabilities().dsn;
+                        let outcome = |result| self.host.outcome(result, hop_reports);
                         return Delivered::Ended(result.recipients.into_iter().map(outcome).collect());
                     }
                     Turn::Fenced => return Delivered::Fenced,
                     Turn::Ready => {}
-                    Turn::Failed(_) | Turn::Closed => break,
+                    Turn::Failed(_) | Turn::Closed | Turn::StartTls => break,
                 }
             }
         }
         // The peer left between two messages: this one was not begun.
-        let what = self.named("connection closed by peer before MAIL");
+        let what = self.host.named("connection closed by peer before MAIL");
         let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
         Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
     }
@@ -186,16 +233,16 @@ impl RemoteSession {
                 match self.turn(|| Gate::Open).await {
                     Turn::Done(result) => {
                         if let Some(result) = result.recipients.into_iter().next() {
-                            return self.outcome(result);
+                            return self.host.outcome(result, false);
                         }
                         break;
                     }
                     Turn::Ready => {}
-                    Turn::Failed(_) | Turn::Closed | Turn::Fenced => break,
+                    Turn::Failed(_) | Turn::Closed | Turn::Fenced | Turn::StartTls => break,
                 }
             }
         }
-        let what = self.named("connection closed by peer before MAIL");
+        let what = self.host.named("connection closed by peer before MAIL");
         RecipientOutcome::Failed(classify::no_reply(Phase::Mail, what, SystemTime::now()))
     }
 
@@ -227,7 +274,7 @@ impl RemoteSession {
             }
             match self.turn(|| Gate::Open).await {
                 Turn::Ready | Turn::Done(_) => {}
-                Turn::Failed(_) | Turn::Closed | Turn::Fenced => return false,
+                Turn::Failed(_) | Turn::Closed | Turn::Fenced | Turn::StartTls => return false,
             }
         }
     }
@@ -239,10 +286,10 @@ impl RemoteSession {
                 Turn::Ready | Turn::Done(_) => {}
                 // Nothing was asked, so a 5yz says "not this host", as in a greeting.
                 Turn::Failed(failure) => {
-                    return self.failure(SessionFailure { phase: Phase::Greeting, ..failure });
+                    return self.host.failure(SessionFailure { phase: Phase::Greeting, ..failure });
                 }
-                Turn::Closed | Turn::Fenced => {
-                    let what = self.named("connection closed by peer before MAIL");
+                Turn::Closed | Turn::Fenced | Turn::StartTls => {
+                    let what = self.host.named("connection closed by peer before MAIL");
                     return classify::no_reply(Phase::Greeting, what, SystemTime::now());
                 }
             }
@@ -251,12 +298,14 @@ impl RemoteSession {
 
     /// Without a word; the peer sees the end of the connection.
     pub(crate) async fn hang_up(&mut self) {
-        let _ = self.stream.shutdown().await; // it may be gone already
+        // It may be gone already.
+        let _ = tokio::time::timeout(FAREWELL, self.stream.shutdown()).await;
     }
 
     pub(crate) async fn quit(mut self) {
         self.session.quit(Instant::now());
         self.until_lost().await;
+        self.hang_up().await;
     }
 
     /// Moves octets until the protocol has something to say. Safe to drop while it waits.
@@ -265,6 +314,7 @@ impl RemoteSession {
             while let Some(action) = self.session.next_action() {
                 match action {
                     Action::Write(octets) => self.outgoing.push_back(octets),
+                    Action::StartTls => return Turn::StartTls,
                     Action::Ready => return Turn::Ready,
                     Action::Done(result) => return Turn::Done(result),
                     Action::Failed(failure) => return Turn::Failed(failure),
@@ -277,7 +327,8 @@ impl RemoteSession {
             if self.session.has_begun_content() {
                 self.content_begun.store(true, Ordering::SeqCst);
             }
-            let gate = if self.outgoing.is_empty() { Gate::Open } else { gate() };
+            let has_to_write = self.is_unflushed || !self.outgoing.is_empty();
+            let gate = if has_to_write { gate() } else { Gate::Open };
             if gate == Gate::Lost {
                 return Turn::Fenced;
             }
@@ -293,46 +344,37 @@ impl RemoteSession {
                 None => std::future::pending().await,
             }
         };
-        let (mut reader, mut writer) = self.stream.split();
-        let outgoing = &self.outgoing;
-        let writing = async {
-            if outgoing.is_empty() || gate != Gate::Open {
-                return std::future::pending().await;
-            }
-            let slices: Vec<IoSlice<'_>> =
-                outgoing.iter().take(MAX_SLICES).map(|piece| IoSlice::new(piece)).collect();
-            writer.write_vectored(&slices).await
-        };
         let look_again = async {
             match gate {
                 Gate::Closed => tokio::time::sleep(LOOK_AGAIN).await,
                 Gate::Open | Gate::Lost => std::future::pending().await,
             }
         };
-        let incoming = &mut self.incoming;
+        let Self { stream, incoming, outgoing, is_unflushed, .. } = self;
+        let may_write = gate == Gate::Open;
+        let moving =
+            poll_fn(|cx| octets::poll_move(stream, incoming, outgoing, may_write, *is_unflushed, cx));
+        let now = Instant::now;
         tokio::select! {
-            read = reader.read_buf(incoming) => match read {
-                Ok(0) => self.session.handle(Event::Closed(Cut::Closed), Instant::now()),
-                Ok(_) => {
-                    let octets = self.incoming.split();
-                    self.session.handle(Event::Input(&octets), Instant::now());
+            moved = moving => match moved {
+                Moved::Read(count) => {
+                    let octets = self.incoming.get(..count).unwrap_or_default();
+                    self.session.handle(Event::Input(octets), now());
                 }
-                Err(error) => self.session.handle(Event::Closed(cut(&error)), Instant::now()),
-            },
-            written = writing => match written {
-                Ok(count) => self.written(count),
-                Err(error) => {
+                Moved::Written(count) => self.written(count),
+                Moved::Flushed => self.is_unflushed = false,
+                Moved::Broken(cut) => {
                     self.outgoing.clear();
-                    self.session.handle(Event::Closed(cut(&error)), Instant::now());
+                    self.session.handle(Event::Closed(cut), now());
                 }
             },
-            () = timer => self.session.handle(Event::TimedOut, Instant::now()),
+            () = timer => self.session.handle(Event::TimedOut, now()),
             () = look_again => {}
         }
-        self.incoming.reserve(READ_BUFFER);
     }
 
     fn written(&mut self, mut count: usize) {
+        self.is_unflushed = matches!(self.stream, ClientStream::Secure(_));
         while let Some(piece) = self.outgoing.front_mut() {
             if piece.len() > count {
                 piece.advance(count);
@@ -343,46 +385,11 @@ impl RemoteSession {
             self.session.handle(Event::WriteDone, Instant::now());
         }
     }
+}
 
-    fn outcome(&self, result: RecipientResult) -> RecipientOutcome {
-        let now = SystemTime::now();
-        RecipientOutcome::Failed(match result {
-            RecipientResult::Accepted(reply) => {
-                let hop_reports = self.session.capabilities().dsn;
-                return RecipientOutcome::Delivered { reply: self.reply(reply), hop_reports };
-            }
-            RecipientResult::Refused { phase, reply } => classify::refused(phase, self.reply(reply), now),
-            RecipientResult::NoReply { phase, silence: _, what } => {
-                classify::no_reply(phase, self.named(&what), now)
-            }
-            RecipientResult::Unsupported { status, what } => {
-                classify::unsupported(status, self.named(&what), now)
-            }
-        })
-    }
-
-    fn failure(&self, failure: SessionFailure) -> Failure {
-        let now = SystemTime::now();
-        match failure.kind {
-            FailureKind::Remote(reply) => classify::refused(failure.phase, self.reply(reply), now),
-            FailureKind::NoReply { silence: _, what } => {
-                classify::no_reply(failure.phase, self.named(&what), now)
-            }
-        }
-    }
-
-    fn reply(&self, reply: RawReply) -> RemoteReply {
-        let mut text = reply.text;
-        if text.len() > MAX_REPLY_TEXT {
-            text.truncate(text.floor_char_boundary(MAX_REPLY_TEXT));
-        }
-        let (host, address) = (self.host.clone(), self.address);
-        RemoteReply { host, address, code: reply.code, enhanced: reply.enhanced, text }
-    }
-
-    fn named(&self, what: &str) -> String {
-        format!("{}[{}]: {what}", self.host, self.address)
-    }
+fn is_cut_in_greeting(failure: &SessionFailure) -> bool {
+    let is_cut = matches!(&failure.kind, FailureKind::NoReply { silence: Silence::Cut, .. });
+    failure.phase == Phase::Greeting && is_cut
 }
 
 /// RFC 3461 5.2.1: a relay that has changed the address says what it was, when nobody has said it.
@@ -390,8 +397,4 @@ fn addressed(recipient: &Recipient) -> DeliveryRecipient {
     let mut reporting = recipient.reporting.clone();
     reporting.original_recipient = recipient.original_recipient();
     DeliveryRecipient { address: recipient.address.clone(), reporting }
-}
-
-fn cut(error: &std::io::Error) -> Cut {
-    if error.kind() == ErrorKind::ConnectionReset { Cut::Reset } else { Cut::Other(describe(error)) }
 }

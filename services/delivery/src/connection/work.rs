@@ -115,10 +115,15 @@ pub(crate) async fn run(mut session: Session) {
                 break;
             }
         }
+        // SEED-157: what the rules ask for by now needs another session.
+        if !session.is_as_wanted(&remote) {
+            session.give_back(Box::new(lease));
+            break;
+        }
         let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
             Attempted::Settled { recorded, too_much } => {
                 let is_last = done == loads.messages || place.as_ref().is_some_and(Place::is_surplus);
-                let goes_on = recorded && !is_last;
+                let goes_on = recorded && !is_last && session.is_as_wanted(&remote);
                 let usable =
                     goes_on && unless_hastened(tenure.as_ref(), remote.is_usable()).await == Some(true);
                 (usable, too_much)
@@ -194,6 +199,11 @@ impl Session {
         self.tell(DestinationMessage::Finished { session: self.id, usable, too_much });
     }
 
+    /// The rules ask for what they asked for when the session was opened.
+    fn is_as_wanted(&self, remote: &RemoteSession) -> bool {
+        self.context.security(&self.destination) == remote.security
+    }
+
     fn give_back(&self, lease: Box<Lease>) {
         self.tell(DestinationMessage::Returned { session: self.id, lease });
     }
@@ -222,7 +232,7 @@ impl Session {
             otel.kind = "client",
             mail.queue_id = %lease.envelope().entry.queue_id,
             mail.attempt = lease.envelope().attempt + 1,
-            server.address = %remote.address,
+            server.address = %remote.host.address,
         );
         async {
             lease.origin().link_current_span();
@@ -263,7 +273,8 @@ impl Session {
         outcomes: Vec<RecipientOutcome>,
     ) -> bool {
         let (context, tasks) = (Arc::clone(&self.context), lease.tenure().tasks().clone());
-        let settling = async move { settle::attempted(&context, lease, outcomes).await };
+        let channel = remote.channel();
+        let settling = async move { settle::attempted(&context, lease, outcomes, Some(channel)).await };
         let settling = tasks.spawn(settling.in_current_span());
         tokio::select! {
             recorded = settling => recorded.unwrap_or(false),
@@ -317,7 +328,8 @@ impl Session {
         if gate() == Gate::Lost {
             return Delivered::Fenced;
         }
-        mail_log::attempt(envelope, &remote.host, remote.address, self.egress.as_ref());
+        let (host, channel) = (&remote.host, remote.channel());
+        mail_log::attempt(envelope, &host.name, host.address, channel, self.egress.as_ref());
         remote.deliver_in_parts(envelope, content, recipients, gate).await
     }
 }

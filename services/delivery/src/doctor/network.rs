@@ -11,20 +11,21 @@ use futures::StreamExt as _;
 use hikyaku_doctor::facts::{Contact, Lookup, Outcome, Peer};
 use hikyaku_policy_client::overview::Overview;
 use hikyaku_route::resolver::Resolver;
+use hikyaku_runtime::{
+    error_chain::chain,
+    tls::{ClientStream, Trust},
+};
 use hikyaku_types::{
     address::ReversePath,
     destination::{Destination, HostName, SMTP_PORT},
     domain::Domain,
     traffic::EgressAddress,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::records;
 use crate::{
-    connection::{dial::describe, source},
+    connection::{dial::describe, opening::IMPLICIT_TLS_PORT, source},
     context::Context,
 };
 
@@ -70,7 +71,8 @@ async fn peer(
             let egress = context.egress(&ReversePath::Null, destination);
             let mut contacts = Vec::new();
             for address in addresses {
-                contacts.push(contact(SocketAddr::new(address, port), egress.as_ref()));
+                let address = SocketAddr::new(address, port);
+                contacts.push(contact(context, host, address, egress.as_ref()));
             }
             Lookup::Found(futures::future::join_all(contacts).await)
         }
@@ -84,26 +86,44 @@ async fn peer(
     Peer { seen_from: context.config.node.clone(), place: place.to_owned(), name, contacts }
 }
 
-async fn contact(address: SocketAddr, egress: Option<&EgressAddress>) -> Contact {
-    let outcome = greeting(address, egress).await;
+async fn contact(
+    context: &Context,
+    host: &HostName,
+    address: SocketAddr,
+    egress: Option<&EgressAddress>,
+) -> Contact {
+    let outcome = greeting(context, host, address, egress).await;
     let usual = SocketAddr::new(address.ip(), SMTP_PORT);
     let greets_on_25 = outcome == Outcome::Refused
         && usual != address
-        && matches!(greeting(usual, egress).await, Outcome::Said(_));
+        && matches!(greeting(context, host, usual, egress).await, Outcome::Said(_));
     Contact { address, outcome, greets_on_25 }
 }
 
-async fn greeting(address: SocketAddr, egress: Option<&EgressAddress>) -> Outcome {
+async fn greeting(
+    context: &Context,
+    host: &HostName,
+    address: SocketAddr,
+    egress: Option<&EgressAddress>,
+) -> Outcome {
     let refused = describe(&ErrorKind::ConnectionRefused.into());
-    let mut stream = match tokio::time::timeout(CONNECT, source::connect(address, egress)).await {
+    let stream = match tokio::time::timeout(CONNECT, source::connect(address, egress)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(why)) if why == refused => return Outcome::Refused,
         Ok(Err(why)) => return Outcome::Silent(why),
         Err(_) => return Outcome::Silent(format!("no connection within {} s", CONNECT.as_secs())),
     };
+    let mut stream = ClientStream::Plain(stream);
+    if address.port() == IMPLICIT_TLS_PORT {
+        stream = match context.tls.secure(stream, &host.to_string(), Trust::Any).await {
+            Ok((stream, _)) => stream,
+            Err(error) => return Outcome::Silent(format!("no TLS: {}", chain(&error))),
+        };
+    }
     let said = tokio::time::timeout(GREETING, first_line(&mut stream)).await;
     // It is closed either way.
     let _ = stream.write_all(b"QUIT\r\n").await;
+    let _ = stream.flush().await;
     match said {
         Ok(Ok(line)) if line.is_empty() => Outcome::Silent("it hung up without a greeting".to_owned()),
         Ok(Ok(line)) => Outcome::Said(line),
@@ -112,7 +132,7 @@ async fn greeting(address: SocketAddr, egress: Option<&EgressAddress>) -> Outcom
     }
 }
 
-async fn first_line(stream: &mut TcpStream) -> std::io::Result<String> {
+async fn first_line(stream: &mut ClientStream) -> std::io::Result<String> {
     let mut line = Vec::with_capacity(LONGEST_LINE);
     while line.len() < LONGEST_LINE {
         match stream.read_u8().await {

@@ -14,20 +14,40 @@ const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
 const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
 /// RFC 3463: directory server failure.
 const DIRECTORY: EnhancedCode = EnhancedCode(4, 4, 3);
+/// RFC 3463: system incorrectly configured.
+const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
+/// RFC 3463: security features not supported.
+const NOT_SUPPORTED: EnhancedCode = EnhancedCode(4, 7, 4);
+/// RFC 3463: cryptographic failure.
+const CRYPTOGRAPHIC: EnhancedCode = EnhancedCode(4, 7, 5);
+/// RFC 4954 6: authentication credentials invalid.
+const CREDENTIALS: EnhancedCode = EnhancedCode(4, 7, 8);
 
 /// A refusal of the remote server.
 pub(crate) fn refused(phase: Phase, reply: RemoteReply, now: SystemTime) -> Failure {
     // RFC 5321 4.5.3.1.10: 552 to RCPT means "too many recipients", as 452 does.
     let too_many = phase == Phase::Rcpt && reply.code == 552;
     let permanent = (500..600).contains(&reply.code) && !too_many;
-    // A 5yz greeting says "not this host", not "no such recipient" (SEED-174).
+    // A 5yz greeting says "not this host", not "no such recipient" (SEED-174), and one to our login is our
+    // administrator's to mend (SEED-026).
     let class = match phase {
-        Phase::Dns | Phase::Connect | Phase::Tls | Phase::Greeting => FailureClass::Temp,
+        Phase::Dns | Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Auth => FailureClass::Temp,
         Phase::Mail | Phase::Rcpt | Phase::Content if permanent => FailureClass::Perm,
         Phase::Mail | Phase::Rcpt | Phase::Content => FailureClass::Temp,
     };
     let told = reply.enhanced.filter(|_| !too_many);
-    let status = told.unwrap_or(EnhancedCode(if permanent { 5 } else { 4 }, 0, 0));
+    let status = match phase {
+        Phase::Auth if permanent => CREDENTIALS,
+        Phase::Tls if permanent => NOT_SUPPORTED,
+        Phase::Dns
+        | Phase::Connect
+        | Phase::Tls
+        | Phase::Greeting
+        | Phase::Auth
+        | Phase::Mail
+        | Phase::Rcpt
+        | Phase::Content => told.unwrap_or(EnhancedCode(if permanent { 5 } else { 4 }, 0, 0)),
+    };
     Failure { at: now, phase, class, cause: Cause::Remote(reply), status }
 }
 
@@ -57,7 +77,9 @@ pub(crate) fn no_reply(phase: Phase, what: String, now: SystemTime) -> Failure {
     let status = match phase {
         Phase::Dns => DIRECTORY,
         Phase::Connect => NO_ANSWER,
-        Phase::Tls | Phase::Greeting | Phase::Mail | Phase::Rcpt | Phase::Content => BAD_CONNECTION,
+        Phase::Tls | Phase::Greeting | Phase::Auth | Phase::Mail | Phase::Rcpt | Phase::Content => {
+            BAD_CONNECTION
+        }
     };
     Failure { at: now, phase, class: FailureClass::NoReply, cause: Cause::Local(what), status }
 }
@@ -65,6 +87,22 @@ pub(crate) fn no_reply(phase: Phase, what: String, now: SystemTime) -> Failure {
 /// What we know without asking: the peer cannot take this message.
 pub(crate) fn unsupported(status: EnhancedCode, what: String, now: SystemTime) -> Failure {
     Failure { at: now, phase: Phase::Mail, class: FailureClass::Perm, cause: Cause::Local(what), status }
+}
+
+/// The peer does not offer what the rules ask for, so it gets nothing.
+pub(crate) fn unmet(phase: Phase, status: EnhancedCode, what: String, now: SystemTime) -> Failure {
+    Failure { at: now, phase, class: FailureClass::Policy, cause: Cause::Local(what), status }
+}
+
+/// The handshake failed, and the rules bear no clear text.
+pub(crate) fn no_tls(what: String, now: SystemTime) -> Failure {
+    unmet(Phase::Tls, CRYPTOGRAPHIC, what, now)
+}
+
+/// The rules name a login that cannot be used here.
+pub(crate) fn misconfigured(what: String, now: SystemTime) -> Failure {
+    let class = FailureClass::NoReply;
+    Failure { at: now, phase: Phase::Auth, class, cause: Cause::Local(what), status: MISCONFIGURED }
 }
 
 /// Something of ours did not work: never the recipient's fault, so it is tried again.
@@ -112,6 +150,9 @@ mod tests {
         for (phase, code, class) in [
             (Phase::Greeting, 554, FailureClass::Temp),
             (Phase::Greeting, 421, FailureClass::Temp),
+            (Phase::Tls, 554, FailureClass::Temp),
+            (Phase::Auth, 535, FailureClass::Temp),
+            (Phase::Auth, 454, FailureClass::Temp),
             (Phase::Mail, 550, FailureClass::Perm),
             (Phase::Rcpt, 550, FailureClass::Perm),
             (Phase::Rcpt, 451, FailureClass::Temp),
@@ -121,6 +162,23 @@ mod tests {
             (Phase::Content, 452, FailureClass::Temp),
         ] {
             assert_eq!(refused(phase, reply(code), now).class, class, "{phase:?} {code}");
+        }
+    }
+
+    /// SEED-026: the sender did nothing wrong, whatever the server says of our login.
+    #[test]
+    fn seed_026_a_refused_login_is_never_permanent() {
+        let now = SystemTime::UNIX_EPOCH;
+        for (code, enhanced, status) in [
+            (535, "5.7.8", "4.7.8"),
+            (550, "5.1.1", "4.7.8"),
+            (501, "", "4.7.8"),
+            (454, "4.7.0", "4.7.0"),
+            (432, "", "4.0.0"),
+        ] {
+            let reply = RemoteReply { enhanced: enhanced.parse().ok(), ..reply(code) };
+            let failure = refused(Phase::Auth, reply, now);
+            assert_eq!((failure.status.to_string().as_str(), failure.class), (status, FailureClass::Temp));
         }
     }
 

@@ -17,6 +17,7 @@ use hikyaku_types::{
 };
 
 use crate::{
+    connection::security::Channel,
     context::Context,
     mail_log,
     metrics::{ATTEMPTS, LATENCY, PARKED, REPORTS},
@@ -37,7 +38,14 @@ const RECALLED_AT_ONCE: usize = 32;
 /// is not asked again because of a fault of ours: the writing is repeated, under a renewed lease,
 /// until it succeeds or the lease is lost. A session waits for it before its next message, so that
 /// a crash finds at most one message of each session delivered and not recorded.
-pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<RecipientOutcome>) -> bool {
+///
+/// `channel` is the session that it was made over, if there was one.
+pub(crate) async fn attempted(
+    context: &Context,
+    lease: Lease,
+    outcomes: Vec<RecipientOutcome>,
+    channel: Option<Channel>,
+) -> bool {
     let now = context.clock.now();
     let _settling = lease.tenure().settles(lease.envelope().entry);
     let schedule = context.schedule(&lease.envelope().destination);
@@ -64,7 +72,7 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
             Err(PublishError::Superseded) => {
                 tracing::warn!(entry = %lease.envelope().entry,
                     "the end of an attempt came too late; the entry is elsewhere");
-                record(lease.envelope(), &Plan { again: Vec::new(), ..plan }, &steps.written, now);
+                record(lease.envelope(), &Plan { again: Vec::new(), ..plan }, &steps.written, channel, now);
                 context.rescheduler.leave(lease).await;
                 return false;
             }
@@ -89,7 +97,7 @@ pub(crate) async fn attempted(context: &Context, lease: Lease, outcomes: Vec<Rec
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RENEW_EVERY);
     }
-    record(lease.envelope(), &plan, &steps.written, now);
+    record(lease.envelope(), &plan, &steps.written, channel, now);
     digest::collect(context, lease.envelope(), &plan.bounced).await;
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = if has_end { context.rescheduler.end(lease).await } else { lease.done().await };
@@ -105,7 +113,7 @@ pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure
     let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
     let task_context = Arc::clone(context);
     lease.tenure().tasks().clone().spawn(async move {
-        attempted(&task_context, lease, outcomes).await;
+        attempted(&task_context, lease, outcomes, None).await;
     });
 }
 
@@ -190,12 +198,12 @@ async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
     }
 }
 
-fn record(envelope: &Envelope, plan: &Plan, written: &Written, now: SystemTime) {
+fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<Channel>, now: SystemTime) {
     let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
     for Delivered { recipient, reply, .. } in &plan.delivered {
         metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content").increment(1);
         metrics::histogram!(LATENCY, "outcome" => "delivered").record(latency);
-        mail_log::delivered(envelope, recipient, reply, now);
+        mail_log::delivered(envelope, recipient, reply, channel, now);
     }
     for bounced in &plan.bounced {
         let phase = bounced.failure.phase.name();

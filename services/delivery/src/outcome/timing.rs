@@ -134,7 +134,7 @@ fn temporary_reply(failure: &Failure) -> Option<&str> {
 fn reply_to_transaction(failure: &Failure) -> Option<&str> {
     match (&failure.cause, failure.phase) {
         (Cause::Remote(reply), Phase::Mail | Phase::Rcpt | Phase::Content) => Some(&reply.text),
-        (Cause::Remote(_), Phase::Dns | Phase::Connect | Phase::Tls | Phase::Greeting) => None,
+        (Cause::Remote(_), Phase::Dns | Phase::Connect | Phase::Tls | Phase::Greeting | Phase::Auth) => None,
         (Cause::Local(_), _) => None,
     }
 }

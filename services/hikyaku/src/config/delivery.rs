@@ -1,6 +1,6 @@
 //! What goes out, and over how many connections.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use hikyaku_delivery::config::{DeliveryConfig, DigestConfig};
 use hikyaku_types::{domain::Domain, schedule::MAX_GIVE_UP};
@@ -9,6 +9,9 @@ use serde::Deserialize;
 use super::Problems;
 
 mod retry; // the clocks
+mod next_hops; // TLS with them, and who we are there
+
+use next_hops::{RawNextHopLogin, RawNextHopTls};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +35,8 @@ pub(super) struct RawDelivery {
     failure_digest_to: Option<String>,
     failure_digest_minutes: Option<u64>,
     retry_clock_rate: Option<u32>,
+    tls: RawNextHopTls,
+    logins: BTreeMap<String, RawNextHopLogin>,
 }
 
 pub(super) fn check(raw: RawDelivery, hostname: Domain, problems: &mut Problems) -> DeliveryConfig {
@@ -73,5 +78,7 @@ pub(super) fn check(raw: RawDelivery, hostname: Domain, problems: &mut Problems)
     let to = raw.failure_digest_to.as_deref().and_then(|to| p.parse("delivery.failure_digest_to", to));
     config.digest = to.map(|to| DigestConfig { to, every: Duration::from_secs(minutes * 60) });
     config.retry = retry::check(&raw, &config.retry, p);
+    config.tls = next_hops::tls(raw.tls, &config.tls, p);
+    config.logins = next_hops::logins(raw.logins, p);
     config
 }

@@ -85,6 +85,17 @@ pub(super) fn submission(
     places
 }
 
+pub(in crate::config) fn tls_version(key: &str, text: Option<&str>, problems: &mut Problems) -> TlsVersion {
+    match text {
+        None | Some("1.2") => TlsVersion::Tls12,
+        Some("1.3") => TlsVersion::Tls13,
+        Some(other) => {
+            problems.note(key, other, "not 1.2 or 1.3");
+            TlsVersion::Tls12
+        }
+    }
+}
+
 pub(super) fn tls(raw: RawTls, problems: &mut Problems) -> Option<TlsConfig> {
     let certificates = raw.certificate.map(OneOrMany::paths).unwrap_or_default();
     let keys = raw.key.map(OneOrMany::paths).unwrap_or_default();
@@ -95,14 +106,7 @@ pub(super) fn tls(raw: RawTls, problems: &mut Problems) -> Option<TlsConfig> {
             format!("{} keys for {} certificates", keys.len(), certificates.len()),
         );
     }
-    let min_version = match raw.min_version.as_deref() {
-        None | Some("1.2") => TlsVersion::Tls12,
-        Some("1.3") => TlsVersion::Tls13,
-        Some(other) => {
-            problems.note("tls.min_version", other, "not 1.2 or 1.3");
-            TlsVersion::Tls12
-        }
-    };
+    let min_version = tls_version("tls.min_version", raw.min_version.as_deref(), problems);
     let default = Duration::from_secs(HANDSHAKE_SECONDS);
     let handshake_timeout =
         problems.seconds("tls.handshake_timeout_seconds", raw.handshake_timeout_seconds, default, (1, 300));

@@ -1,0 +1,59 @@
+//! Whom a session is with, and what it said or did as outcomes.
+
+use std::{net::SocketAddr, time::SystemTime};
+
+use hikyaku_smtp::client::{FailureKind, RawReply, RecipientResult, SessionFailure};
+use hikyaku_types::outcome::{Failure, RecipientOutcome, RemoteReply};
+
+use crate::outcome::classify;
+
+/// What is kept of a reply: a hostile one must not make an envelope too large for the broker.
+const MAX_REPLY_TEXT: usize = 2 * 1024;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    /// As in the MX record or the route.
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+}
+
+impl Host {
+    /// `hop_reports`: it was told what the sender wants to be told.
+    pub(crate) fn outcome(&self, result: RecipientResult, hop_reports: bool) -> RecipientOutcome {
+        let now = SystemTime::now();
+        RecipientOutcome::Failed(match result {
+            RecipientResult::Accepted(reply) => {
+                return RecipientOutcome::Delivered { reply: self.reply(reply), hop_reports };
+            }
+            RecipientResult::Refused { phase, reply } => classify::refused(phase, self.reply(reply), now),
+            RecipientResult::NoReply { phase, silence: _, what } => {
+                classify::no_reply(phase, self.named(&what), now)
+            }
+            RecipientResult::Unsupported { status, what } => {
+                classify::unsupported(status, self.named(&what), now)
+            }
+        })
+    }
+
+    pub(crate) fn failure(&self, failure: SessionFailure) -> Failure {
+        let (phase, now) = (failure.phase, SystemTime::now());
+        match failure.kind {
+            FailureKind::Remote(reply) => classify::refused(phase, self.reply(reply), now),
+            FailureKind::NoReply { silence: _, what } => classify::no_reply(phase, self.named(&what), now),
+            FailureKind::Unmet { status, what } => classify::unmet(phase, status, self.named(&what), now),
+        }
+    }
+
+    pub(crate) fn named(&self, what: &str) -> String {
+        format!("{}[{}]: {what}", self.name, self.address)
+    }
+
+    fn reply(&self, reply: RawReply) -> RemoteReply {
+        let mut text = reply.text;
+        if text.len() > MAX_REPLY_TEXT {
+            text.truncate(text.floor_char_boundary(MAX_REPLY_TEXT));
+        }
+        let Self { name: host, address } = self.clone();
+        RemoteReply { host, address, code: reply.code, enhanced: reply.enhanced, text }
+    }
+}

@@ -1,0 +1,123 @@
+//! Address -> session that takes mail: connection, TLS, greeting, login.
+
+use std::{net::SocketAddr, time::SystemTime};
+
+use hikyaku_runtime::{error_chain::chain, tls::ClientStream};
+use hikyaku_smtp::client::{ClientConfig, Login, StartTls, Timeouts};
+use hikyaku_types::{
+    destination::{Destination, HostName},
+    outcome::{Failure, Phase},
+    traffic::EgressAddress,
+};
+
+use crate::{
+    connection::{
+        host::Host,
+        security::{Channel, Security},
+        source,
+        transfer::{RemoteSession, Unopened},
+    },
+    context::Context,
+    metrics::{self, TlsOutcome},
+    outcome::classify,
+};
+
+/// RFC 8314 3.3: TLS begins with the connection.
+pub(crate) const IMPLICIT_TLS_PORT: u16 = 465;
+
+/// How every host of a destination is called.
+pub(crate) struct Opening<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) security: Security,
+    pub(crate) login: Option<Login>,
+    pub(crate) egress: Option<&'a EgressAddress>,
+    pub(crate) port: u16,
+    /// There is no clear text at that port.
+    is_implicit: bool,
+}
+
+impl<'a> Opening<'a> {
+    pub(crate) fn new(
+        context: &'a Context,
+        destination: &Destination,
+        security: Security,
+        login: Option<Login>,
+        egress: Option<&'a EgressAddress>,
+    ) -> Self {
+        let (port, is_implicit) = match destination {
+            Destination::Mx(_) => (context.config.mx_port, false),
+            Destination::Host { port, .. } => (*port, *port == IMPLICIT_TLS_PORT),
+        };
+        Self { context, security, login, egress, port, is_implicit }
+    }
+
+    pub(crate) async fn at(&self, host: &HostName, address: SocketAddr) -> Result<RemoteSession, Failure> {
+        let host = Host { name: host.to_string(), address };
+        let policy = self.security.tls;
+        let opened = match self.attempt(&host, policy.starttls()).await {
+            Err(Unopened::NoTls(reason)) if policy.bears_clear() && !self.is_implicit => {
+                metrics::tls_session(policy, TlsOutcome::Failed);
+                tracing::info!(host = host.name, %address, reason,
+                    "no TLS with a host that offers it; going on in the clear");
+                self.attempt(&host, StartTls::Never).await
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(remote) => {
+                metrics::tls_session(policy, TlsOutcome::Opened(remote.channel().secured));
+                Ok(remote)
+            }
+            Err(Unopened::NoTls(reason)) => {
+                metrics::tls_session(policy, TlsOutcome::Failed);
+                Err(classify::no_tls(host.named(&format!("no TLS: {reason}")), SystemTime::now()))
+            }
+            Err(Unopened::Failed(failure)) => {
+                if failure.phase == Phase::Tls {
+                    metrics::tls_session(policy, TlsOutcome::Refused);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn attempt(&self, host: &Host, starttls: StartTls) -> Result<RemoteSession, Unopened> {
+        let mut stream = self.connect(host).await?;
+        let policy = self.security.tls;
+        let mut channel = Channel { policy, secured: None };
+        let tls = policy.trust().map(|trust| (&self.context.tls, trust));
+        if let (true, Some((connector, trust))) = (self.is_implicit, tls) {
+            let secured = connector.secure(stream, &host.name, trust).await;
+            let (over_tls, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
+            stream = over_tls;
+            channel.secured = Some(secured);
+        }
+        let own_name = self.egress.and_then(|egress| egress.name.as_ref());
+        let config = ClientConfig {
+            helo_name: own_name.unwrap_or(&self.context.config.hostname).to_string(),
+            is_secure: channel.secured.is_some(),
+            starttls,
+            login: self.login.clone(),
+            timeouts: Timeouts::default(),
+        };
+        let asked = (channel, self.security.clone());
+        RemoteSession::open(stream, host.clone(), asked, config, tls).await
+    }
+
+    async fn connect(&self, host: &Host) -> Result<ClientStream, Unopened> {
+        let address = host.address;
+        let failed = |what: String| {
+            Unopened::Failed(classify::no_reply(Phase::Connect, host.named(&what), SystemTime::now()))
+        };
+        let limit = self.context.config.connect_timeout;
+        let stream = match tokio::time::timeout(limit, source::connect(address, self.egress)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(failed(error)),
+            Err(_) => return Err(failed(format!("no answer within {} s", limit.as_secs()))),
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "packets will be held back");
+        }
+        Ok(ClientStream::Plain(stream))
+    }
+}
