@@ -53,6 +53,12 @@ impl Lab {
         self.arguments.extend(["--own-domain".to_owned(), format!("{domain}={next_hop}")]);
     }
 
+    /// The same with a name, which the DNS then has.
+    pub fn own_domain_by_name(&mut self, domain: &str, host: &str, next_hop: SocketAddr) {
+        self.dns.address_of(host, next_hop.ip());
+        self.arguments.extend(["--own-domain".to_owned(), format!("{domain}={host}:{}", next_hop.port())]);
+    }
+
     /// `domain` has one MX, at this address.
     pub fn mail_for(&self, domain: &str, mx: SocketAddr) {
         let host = format!("mx.{domain}");

@@ -95,6 +95,9 @@ spec:
             - { name: passwords, mountPath: /run/secrets/hikyaku, readOnly: true }
             - { name: callers, mountPath: /etc/hikyaku-callers, readOnly: true }
             - { name: grpc, mountPath: /run/secrets/hikyaku-grpc, readOnly: true }
+            {{- if $values.loginsSecret }}
+            - { name: logins, mountPath: /run/secrets/hikyaku-logins, readOnly: true }
+            {{- end }}
       volumes:
         - name: config
           configMap: { name: {{ include "hikyaku.name" .root }} }
@@ -104,6 +107,10 @@ spec:
           configMap: { name: {{ include "hikyaku.name" .root }}-callers }
         - name: grpc
           secret: { secretName: {{ .root.Values.grpc.existingSecret | default .root.Values.grpc.tokenSecret }}, defaultMode: 0440 }
+        {{- if $values.loginsSecret }}
+        - name: logins
+          secret: { secretName: {{ $values.loginsSecret }}, defaultMode: 0440 }
+        {{- end }}
 {{- end -}}
 
 {{/* {{ include "hikyaku.disruption" (dict "root" . "role" "ingress") }} */}}

@@ -113,7 +113,7 @@ Documents:
   routes          domain, host, port; also *.domain and *; the first line that fits decides
   smart-host      at most one line host[:port] for what no route takes
   hosts           name address...: looked at before DNS
-  traffic         limits and retry clocks: destination, site, source and egress lines
+  traffic         limits, retry clocks, TLS and logins: destination, site, source and egress lines
   settings        key = value: postmaster, own_senders, sender_trust, max_received, own_addresses, lock_...
 
 A line that begins with ; or ' is a comment; in traffic also what follows a #.")]

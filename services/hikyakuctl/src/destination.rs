@@ -28,7 +28,7 @@ pub(crate) enum DestinationCommand {
         /// example.org (by MX) or '[host]:port' (a fixed next hop).
         destination: String,
     },
-    /// Show the limits and retry clocks that the traffic rules set, with the line that decided each.
+    /// Show the limits, retry clocks, TLS and login that the traffic rules set, with the line that decided each.
     Limits {
         /// example.org (by MX) or '[host]:port' (a fixed next hop).
         destination: String,

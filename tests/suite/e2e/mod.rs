@@ -9,6 +9,7 @@ mod submission_needs_a_login;
 mod tls_is_spoken_with_clients;
 mod hours_are_kept;
 mod load_balancers_name_their_clients;
+mod tls_is_spoken_with_next_hops;
 mod limits_are_said_in_the_reply;
 mod next_hops_know_their_recipients;
 mod large_mail_does_not_hold_its_client;

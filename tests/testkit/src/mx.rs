@@ -47,6 +47,8 @@ pub enum Script {
     OneMessagePerSession,
     /// Speaks only HELO.
     HeloOnly,
+    /// Offers STARTTLS and answers it so; what comes then is octets in the clear.
+    AnswersStartTls(&'static [u8]),
 }
 
 #[derive(Debug, Clone)]
@@ -197,7 +199,24 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                 return writer.flush().await;
             }
             "EHLO" if script() == Script::OffersDsn => "250-mx.test\r\n250-PIPELINING\r\n250 DSN".to_owned(),
+            "EHLO" if matches!(script(), Script::AnswersStartTls(_)) => {
+                "250-mx.test\r\n250-PIPELINING\r\n250 STARTTLS".to_owned()
+            }
             "EHLO" => "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
+            "STARTTLS" if matches!(script(), Script::AnswersStartTls(_)) => {
+                let Script::AnswersStartTls(answer) = script() else { continue };
+                writer.write_all(answer).await?;
+                writer.flush().await?;
+                if !answer.starts_with(b"2") {
+                    continue;
+                }
+                // Behind a 220 come octets that are no line of SMTP.
+                if reader.read(&mut [0; 512]).await? > 0 {
+                    writer.write_all(b"500 5.5.2 what\r\n").await?;
+                    writer.flush().await?;
+                }
+                return Ok(());
+            }
             "HELO" => "250 mx.test".to_owned(),
             "MAIL" if senders == 1 && script() == Script::OneMessagePerSession => {
                 writer.write_all(b"421 4.7.0 enough for one session\r\n").await?;

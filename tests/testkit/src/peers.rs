@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::eventually::eventually;
+use crate::{certificates::PairFiles, eventually::eventually};
 
 const LISTENS: Duration = Duration::from_secs(10);
 
@@ -71,6 +71,37 @@ pub type Skipped = String;
 
 impl Peer {
     pub fn exim() -> anyhow::Result<Result<Self, Skipped>> {
+        Self::exim_with(|_| Ok(String::new()), "accept")
+    }
+
+    /// A smart host: who has shown this login may send, and AUTH is offered over TLS only.
+    pub fn exim_for(user: &str, secret: &str, pair: &PairFiles) -> anyhow::Result<Result<Self, Skipped>> {
+        let settings = |data: &Path| {
+            fs::copy(&pair.certificate, data.join("crt"))?;
+            fs::copy(&pair.key, data.join("key"))?;
+            let path = data.display();
+            Ok(format!(
+                "tls_advertise_hosts = *\ntls_certificate = {path}/crt\ntls_privatekey = {path}/key\n\
+                 auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}\n\
+                 begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n\
+                 \x20 server_prompts = :\n  server_set_id = $auth2\n\
+                 \x20 server_condition = ${{if and{{{{eq{{$auth2}}{{{user}}}}}{{eq{{$auth3}}{{{secret}}}}}}}}}\n\
+                 login:\n  driver = plaintext\n  public_name = LOGIN\n\
+                 \x20 server_prompts = Username:: : Password::\n  server_set_id = $auth1\n\
+                 \x20 server_condition = ${{if and{{{{eq{{$auth1}}{{{user}}}}}{{eq{{$auth2}}{{{secret}}}}}}}}}\n\
+                 cram:\n  driver = cram_md5\n  public_name = CRAM-MD5\n  server_set_id = $auth1\n\
+                 \x20 server_secret = ${{if eq{{$auth1}}{{{user}}}{{{secret}}}fail}}\n"
+            ))
+        };
+        Self::exim_with(settings, "require authenticated = *\n  accept")
+    }
+
+    /// `settings` gets the folder of the server's user and says more of the configuration; `rcpt` is the
+    /// answer to RCPT.
+    fn exim_with(
+        settings: impl FnOnce(&Path) -> anyhow::Result<String>,
+        rcpt: &str,
+    ) -> anyhow::Result<Result<Self, Skipped>> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/exim/usr/sbin/exim4");
         if let Some(reason) = missing(&program)? {
             return Ok(Err(reason));
@@ -83,13 +114,14 @@ impl Peer {
         // Exim refuses a configuration that it could change itself.
         let data = folder.path().join("mail");
         fs::create_dir(&data)?;
+        let settings = settings(&data)?;
         own(&data, "Debian-exim")?;
         let path = data.display();
         let config = format!(
             "exim_path = {}\nprimary_hostname = inner.test\nspool_directory = {path}/spool\n\
              log_file_path = {path}/%slog\npid_file_path = {path}/pid\n\
              daemon_smtp_ports = {}\nlocal_interfaces = 127.0.0.1\nacl_smtp_rcpt = everybody\n\
-             begin acl\neverybody:\n  accept\n\
+             {settings}begin acl\neverybody:\n  {rcpt}\n\
              begin routers\nall:\n  driver = accept\n  transport = file\n\
              begin transports\nfile:\n  driver = appendfile\n  file = {path}/box\n  user = Debian-exim\n",
             program.display(),
@@ -111,13 +143,46 @@ impl Peer {
         Self::postfix_knowing("static:mail/box")
     }
 
+    /// For own.test and off.test. `level` is that of smtpd_tls_security_level: `may` or `encrypt`.
+    pub fn postfix_over_tls(pair: &PairFiles, level: &str) -> anyhow::Result<Result<Self, Skipped>> {
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let settings = format!(
+            "smtpd_tls_security_level = {level}\nsmtpd_tls_cert_file = {certificate}\n\
+             smtpd_tls_key_file = {key}\nsmtpd_tls_received_header = yes\nsmtpd_client_connection_count_limit = 0\n\
+             virtual_mailbox_domains = own.test, off.test\n"
+        );
+        Self::postfix_with("static:mail/box", &settings, free_address()?, "")
+    }
+
+    /// Without a word in the clear (RFC 8314 3.3).
+    pub fn postfix_at_once_over_tls(
+        address: SocketAddr,
+        pair: &PairFiles,
+    ) -> anyhow::Result<Result<Self, Skipped>> {
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let settings = format!(
+            "smtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_received_header = yes\n"
+        );
+        Self::postfix_with("static:mail/box", &settings, address, " -o smtpd_tls_wrappermode=yes")
+    }
+
     /// With this map as the list of the recipients in own.test.
     pub fn postfix_knowing(recipients: &str) -> anyhow::Result<Result<Self, Skipped>> {
+        Self::postfix_with(recipients, "", free_address()?, "")
+    }
+
+    /// `settings` are lines of main.cf, `options` those of the listener.
+    fn postfix_with(
+        recipients: &str,
+        settings: &str,
+        address: SocketAddr,
+        options: &str,
+    ) -> anyhow::Result<Result<Self, Skipped>> {
         let program = Path::new("/usr/sbin/postfix");
         if let Some(reason) = missing(program)? {
             return Ok(Err(reason));
         }
-        let (folder, address) = (folder()?, free_address()?);
+        let folder = folder()?;
         let path = folder.path().display();
         for name in ["config", "queue", "data", "mail"] {
             fs::create_dir(folder.path().join(name))?;
@@ -129,15 +194,14 @@ impl Peer {
              myhostname = inner.test\nmydestination =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
              virtual_mailbox_domains = own.test\nvirtual_mailbox_base = {path}\n\
              virtual_mailbox_maps = {recipients}\nvirtual_uid_maps = static:65534\n\
-             virtual_gid_maps = static:65534\nmaillog_file = /var/log/hikyaku-test-postfix.log\n"
+             virtual_gid_maps = static:65534\nmaillog_file = /var/log/hikyaku-test-postfix.log\n{settings}"
         );
-        let port = address.port();
         let master = format!(
-            "127.0.0.1:{port} inet n - n - - smtpd\ncleanup unix n - n - 0 cleanup\n\
+            "{address} inet n - n - - smtpd{options}\ncleanup unix n - n - 0 cleanup\n\
              qmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
              bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\nanvil unix - - n - 1 anvil\n\
              virtual unix - n n - - virtual\nerror unix - - n - - error\nproxymap unix - - n - - proxymap\n\
-             postlog unix-dgram n - n - 1 postlogd\n"
+             tlsmgr unix - - n 1000? 1 tlsmgr\npostlog unix-dgram n - n - 1 postlogd\n"
         );
         fs::write(folder.path().join("config/main.cf"), main)?;
         fs::write(folder.path().join("config/master.cf"), master)?;
@@ -147,6 +211,11 @@ impl Peer {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What Exim wrote of its sessions.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("mail/mainlog")).unwrap_or_default()
     }
 
     /// All that was delivered.

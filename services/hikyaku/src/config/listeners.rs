@@ -85,7 +85,7 @@ pub(super) fn submission(
     places
 }
 
-pub(in crate::config) fn tls_version(key: &str, text: Option<&str>, problems: &mut Problems) -> TlsVersion {
+pub(super) fn tls_version(key: &str, text: Option<&str>, problems: &mut Problems) -> TlsVersion {
     match text {
         None | Some("1.2") => TlsVersion::Tls12,
         Some("1.3") => TlsVersion::Tls13,

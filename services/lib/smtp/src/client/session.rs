@@ -31,7 +31,7 @@ pub struct ClientSession {
     is_secure: bool,
     /// What the server said to STARTTLS instead of 220.
     refusal: Option<RawReply>,
-    /// AUTH that is under way.
+    /// AUTH that is under way or done.
     exchange: Option<Exchange>,
     replies: ReplyReader,
     actions: VecDeque<Action>,
@@ -195,13 +195,11 @@ impl ClientSession {
         if self.state == State::StartTls && signal == Signal::Positive && !self.replies.is_empty() {
             return self.intruded(now);
         }
-        if self.state == State::Auth {
-            if signal == Signal::Intermediate {
-                return self.challenged(&reply, now);
-            }
-            if let Some(login) = &self.config.login {
-                reply.text = login.withheld(&reply.text);
-            }
+        if self.state == State::Auth && signal == Signal::Intermediate {
+            return self.challenged(&reply, now);
+        }
+        if let (Some(login), Some(_)) = (&self.config.login, &self.exchange) {
+            reply.text = login.withheld(&reply.text);
         }
         // The server may answer the final dot before our driver reports that it was written.
         let is_handed_out = self.state == State::Content && self.content.is_none();

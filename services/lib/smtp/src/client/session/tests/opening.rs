@@ -161,6 +161,9 @@ fn seed_026_the_login_is_shown_before_the_first_message() {
         assert_eq!(bench.actions, [Action::Ready]);
         bench.start(delivery(&["x@m.example"], "x\r\n"));
         assert!(bench.sent().starts_with("MAIL FROM"));
+        bench.hear("550 not for s3cret\r\n");
+        let shown = format!("{:?}", bench.results());
+        assert!(shown.contains("not for [withheld]"), "{shown}");
     }
 }
 
