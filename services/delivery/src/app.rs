@@ -14,8 +14,12 @@ use hikyaku_queue::{
     publish::Publisher,
     reschedule::Rescheduler,
     roster::{Roster, WorkerId},
+    sts::StsStore,
 };
-use hikyaku_route::resolver::Resolver;
+use hikyaku_route::{
+    resolver::Resolver,
+    sts::{FetchError, PolicyFetcher},
+};
 use hikyaku_runtime::tls::{CertificateError, TlsConnector};
 use hikyaku_types::shard::ShardCount;
 use ractor::Actor;
@@ -35,6 +39,7 @@ use crate::{
     recipients,
     shard::Depths,
     sites::{Books, Sites},
+    sts::StsPolicies,
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
 
@@ -59,16 +64,32 @@ pub struct Records {
     pub roster: Roster,
     pub holds: HoldStore,
     pub register: Register,
+    pub sts: StsStore,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     #[error("TLS with next hops cannot be had")]
     Tls(#[source] CertificateError),
+    #[error("MTA-STS policies cannot be fetched")]
+    Sts(#[source] FetchError),
     #[error("failed to start the supervisor")]
     Start(#[source] Box<ractor::SpawnErr>),
     #[error("delivery ended by itself; its shards failed again and again")]
     Ended,
+}
+
+/// `None`: it is off, or there is no authority by which a web server could be known.
+fn sts_policies(
+    config: &DeliveryConfig,
+    resolver: &Resolver,
+    tls: &TlsConnector,
+    store: StsStore,
+) -> Result<Option<StsPolicies>, DeliveryError> {
+    let Some(https) = tls.for_https().filter(|_| config.mta_sts) else { return Ok(None) };
+    let fetcher =
+        PolicyFetcher::new(https, resolver.clone(), config.mta_sts_port).map_err(DeliveryError::Sts)?;
+    Ok(Some(StsPolicies::new(resolver.clone(), fetcher, store)))
 }
 
 impl App {
@@ -81,7 +102,8 @@ impl App {
         resolver: Resolver,
     ) -> Result<Self, DeliveryError> {
         let tls = TlsConnector::new(&config.tls).map_err(DeliveryError::Tls)?;
-        let Records { roster, holds, register } = records;
+        let Records { roster, holds, register, sts } = records;
+        let sts = sts_policies(&config, &resolver, &tls, sts)?;
         let publisher = Publisher::new(nats.clone(), shards);
         let context = Context {
             rescheduler: Rescheduler::new(nats.clone(), publisher.clone()),
@@ -105,6 +127,7 @@ impl App {
             publisher,
             policy,
             resolver,
+            sts,
             tls,
         };
         Ok(Self { context: Arc::new(context), roster, shards })

@@ -7,7 +7,7 @@ use hikyaku_runtime::tls::{TlsClientConfig, TlsVersion};
 use hikyaku_smtp::client::Mechanism;
 use hikyaku_types::{
     address::Mailbox,
-    destination::{Destination, SMTP_PORT},
+    destination::{Destination, HTTPS_PORT, SMTP_PORT},
     domain::Domain,
     schedule::RetrySchedule,
     traffic::LoginName,
@@ -34,6 +34,10 @@ pub struct DeliveryConfig {
     /// SEED-154; the times of the dialogue are in the protocol's own table.
     pub connect_timeout: Duration,
     pub tls: TlsClientConfig,
+    /// Domains are held to their MTA-STS policies (RFC 8461).
+    pub mta_sts: bool,
+    /// Where those are served. Another than 443 is for trying things out.
+    pub mta_sts_port: u16,
     /// Who we are at hosts that the traffic rules name a login for (SEED-026).
     pub logins: HashMap<LoginName, LoginConfig>,
     /// Entries of one destination in memory; more are set aside in the queue.
@@ -89,6 +93,8 @@ impl DeliveryConfig {
                 min_version: TlsVersion::Tls12,
                 handshake_timeout: Duration::from_secs(30),
             },
+            mta_sts: true,
+            mta_sts_port: HTTPS_PORT,
             logins: HashMap::new(),
             hold: usize::from(LANE_CAPACITY) / 2,
             retry: RetryConfig { internet: RetrySchedule::INTERNET, routed: RetrySchedule::ROUTED },

@@ -7,9 +7,9 @@ use hikyaku_queue::{
     Nats, body_store::BodyStore, holds::HoldStore, presence::Register, publish::Publisher,
     reschedule::Rescheduler,
 };
-use hikyaku_route::resolver::Resolver;
+use hikyaku_route::{resolver::Resolver, sts::StsPolicy};
 use hikyaku_runtime::tls::TlsConnector;
-use hikyaku_types::shard::ShardCount;
+use hikyaku_types::{domain::Domain, shard::ShardCount};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,7 @@ use crate::{
     outcome::{Failures, Greylists},
     shard::Depths,
     sites::{Books, Sites},
+    sts::StsPolicies,
 };
 
 pub(crate) struct Context {
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) register: Register,
     pub(crate) policy: PolicyClient,
     pub(crate) resolver: Resolver,
+    /// `None`: MTA-STS is off.
+    pub(crate) sts: Option<StsPolicies>,
     pub(crate) tls: TlsConnector,
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
@@ -52,4 +55,10 @@ pub(crate) struct Context {
     pub(crate) openings: Arc<Semaphore>,
     /// What runs beside the actors and must end before the process does.
     pub(crate) tasks: TaskTracker,
+}
+
+impl Context {
+    pub(crate) async fn sts_policy(&self, domain: &Domain) -> Option<Arc<StsPolicy>> {
+        self.sts.as_ref()?.policy(domain).await
+    }
 }

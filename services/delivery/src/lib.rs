@@ -11,6 +11,7 @@ mod traffic; // the administrator's rules over the configuration
 mod egress; // which of our addresses a message leaves from
 mod fair; // turns between lanes, clients and senders
 mod sites; // destinations that share hosts, with one limit over all workers
+mod sts; // what domains say of their hosts over HTTPS
 mod clock; // what time it is for the queue
 mod fence; // whether this process may send
 mod supervisor; // root actor: takes and gives up shards, restarts, drain

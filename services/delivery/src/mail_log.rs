@@ -33,7 +33,7 @@ pub(crate) fn delivered(
     envelope: &Envelope,
     recipient: &Recipient,
     reply: &RemoteReply,
-    channel: Option<Channel>,
+    channel: Option<&Channel>,
     now: SystemTime,
 ) {
     let (policy, tls) = (channel.map(|channel| channel.policy.name()), channel.and_then(|it| it.secured));

@@ -36,10 +36,20 @@ pub const OLDEST_AGE: &str = "mail.queue.oldest.age";
 pub const DESTINATIONS: &str = "mail.delivery.destinations";
 /// Shards that this worker owns.
 pub const SHARDS: &str = "mail.delivery.shards";
+/// Tries to fetch an MTA-STS policy; `result` = fetched, failed.
+pub const STS_FETCHES: &str = "mail.delivery.mta_sts.fetches";
+/// Sessions with domains whose MTA-STS policy is in testing; `result` = passes, fails.
+pub const STS_REHEARSALS: &str = "mail.delivery.mta_sts.rehearsals";
 /// Actors started again after a failure; `actor.kind` = shard, destination, connection.
 pub const RESTARTS: &str = "actor.restarts";
 
 pub fn describe() {
+    describe_counter!(STS_FETCHES, Unit::Count, "MTA-STS policies that were fetched");
+    describe_counter!(
+        STS_REHEARSALS,
+        Unit::Count,
+        "Sessions with domains whose MTA-STS policy is in testing"
+    );
     describe_counter!(ATTEMPTS, Unit::Count, "Recipients by the end of their attempt");
     describe_histogram!(LATENCY, Unit::Seconds, "Time from the 250 to the final outcome of a recipient");
     describe_gauge!(CONNECTIONS, "Open sessions to remote servers");
@@ -81,7 +91,13 @@ pub(crate) enum TlsOutcome {
     Failed,
 }
 
-pub(crate) fn tls_session(policy: TlsPolicy, outcome: TlsOutcome) {
+/// `passes`: the session would stand if the policy was enforced.
+pub(crate) fn sts_rehearsal(passes: bool) {
+    let result = if passes { "passes" } else { "fails" };
+    metrics::counter!(STS_REHEARSALS, "result" => result).increment(1);
+}
+
+pub(crate) fn tls_session(policy: &TlsPolicy, outcome: TlsOutcome) {
     let (outcome, version) = match outcome {
         TlsOutcome::Opened(None) => ("clear", "none"),
         TlsOutcome::Opened(Some(secured)) if secured.is_verified => ("verified", secured.version),

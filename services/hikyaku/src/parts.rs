@@ -18,6 +18,7 @@ use hikyaku_queue::{
     presence::{Presence, Register},
     publish::Publisher,
     roster::Roster,
+    sts::StsStore,
     topology::{self, TopologyConfig},
 };
 use hikyaku_route::resolver::Resolver;
@@ -157,6 +158,7 @@ pub(crate) async fn delivery(
         roster: Roster::open(nats, replicas).await?,
         holds: HoldStore::open(nats, replicas).await?,
         register: Register::open(nats, replicas).await?,
+        sts: StsStore::open(nats, replicas).await?,
     };
     let nats = nats.clone();
     Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver)?)

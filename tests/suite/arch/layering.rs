@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("hikyaku-mail", &["hikyaku-types"]),
     ("hikyaku-doctor", &[]),
     ("hikyaku-proto", &[]),
-    ("hikyaku-runtime", &[]),
+    ("hikyaku-runtime", &["hikyaku-types"]),
     ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor"]),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
@@ -73,8 +73,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("hickory-server", &["hikyaku-testkit"]),
     ("ractor", &["hikyaku-delivery"]),
     // Mail and the process's provider; the channels between our processes; a name for what is handed to HTTPS.
-    ("rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-route"]),
-    ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc"]),
+    ("rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-route", "hikyaku-testkit"]),
+    ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-testkit"]),
     ("reqwest", &["hikyaku-route"]),
     ("proxy-header", &["hikyaku-ingress"]),
     ("jiff", &["hikyaku-types"]),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use sha2::{Digest as _, Sha256};
 
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -62,6 +63,13 @@ impl Authority {
 }
 
 impl Pair {
+    /// The data of a TLSA record: DANE-EE, whole certificate, SHA-256.
+    pub fn tlsa(&self) -> String {
+        let digest = Sha256::digest(&self.der);
+        let digest: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        format!("3 0 1 {digest}")
+    }
+
     /// As `name.crt` and `name.key`.
     pub fn write(&self, folder: &Path, name: &str) -> anyhow::Result<PairFiles> {
         let file = |extension: &str| folder.join(format!("{name}.{extension}"));

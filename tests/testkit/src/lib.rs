@@ -11,6 +11,7 @@ pub mod dns; // a DNS server with a zone that tests write
 pub mod nsd; // one with signed zones
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
+pub mod web; // a web server with a certificate
 pub mod balancer; // a load balancer that names its clients
 pub mod ldap; // a company's directory
 pub mod relay; // `hikyaku up` as a process

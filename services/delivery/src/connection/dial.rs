@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    connection::{login, opening::Opening, transfer::RemoteSession},
+    connection::{demand, login, opening::Opening, security::TlsPolicy, transfer::RemoteSession},
     context::Context,
     outcome::classify,
 };
@@ -44,6 +44,10 @@ pub(crate) async fn open(
         Some(name) => Some(login::read(context, destination, name).await?),
         None => None,
     };
+    let sts = match destination {
+        Destination::Mx(domain) if security.tls != TlsPolicy::Off => context.sts_policy(domain).await,
+        Destination::Mx(_) | Destination::Host { .. } => None,
+    };
     let opening = Opening::new(context, destination, security, login, egress);
     let mut failures = Failures::default();
     let behind = behind_mx(context, destination, &hosts);
@@ -57,9 +61,22 @@ pub(crate) async fn open(
                 continue;
             }
         };
+        let demand =
+            demand::of_host(context, destination, sts.as_ref(), host, opening.port, &opening.security.tls);
+        let demand = match demand.await {
+            Ok(demand) => demand,
+            Err(failure) => {
+                failures.add(failure);
+                continue;
+            }
+        };
         for address in addresses {
-            match opening.at(host, SocketAddr::new(address, opening.port)).await {
-                Ok(session) => return Ok(session),
+            let opened = opening.at(host, SocketAddr::new(address, opening.port), &demand.policy).await;
+            match opened {
+                Ok(session) => {
+                    demand.rehearsed(host, &session.channel());
+                    return Ok(session);
+                }
                 Err(failure) => failures.add(failure),
             }
         }

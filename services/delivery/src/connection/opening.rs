@@ -13,7 +13,7 @@ use hikyaku_types::{
 use crate::{
     connection::{
         host::Host,
-        security::{Channel, Security},
+        security::{Channel, Security, TlsPolicy},
         source,
         transfer::{RemoteSession, Unopened},
     },
@@ -51,15 +51,20 @@ impl<'a> Opening<'a> {
         Self { context, security, login, egress, port, is_implicit }
     }
 
-    pub(crate) async fn at(&self, host: &HostName, address: SocketAddr) -> Result<RemoteSession, Failure> {
+    /// `policy` is what this host must show.
+    pub(crate) async fn at(
+        &self,
+        host: &HostName,
+        address: SocketAddr,
+        policy: &TlsPolicy,
+    ) -> Result<RemoteSession, Failure> {
         let host = Host { name: host.to_string(), address };
-        let policy = self.security.tls;
-        let opened = match self.attempt(&host, policy.starttls()).await {
+        let opened = match self.attempt(&host, policy, policy.starttls()).await {
             Err(Unopened::NoTls(reason)) if policy.bears_clear() && !self.is_implicit => {
                 metrics::tls_session(policy, TlsOutcome::Failed);
                 tracing::info!(host = host.name, %address, reason,
                     "no TLS with a host that offers it; going on in the clear");
-                self.attempt(&host, StartTls::Never).await
+                self.attempt(&host, policy, StartTls::Never).await
             }
             opened => opened,
         };
@@ -81,12 +86,16 @@ impl<'a> Opening<'a> {
         }
     }
 
-    async fn attempt(&self, host: &Host, starttls: StartTls) -> Result<RemoteSession, Unopened> {
+    async fn attempt(
+        &self,
+        host: &Host,
+        policy: &TlsPolicy,
+        starttls: StartTls,
+    ) -> Result<RemoteSession, Unopened> {
         let mut stream = self.connect(host).await?;
-        let policy = self.security.tls;
-        let mut channel = Channel { policy, secured: None };
+        let mut channel = Channel { policy: policy.clone(), secured: None };
         let tls = policy.trust().map(|trust| (&self.context.tls, trust));
-        if let (true, Some((connector, trust))) = (self.is_implicit, tls) {
+        if let (true, Some((connector, trust))) = (self.is_implicit, &tls) {
             let secured = connector.secure(stream, &host.name, trust).await;
             let (over_tls, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
             stream = over_tls;

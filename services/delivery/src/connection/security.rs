@@ -1,7 +1,7 @@
 //! What a session must be before it takes mail. A session remembers under which it was opened, and
 //! carries nothing that wants another (SEED-157).
 
-use hikyaku_runtime::tls::{Secured, Trust};
+use hikyaku_runtime::tls::{DaneTrust, Secured, Trust};
 use hikyaku_smtp::client::StartTls;
 use hikyaku_types::traffic::{DestinationTraffic, LoginName, TlsLevel};
 
@@ -13,17 +13,21 @@ pub(crate) struct Security {
 }
 
 /// What of TLS the hosts must offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TlsPolicy {
     Off,
     /// RFC 7435.
     Opportunistic,
     Required,
     Verified,
+    /// Verified, because the domain says so (RFC 8461).
+    Sts,
+    /// A certificate that the DNS has named (RFC 7672).
+    Dane(DaneTrust),
 }
 
 /// What a session is, for logs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Channel {
     pub(crate) policy: TlsPolicy,
     /// `None`: in the clear.
@@ -44,43 +48,48 @@ impl Security {
 }
 
 impl TlsPolicy {
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Opportunistic => "opportunistic",
             Self::Required => "required",
             Self::Verified => "verified",
+            Self::Sts => "mta-sts",
+            Self::Dane(_) => "dane",
         }
     }
 
     /// How good a certificate has to be; `None`: no TLS.
-    pub(crate) const fn trust(self) -> Option<Trust> {
+    pub(crate) fn trust(&self) -> Option<Trust> {
         match self {
             Self::Off => None,
             Self::Opportunistic | Self::Required => Some(Trust::Any),
-            Self::Verified => Some(Trust::Verified),
+            Self::Verified | Self::Sts => Some(Trust::Verified),
+            Self::Dane(trust) => Some(Trust::Dane(trust.clone())),
         }
     }
 
-    pub(crate) const fn starttls(self) -> StartTls {
+    pub(crate) const fn starttls(&self) -> StartTls {
         match self {
             Self::Off => StartTls::Never,
             Self::Opportunistic => StartTls::IfOffered,
-            Self::Required | Self::Verified => StartTls::Required,
+            Self::Required | Self::Verified | Self::Sts | Self::Dane(_) => StartTls::Required,
         }
     }
 
     /// Mail may go in the clear when TLS cannot be had.
-    pub(crate) const fn bears_clear(self) -> bool {
+    pub(crate) const fn bears_clear(&self) -> bool {
         match self {
             Self::Off | Self::Opportunistic => true,
-            Self::Required | Self::Verified => false,
+            Self::Required | Self::Verified | Self::Sts | Self::Dane(_) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// SEED-026, SEED-157.
@@ -104,7 +113,15 @@ mod tests {
     /// Who bears no clear text asks for TLS, and a certificate is looked at where it must be.
     #[test]
     fn each_policy_is_of_a_piece() {
-        for policy in [TlsPolicy::Off, TlsPolicy::Opportunistic, TlsPolicy::Required, TlsPolicy::Verified] {
+        let dane = TlsPolicy::Dane(DaneTrust { records: Arc::new([]), domain: None });
+        for policy in [
+            TlsPolicy::Off,
+            TlsPolicy::Opportunistic,
+            TlsPolicy::Required,
+            TlsPolicy::Verified,
+            TlsPolicy::Sts,
+            dane,
+        ] {
             assert_eq!(policy.bears_clear(), policy.starttls() != StartTls::Required);
             assert_eq!(policy.trust().is_none(), policy.starttls() == StartTls::Never);
         }

@@ -119,7 +119,7 @@ impl RemoteSession {
             match remote.turn(|| Gate::Open).await {
                 Turn::StartTls => {
                     // A reply to what was not yet said is nobody's word.
-                    let Some((connector, trust)) = tls.filter(|_| remote.outgoing.is_empty()) else {
+                    let Some((connector, trust)) = tls.as_ref().filter(|_| remote.outgoing.is_empty()) else {
                         let what = remote.host.named("STARTTLS was answered before it was said");
                         let failure = classify::no_reply(Phase::Tls, what, SystemTime::now());
                         return Err(Unopened::Failed(failure));
@@ -152,7 +152,7 @@ impl RemoteSession {
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        self.channel
+        self.channel.clone()
     }
 
     /// One message, with at most so many recipients in a transaction (SEED-156).

@@ -115,7 +115,7 @@ async fn greeting(
     };
     let mut stream = ClientStream::Plain(stream);
     if address.port() == IMPLICIT_TLS_PORT {
-        stream = match context.tls.secure(stream, &host.to_string(), Trust::Any).await {
+        stream = match context.tls.secure(stream, &host.to_string(), &Trust::Any).await {
             Ok((stream, _)) => stream,
             Err(error) => return Outcome::Silent(format!("no TLS: {}", chain(&error))),
         };

@@ -72,7 +72,13 @@ pub(crate) async fn attempted(
             Err(PublishError::Superseded) => {
                 tracing::warn!(entry = %lease.envelope().entry,
                     "the end of an attempt came too late; the entry is elsewhere");
-                record(lease.envelope(), &Plan { again: Vec::new(), ..plan }, &steps.written, channel, now);
+                record(
+                    lease.envelope(),
+                    &Plan { again: Vec::new(), ..plan },
+                    &steps.written,
+                    channel.as_ref(),
+                    now,
+                );
                 context.rescheduler.leave(lease).await;
                 return false;
             }
@@ -97,7 +103,7 @@ pub(crate) async fn attempted(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RENEW_EVERY);
     }
-    record(lease.envelope(), &plan, &steps.written, channel, now);
+    record(lease.envelope(), &plan, &steps.written, channel.as_ref(), now);
     digest::collect(context, lease.envelope(), &plan.bounced).await;
     let (body, has_end) = (lease.envelope().body.clone(), plan.again.is_empty());
     let recorded = if has_end { context.rescheduler.end(lease).await } else { lease.done().await };
@@ -198,7 +204,7 @@ async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
     }
 }
 
-fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<Channel>, now: SystemTime) {
+fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<&Channel>, now: SystemTime) {
     let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
     for Delivered { recipient, reply, .. } in &plan.delivered {
         metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content").increment(1);

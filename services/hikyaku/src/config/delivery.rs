@@ -17,6 +17,8 @@ use next_hops::{RawNextHopLogin, RawNextHopTls};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawDelivery {
     mx_port: Option<u16>,
+    mta_sts: Option<bool>,
+    mta_sts_port: Option<u16>,
     max_connections: Option<usize>,
     max_openings: Option<usize>,
     max_connections_per_destination: Option<usize>,
@@ -43,6 +45,9 @@ pub(super) fn check(raw: RawDelivery, hostname: Domain, problems: &mut Problems)
     let mut config = DeliveryConfig::new(hostname);
     let p = problems;
     config.mx_port = p.within("delivery.mx_port", raw.mx_port, config.mx_port, 1..=u16::MAX);
+    config.mta_sts = raw.mta_sts.unwrap_or(config.mta_sts);
+    config.mta_sts_port =
+        p.within("delivery.mta_sts_port", raw.mta_sts_port, config.mta_sts_port, 1..=u16::MAX);
     config.max_connections =
         p.within("delivery.max_connections", raw.max_connections, config.max_connections, 1..=100_000);
     config.max_openings =

@@ -30,6 +30,7 @@ pub mod depth; // how much waits, and how long
 pub mod browse; // what an operator sees and does
 pub mod dead; // failed mail without a sender
 pub mod kv; // buckets, for the directory
+pub mod sts; // MTA-STS policies that workers share
 pub mod presence; // which processes there are
 mod survey; // brokers and streams, for the doctor
 pub mod metrics; // names, labels, descriptions

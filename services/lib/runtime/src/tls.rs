@@ -12,7 +12,9 @@ mod stream; // in the clear, then over TLS
 mod client; // TLS with servers that we connect to
 
 pub use certificates::CertificateError;
-pub use client::{ClientHandshakeError, ClientStream, Secured, TlsClientConfig, TlsConnector, Trust};
+pub use client::{
+    ClientHandshakeError, ClientStream, DaneTrust, Secured, TlsClientConfig, TlsConnector, Trust,
+};
 pub use stream::{HandshakeError, MaybeTls, ServerStream};
 pub use trust::trusting;
 

@@ -41,7 +41,7 @@ pub struct PolicyFetcher {
 
 impl PolicyFetcher {
     /// `tls` says whom we trust; the port is 443 everywhere but in tests.
-    pub fn new(tls: rustls::ClientConfig, resolver: Resolver, port: u16) -> Result<Self, reqwest::Error> {
+    pub fn new(tls: rustls::ClientConfig, resolver: Resolver, port: u16) -> Result<Self, FetchError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(Arc::new(Names(resolver)))
@@ -51,7 +51,8 @@ impl PolicyFetcher {
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .user_agent("hikyaku")
-            .build()?;
+            .build()
+            .map_err(|error| FetchError::Http(Box::new(error)))?;
         Ok(Self { client, port })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use hikyaku_types::{domain::Domain, tlsa::TlsaRecord};
 use rustls::{
     ClientConfig, RootCertStore,
     client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -13,8 +14,10 @@ use tokio::net::TcpStream;
 use super::{CertificateError, TlsVersion, stream::MaybeTls, trust};
 
 mod any_certificate; // for who takes every certificate, and for nothing else
+mod dane; // for a certificate that the DNS has named
 
 use any_certificate::AnyCertificate;
+use dane::DaneVerifier;
 
 /// Sessions that can be taken up again, for each trust.
 const REMEMBERED: usize = 4_096;
@@ -29,12 +32,22 @@ pub struct TlsClientConfig {
 }
 
 /// How good the certificate of a server has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
     /// Any will do: who listens is kept out, who stands in between is not.
     Any,
     /// Of a trusted authority, for the name of the host.
     Verified,
+    /// One that the DNS has named (RFC 7672).
+    Dane(DaneTrust),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaneTrust {
+    /// One of them has to fit.
+    pub records: Arc<[TlsaRecord]>,
+    /// A certificate may be for this name, too: that of the domain whose mail the host takes.
+    pub domain: Option<Domain>,
 }
 
 /// A connection that is secured.
@@ -70,6 +83,8 @@ pub struct TlsConnector {
     /// What one trust has admitted must not pass for the other, so each remembers sessions for itself.
     verified: Option<tokio_rustls::TlsConnector>,
     authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+    min_version: TlsVersion,
     handshake_timeout: Duration,
 }
 
@@ -93,18 +108,38 @@ impl TlsConnector {
             tracing::warn!("this system has no authorities, so no certificate of a server is good");
         }
         let connector = |verifier: Arc<dyn ServerCertVerifier>| {
-            let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
-                .with_protocol_versions(config.min_version.and_later())
-                .map_err(CertificateError::Versions)?;
             let mut client =
-                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+                client(provider, config.min_version, verifier).map_err(CertificateError::Versions)?;
             client.resumption = Resumption::in_memory_sessions(REMEMBERED);
             Ok(tokio_rustls::TlsConnector::from(Arc::new(client)))
         };
         let any = connector(Arc::new(AnyCertificate::new(provider)))?;
         let verified = authorities.as_ref().map(|authorities| connector(Arc::clone(authorities) as _));
         let handshake_timeout = config.handshake_timeout;
-        Ok(Self { any, verified: verified.transpose()?, authorities, handshake_timeout })
+        Ok(Self {
+            any,
+            verified: verified.transpose()?,
+            authorities,
+            provider: Arc::clone(provider),
+            min_version: config.min_version,
+            handshake_timeout,
+        })
+    }
+
+    /// For HTTPS: trusts the same authorities. `None`: there are none.
+    pub fn for_https(&self) -> Option<ClientConfig> {
+        let authorities = Arc::clone(self.authorities.as_ref()?);
+        client(&self.provider, self.min_version, authorities).ok()
+    }
+
+    /// Nothing is remembered of these servers: records change.
+    fn of_dane(&self, trust: &DaneTrust) -> Result<tokio_rustls::TlsConnector, ClientHandshakeError> {
+        let domain = trust.domain.as_ref().and_then(|domain| ServerName::try_from(domain.to_string()).ok());
+        let verifier = DaneVerifier::new(Arc::clone(&trust.records), domain, Arc::clone(&self.provider));
+        let mut client = client(&self.provider, self.min_version, Arc::new(verifier))
+            .map_err(|error| ClientHandshakeError::Failed(io::Error::other(error)))?;
+        client.resumption = Resumption::disabled();
+        Ok(Arc::new(client).into())
     }
 
     /// The handshake with `host`, a name or an address. Nothing that was read before it is known to what
@@ -113,12 +148,17 @@ impl TlsConnector {
         &self,
         stream: ClientStream,
         host: &str,
-        trust: Trust,
+        trust: &Trust,
     ) -> Result<(ClientStream, Secured), ClientHandshakeError> {
         let ClientStream::Plain(stream) = stream else { return Err(ClientHandshakeError::AlreadySecure) };
+        let of_dane;
         let connector = match trust {
             Trust::Any => &self.any,
             Trust::Verified => self.verified.as_ref().ok_or(ClientHandshakeError::NoAuthorities)?,
+            Trust::Dane(trust) => {
+                of_dane = self.of_dane(trust)?;
+                &of_dane
+            }
         };
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| ClientHandshakeError::Name(host.to_owned()))?;
@@ -133,7 +173,7 @@ impl TlsConnector {
         let secured = Secured {
             version: super::stream::version(connection.protocol_version()),
             cipher: suite.unwrap_or("unknown"),
-            is_verified: trust == Trust::Verified || self.is_good(connection.peer_certificates(), &name),
+            is_verified: *trust != Trust::Any || self.is_good(connection.peer_certificates(), &name),
         };
         Ok((ClientStream::Secure(Box::new(stream)), secured))
     }
@@ -147,6 +187,16 @@ impl TlsConnector {
         };
         authorities.verify_server_cert(own, between, name, &[], UnixTime::now()).is_ok()
     }
+}
+
+fn client(
+    provider: &Arc<CryptoProvider>,
+    min_version: TlsVersion,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(min_version.and_later())?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// `None`: there are none, so no certificate is good.

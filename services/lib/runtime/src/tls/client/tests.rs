@@ -6,6 +6,10 @@ use tokio::{
     net::TcpListener,
 };
 
+use hikyaku_types::tlsa::{TlsaData, TlsaSelector, TlsaUsage};
+use rustls::{pki_types::pem::PemObject as _, server::ParsedCertificate};
+use sha2::{Digest as _, Sha256, Sha512};
+
 use super::*;
 use crate::{
     error_chain::chain,
@@ -71,7 +75,8 @@ async fn talk(
     trust: Trust,
 ) -> Result<Secured, String> {
     let stream = ClientStream::Plain(TcpStream::connect(address).await.unwrap());
-    let (mut stream, secured) = connector.secure(stream, host, trust).await.map_err(|error| chain(&error))?;
+    let (mut stream, secured) =
+        connector.secure(stream, host, &trust).await.map_err(|error| chain(&error))?;
     stream.write_all(b"hello").await.unwrap();
     stream.flush().await.unwrap();
     let mut octets = Vec::new();
@@ -152,4 +157,51 @@ async fn without_authorities_no_certificate_is_good() {
     assert!(!talk(&connector, server, "mx.test", Trust::Any).await.unwrap().is_verified);
     let refused = talk(&connector, server, "mx.test", Trust::Verified).await.unwrap_err();
     assert_eq!(refused, "no authority is trusted here");
+}
+
+/// RFC 7672 3: by the DNS, whoever signed it; of an authority that the server shows only for the right name.
+#[tokio::test]
+async fn a_certificate_that_the_dns_has_named() {
+    let lab = Lab::new();
+    let connector = lab.connector("trusted.pem", LIMIT);
+    let server = lab.server(&lab.other, "mx.test").await;
+    let pem = std::fs::read(lab.path().join("mx.test.crt")).unwrap();
+    let own = CertificateDer::from_pem_slice(&pem).unwrap();
+    let key = ParsedCertificate::try_from(&own).unwrap().subject_public_key_info();
+    lab.other.write(&lab.path().join("other.pem")).unwrap();
+    let authority = std::fs::read(lab.path().join("other.pem")).unwrap();
+    let authority = CertificateDer::from_pem_slice(&authority).unwrap();
+
+    let (whole, public) = (TlsaSelector::Certificate, TlsaSelector::PublicKey);
+    let (sha256, sha512) = (
+        |octets: &[u8]| TlsaData::Sha256(Sha256::digest(octets).into()),
+        |octets: &[u8]| TlsaData::Sha512(Sha512::digest(octets).into()),
+    );
+    let raw = |octets: &[u8]| TlsaData::Whole(octets.to_vec());
+    let (ee, ta) = (TlsaUsage::DaneEe, TlsaUsage::DaneTa);
+    for (host, domain, usage, selector, data, fits) in [
+        ("mx.test", None, ee, whole, sha256(&own), true),
+        ("mx.test", None, ee, whole, sha512(&own), true),
+        ("mx.test", None, ee, whole, raw(&own), true),
+        ("mx.test", None, ee, public, sha256(&key), true),
+        // Its name does not count, its key does.
+        ("wrong.test", None, ee, public, sha256(&key), true),
+        ("mx.test", None, ee, public, sha256(&own), false),
+        ("mx.test", None, ee, whole, sha256(&authority), false),
+        // The authority is in the record; the server does not show it.
+        ("mx.test", None, ta, whole, raw(&authority), true),
+        ("wrong.test", None, ta, whole, raw(&authority), false),
+        ("wrong.test", Some("mx.test"), ta, whole, raw(&authority), true),
+        ("mx.test", None, ta, whole, sha256(&authority), false),
+    ] {
+        let records = [TlsaRecord { usage, selector, data }];
+        let domain = domain.map(|domain| domain.parse().unwrap());
+        let trust = Trust::Dane(DaneTrust { records: Arc::new(records), domain });
+        let said = talk(&connector, server, host, trust.clone()).await;
+        assert_eq!(said.is_ok(), fits, "{host} {trust:?}: {said:?}");
+        match said {
+            Ok(secured) => assert!(secured.is_verified),
+            Err(reason) => assert!(reason.contains("fits none of the host's TLSA records"), "{reason}"),
+        }
+    }
 }
