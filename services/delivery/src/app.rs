@@ -39,6 +39,7 @@ use crate::{
     recipients,
     shard::Depths,
     sites::{Books, Sites},
+    stale_names,
     sts::StsPolicies,
     supervisor::{Supervisor, SupervisorArguments, SupervisorMessage},
 };
@@ -64,7 +65,8 @@ pub struct Records {
     pub roster: Roster,
     pub holds: HoldStore,
     pub register: Register,
-    pub sts: StsStore,
+    /// `None`: each worker remembers MTA-STS policies for itself.
+    pub sts: Option<StsStore>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +86,7 @@ fn sts_policies(
     config: &DeliveryConfig,
     resolver: &Resolver,
     tls: &TlsConnector,
-    store: StsStore,
+    store: Option<StsStore>,
 ) -> Result<Option<StsPolicies>, DeliveryError> {
     let Some(https) = tls.for_https().filter(|_| config.mta_sts) else { return Ok(None) };
     let fetcher =
@@ -145,6 +147,8 @@ impl App {
         let telling = digest::send_now_and_then(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(telling));
         self.context.tasks.spawn(recipients::answer(Arc::clone(&self.context), shutdown.clone()));
+        let forgetting = stale_names::answer(Arc::clone(&self.context));
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(forgetting));
         let answering = doctor::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let id = WorkerId::new(&self.context.config.node, rand::random());

@@ -20,6 +20,7 @@ mod destination; // one actor a destination: who is attempted when
 mod connection; // one actor a remote session
 mod recipients; // does a next hop know this recipient?
 mod outcome; // result of an attempt -> acknowledge | reschedule | bounce
+mod stale_names; // the DNS is asked anew
 mod doctor; // what a worker sees of the cluster and its surroundings
 pub mod admin; // gRPC for operators
 mod mail_log; // one line for each change of an entry's state

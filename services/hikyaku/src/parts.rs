@@ -158,7 +158,16 @@ pub(crate) async fn delivery(
         roster: Roster::open(nats, replicas).await?,
         holds: HoldStore::open(nats, replicas).await?,
         register: Register::open(nats, replicas).await?,
-        sts: StsStore::open(nats, replicas).await?,
+        // Mail can do without it.
+        sts: StsStore::open(nats, replicas)
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(
+                    error = hikyaku_runtime::error_chain::chain(error),
+                    "MTA-STS policies are not kept"
+                )
+            })
+            .ok(),
     };
     let nats = nats.clone();
     Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver)?)

@@ -39,7 +39,7 @@ Examples:
   hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for queue, node, destination, dead, trace and doctor; any worker
+    /// A delivery worker's admin service, for queue, node, dns, destination, dead, trace and doctor; any worker
     /// answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
@@ -86,6 +86,11 @@ pub(crate) enum Noun {
     Node {
         #[command(subcommand)]
         command: crate::node::NodeCommand,
+    },
+    /// What delivery remembers of names.
+    Dns {
+        #[command(subcommand)]
+        command: crate::dns::DnsCommand,
     },
     /// See what waits for which destination, and what limits hold for it.
     #[command(visible_alias = "dest")]

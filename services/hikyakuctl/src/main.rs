@@ -19,6 +19,7 @@ mod import; // hikyakuctl import
 mod explain; // hikyakuctl explain, selftest, replay
 mod trace; // hikyakuctl trace
 mod mail_log; // what a mail log tells
+mod dns; // hikyakuctl dns
 mod doctor; // hikyakuctl doctor
 mod smtp; // an envelope, said to a port
 mod token; // hikyakuctl token ...
@@ -98,6 +99,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
     let (server, directory) = (args.server().map_err(Unusable)?, args.directory_server().map_err(Unusable)?);
     match args.noun {
         Noun::Queue { command } => queue::run(command, &server, &mut output).await,
+        Noun::Dns { command } => dns::run(command, &server, &mut output).await,
         Noun::Node { command } => node::run(command, &server, &mut output).await,
         Noun::Destination { command } => destination::run(command, &server, &mut output).await,
         Noun::Dead { command } => dead::run(command, &server, &mut output).await,

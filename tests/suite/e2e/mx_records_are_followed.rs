@@ -1,6 +1,6 @@
 //! SEED-151, SEED-176 and scenario 9 of the requirements, as far as DNS alone decides.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use hikyaku_testkit::{
     client::send_one,
@@ -15,7 +15,7 @@ async fn lab() -> anyhow::Result<(Lab, ScriptedMx, ScriptedMx)> {
     let mx = ScriptedMx::start(Script::Accept).await?;
     let home = ScriptedMx::start(Script::Accept).await?;
     lab.own_domain("home.test", &home);
-    lab.configure(&format!("[delivery]\nmx_port = {}", mx.address().port()))?;
+    lab.configure(&format!("[delivery]\nidle_timeout_seconds = 1\nmx_port = {}", mx.address().port()))?;
     lab.dns.address_of("live.test", mx.address().ip());
     // Nothing listens there.
     lab.dns.address_of("dead.test", "127.0.0.3".parse()?);
@@ -101,5 +101,41 @@ async fn a_name_server_that_fails_is_no_reason_to_give_up() -> anyhow::Result<()
     let deferred = relay.wait_for_mail_log("deferred", &id, SOON).await;
     assert_eq!((&deferred["class"], &deferred["phase"]), (&"noreply".into(), &"dns".into()));
     assert_eq!(home.received_count(), 0);
+    Ok(())
+}
+
+/// An operator does not wait until records are too old; when no host can be reached nobody does.
+#[tokio::test]
+async fn seed_153_records_are_asked_for_anew() -> anyhow::Result<()> {
+    let (lab, mx, _home) = lab().await?;
+    let new = SocketAddr::from(([127, 0, 0, 5], mx.address().port()));
+    let moved_to = ScriptedMx::start_at(new, Script::Accept).await?;
+    lab.dns.address_of("new.test", new.ip());
+    lab.dns.mx("moved.test", 10, "live.test");
+    lab.dns.mx("gone.test", 10, "dead.test");
+    let relay = lab.up().await?;
+    let send =
+        async |domain: &str| send_one(relay.smtp(), "a@home.test", &[&format!("b@{domain}")], CONTENT).await;
+    let id = send("moved.test").await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    let late = send("gone.test").await?;
+    relay.wait_for_mail_log("deferred", &late, SOON).await;
+    for domain in ["moved.test", "gone.test"] {
+        lab.dns.remove(domain);
+        lab.dns.mx(domain, 10, "new.test");
+    }
+    let id = send("moved.test").await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!((mx.received_count(), moved_to.received_count()), (2, 0), "what is remembered holds");
+    let said = relay.ctl(&["dns", "flush", "moved.test"]).await?;
+    assert!(said.starts_with("forgotten by "), "{said}");
+    // A session that is kept would carry mail to where the domain was.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let id = send("moved.test").await?;
+    relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!(moved_to.received_count(), 1);
+    relay.ctl(&["queue", "retry", &late]).await?;
+    relay.wait_for_mail_log("delivered", &late, SOON).await;
+    assert_eq!(moved_to.received_count(), 2);
     Ok(())
 }

@@ -14,6 +14,7 @@ use hikyaku_types::{
 use tonic::{Request, Response, Status};
 
 use super::{Admin, status::CallError, wire};
+use crate::stale_names::{self, Forgotten};
 
 #[tonic::async_trait]
 impl DestinationAdminService for Admin {
@@ -85,6 +86,20 @@ impl DestinationAdminService for Admin {
             },
         };
         Ok(Response::new(response))
+    }
+
+    async fn flush_names(
+        &self,
+        request: Request<proto::FlushNamesRequest>,
+    ) -> Result<Response<proto::FlushNamesResponse>, Status> {
+        let Destination::Mx(domain) = wire::destination(&request.into_inner().domain)? else {
+            return Err(Status::invalid_argument("want a domain, as example.org"));
+        };
+        let Forgotten { nodes, missing } = stale_names::forget_everywhere(&self.context, &domain).await;
+        Ok(Response::new(proto::FlushNamesResponse {
+            nodes: nodes.into_iter().collect(),
+            missing: missing.into_iter().collect(),
+        }))
     }
 }
 

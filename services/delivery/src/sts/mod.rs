@@ -27,7 +27,8 @@ const MAX_DOMAINS: usize = 50_000;
 pub(crate) struct StsPolicies {
     resolver: Resolver,
     fetcher: PolicyFetcher,
-    store: StsStore,
+    /// `None`: the broker had no room for it.
+    store: Option<StsStore>,
     domains: Mutex<HashMap<Domain, Arc<tokio::sync::Mutex<State>>>>,
 }
 
@@ -41,7 +42,7 @@ struct State {
 }
 
 impl StsPolicies {
-    pub(crate) fn new(resolver: Resolver, fetcher: PolicyFetcher, store: StsStore) -> Self {
+    pub(crate) fn new(resolver: Resolver, fetcher: PolicyFetcher, store: Option<StsStore>) -> Self {
         Self { resolver, fetcher, store, domains: Mutex::default() }
     }
 
@@ -73,7 +74,11 @@ impl StsPolicies {
     }
 
     async fn load(&self, domain: &Domain, state: &mut State) {
-        match self.store.get(domain).await {
+        let Some(store) = &self.store else {
+            state.is_loaded = true;
+            return;
+        };
+        match store.get(domain).await {
             Ok(stored) => {
                 state.is_loaded = true;
                 state.known = stored.and_then(|StoredPolicy { id, text, fetched_at }| {
@@ -96,7 +101,8 @@ impl StsPolicies {
                 let stored = StoredPolicy { id: id.clone(), text, fetched_at: now };
                 state.known = Some(Known { id, policy: Arc::new(policy), fetched_at: now });
                 state.tried_at = None;
-                if let Err(error) = self.store.put(domain, &stored).await {
+                let Some(store) = &self.store else { return };
+                if let Err(error) = store.put(domain, &stored).await {
                     tracing::warn!(%domain, error = chain(&error), "an MTA-STS policy is known to this worker only");
                 }
             }

@@ -70,6 +70,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("ListDestinations", Least(Viewer)),
             ("GetDestination", Least(Viewer)),
             ("GetLimits", Least(Viewer)),
+            ("FlushNames", Least(Operator)),
         ],
     ),
     ("hikyaku.admin.v1.NodeAdminService", &[("ListNodes", Least(Viewer)), ("DrainNode", Least(Operator))]),

@@ -23,6 +23,8 @@ pub enum Topic {
     Recipients,
     /// What the next hops look like: every worker answers.
     Surroundings,
+    /// What the DNS said of a domain is to be forgotten: every worker answers.
+    StaleNames,
 }
 
 impl Topic {
@@ -31,6 +33,7 @@ impl Topic {
             Self::Sites(shard) => subject::sites(shard),
             Self::Recipients => subject::RECIPIENTS.to_owned(),
             Self::Surroundings => subject::SURROUNDINGS.to_owned(),
+            Self::StaleNames => subject::STALE_NAMES.to_owned(),
         }
     }
 }
@@ -133,7 +136,7 @@ pub fn questions(nats: &Nats, topic: Topic) -> impl Stream<Item = Question> + Se
 async fn subscribe(client: &Client, topic: Topic) -> Result<Subscriber, SubscribeError> {
     match topic {
         // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
-        Topic::Sites(_) | Topic::Surroundings => client.subscribe(topic.subject()).await,
+        Topic::Sites(_) | Topic::Surroundings | Topic::StaleNames => client.subscribe(topic.subject()).await,
         Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await,
     }
 }

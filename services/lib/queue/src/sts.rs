@@ -14,7 +14,8 @@ use crate::{
 const BUCKET: &str = "HIKYAKU_MTA_STS";
 /// No policy holds longer (RFC 8461 3.2).
 const MAX_AGE: Duration = Duration::from_secs(31_557_600);
-const MAX_BYTES: i64 = 256 * 1024 * 1024;
+/// Some 40,000 policies. The broker sets that much aside.
+const MAX_BYTES: i64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPolicy {

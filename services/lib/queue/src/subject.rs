@@ -137,6 +137,8 @@ pub(crate) fn sites(shard: ShardId) -> String {
 pub(crate) const RECIPIENTS: &str = "hikyaku.recipients.v1";
 /// Questions to all workers: what do they see of the next hops?
 pub(crate) const SURROUNDINGS: &str = "hikyaku.surroundings.v1";
+/// To all workers: forget what the DNS said of a domain.
+pub(crate) const STALE_NAMES: &str = "hikyaku.stale-names.v1";
 
 /// What happened to recipients, many events in each message.
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";

@@ -15,7 +15,7 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::{
         dnssec::TrustAnchors,
-        rr::{RData, Record},
+        rr::{RData, Record, RecordType},
     },
 };
 use hikyaku_types::{
@@ -99,6 +99,21 @@ impl Resolver {
     /// One that has not asked anything yet: who has just mended a record wants to see it.
     pub fn afresh(&self) -> Result<Self, ResolverError> {
         Self::new(Arc::clone(&self.settings))
+    }
+
+    /// Forgets what is remembered of a domain and of its hosts, so that the next message asks again (SEED-153).
+    pub fn forget(&self, domain: &Domain, hosts: &[HostName]) {
+        let names = hosts.iter().filter_map(|host| match host {
+            HostName::Name(name) => Some(name),
+            HostName::Address(_) => None,
+        });
+        self.dns.clear_lookup_cache(format!("{domain}."), RecordType::MX);
+        self.dns.clear_lookup_cache(format!("_mta-sts.{domain}."), RecordType::TXT);
+        for name in names.chain([domain]) {
+            for kind in [RecordType::A, RecordType::AAAA, RecordType::CNAME] {
+                self.dns.clear_lookup_cache(format!("{name}."), kind);
+            }
+        }
     }
 
     pub(crate) fn is_validating(&self) -> bool {
