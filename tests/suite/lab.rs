@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use hikyaku_testkit::{
     certificates::{Authority, Names, PairFiles},
     dns::DnsServer,
+    eventually::eventually,
     mx::ScriptedMx,
     relay::Relay,
 };
@@ -120,6 +121,26 @@ impl Certificates {
         };
         format!("[tls]\ncertificate = [{}]\nkey = [{}]\n", files("crt"), files("key"))
     }
+}
+
+/// Puts this text in the place of the document `traffic`.
+pub async fn set_traffic(relay: &Relay, text: &str) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("traffic");
+    std::fs::write(&path, text)?;
+    relay.ctl(&["directory", "set", "traffic", &path.to_string_lossy()]).await?;
+    Ok(())
+}
+
+/// The worker has the rules that were set: they name this key for the destination.
+pub async fn in_force(relay: &Relay, destination: &str, wanted: &str) {
+    eventually(SOON, async || {
+        let said =
+            relay.ctl(&["destination", "limits", destination]).await.map_err(|error| error.to_string())?;
+        let words: Vec<&str> = said.split_whitespace().collect();
+        if words.join(" ").contains(wanted) { Ok(()) } else { Err(said) }
+    })
+    .await;
 }
 
 /// Accounts of the relay, with their passwords.

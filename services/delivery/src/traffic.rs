@@ -1,6 +1,9 @@
 //! The administrator's rules, over what the configuration says.
 
+use std::time::Duration;
+
 use hikyaku_queue::Lease;
+use hikyaku_smtp::client::Timeouts;
 use hikyaku_types::{
     address::ReversePath,
     destination::Destination,
@@ -33,6 +36,26 @@ impl Context {
     pub(crate) fn schedule(&self, destination: &Destination) -> RetrySchedule {
         let rules = self.policy.traffic().destination(destination);
         rules.retry.apply(self.config.retry.schedule(destination))
+    }
+
+    /// How long the hosts of a destination may take (SEED-154).
+    pub(crate) fn timeouts(&self, destination: &Destination) -> HostTimeouts {
+        let said = self.policy.traffic().destination(destination).timeouts;
+        let usual = Timeouts::default();
+        HostTimeouts {
+            connect: said.connect.unwrap_or(self.config.connect_timeout),
+            dialogue: Timeouts {
+                greeting: said.greeting.unwrap_or(usual.greeting),
+                hello: said.command.unwrap_or(usual.hello),
+                mail: said.command.unwrap_or(usual.mail),
+                rcpt: said.command.unwrap_or(usual.rcpt),
+                data: said.data.unwrap_or(usual.data),
+                block: said.block.unwrap_or(usual.block),
+                final_dot: said.final_dot.unwrap_or(usual.final_dot),
+                message: said.message.unwrap_or(usual.message),
+                quit: usual.quit,
+            },
+        }
     }
 
     /// What an entry counts as.
@@ -78,6 +101,12 @@ impl Context {
         let can_use = |egress: &EgressAddress| self.local_addresses.can_use(egress);
         egress::choose(traffic.pool(&pool), sender, destination, can_use).cloned()
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HostTimeouts {
+    pub(crate) connect: Duration,
+    pub(crate) dialogue: Timeouts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod broker_trouble_is_answered_451;
 mod submission_needs_a_login;
 mod tls_is_spoken_with_clients;
 mod domains_say_how_their_hosts_are_known;
+mod hosts_have_their_time;
 mod hours_are_kept;
 mod load_balancers_name_their_clients;
 mod tls_is_spoken_with_next_hops;

@@ -13,7 +13,7 @@ use hikyaku_testkit::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::lab::{CONTENT, Lab, SOON};
+use crate::lab::{CONTENT, Lab, SOON, in_force, set_traffic};
 
 const USER: &str = "relay@smart.test";
 const SECRET: &str = "correct-horse-battery";
@@ -67,25 +67,6 @@ async fn listening(peer: Result<Peer, Skipped>) -> Option<Peer> {
     })
     .await;
     Some(peer)
-}
-
-async fn set_traffic(relay: &Relay, text: &str) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("traffic");
-    std::fs::write(&path, text)?;
-    relay.ctl(&["directory", "set", "traffic", &path.to_string_lossy()]).await?;
-    Ok(())
-}
-
-/// The worker has the rules that were set: they name this key for the destination.
-async fn in_force(relay: &Relay, destination: &str, wanted: &str) {
-    eventually(SOON, async || {
-        let said =
-            relay.ctl(&["destination", "limits", destination]).await.map_err(|error| error.to_string())?;
-        let words: Vec<&str> = said.split_whitespace().collect();
-        if words.join(" ").contains(wanted) { Ok(()) } else { Err(said) }
-    })
-    .await;
 }
 
 async fn send(relay: &Relay, to: &str) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::SystemTime};
 
 use hikyaku_runtime::{error_chain::chain, tls::ClientStream};
-use hikyaku_smtp::client::{ClientConfig, Login, StartTls, Timeouts};
+use hikyaku_smtp::client::{ClientConfig, Login, StartTls};
 use hikyaku_types::{
     destination::{Destination, HostName},
     outcome::{Failure, Phase},
@@ -20,6 +20,7 @@ use crate::{
     context::Context,
     metrics::{self, TlsOutcome},
     outcome::classify,
+    traffic::HostTimeouts,
 };
 
 /// RFC 8314 3.3: TLS begins with the connection.
@@ -34,6 +35,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) port: u16,
     /// There is no clear text at that port.
     is_implicit: bool,
+    timeouts: HostTimeouts,
 }
 
 impl<'a> Opening<'a> {
@@ -48,7 +50,8 @@ impl<'a> Opening<'a> {
             Destination::Mx(_) => (context.config.mx_port, false),
             Destination::Host { port, .. } => (*port, *port == IMPLICIT_TLS_PORT),
         };
-        Self { context, security, login, egress, port, is_implicit }
+        let timeouts = context.timeouts(destination);
+        Self { context, security, login, egress, port, is_implicit, timeouts }
     }
 
     /// `policy` is what this host must show.
@@ -107,7 +110,7 @@ impl<'a> Opening<'a> {
             is_secure: channel.secured.is_some(),
             starttls,
             login: self.login.clone(),
-            timeouts: Timeouts::default(),
+            timeouts: self.timeouts.dialogue,
         };
         let asked = (channel, self.security.clone());
         RemoteSession::open(stream, host.clone(), asked, config, tls).await
@@ -118,7 +121,7 @@ impl<'a> Opening<'a> {
         let failed = |what: String| {
             Unopened::Failed(classify::no_reply(Phase::Connect, host.named(&what), SystemTime::now()))
         };
-        let limit = self.context.config.connect_timeout;
+        let limit = self.timeouts.connect;
         let stream = match tokio::time::timeout(limit, source::connect(address, self.egress)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(failed(error)),

@@ -18,7 +18,7 @@ use hikyaku_runtime::{
 };
 use hikyaku_smtp::client::{
     Action, ClientConfig, ClientSession, Delivery, DeliveryRecipient, DeliveryResult, Event, FailureKind,
-    SessionFailure, Silence,
+    SessionFailure, Silence, Timeouts,
 };
 use hikyaku_types::{
     address::Mailbox,
@@ -153,6 +153,11 @@ impl RemoteSession {
 
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// From the next message on.
+    pub(crate) fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.session.set_timeouts(timeouts);
     }
 
     /// One message, with at most so many recipients in a transaction (SEED-156).

@@ -330,6 +330,7 @@ impl Session {
         }
         let (host, channel) = (&remote.host, remote.channel());
         mail_log::attempt(envelope, &host.name, host.address, channel, self.egress.as_ref());
+        remote.set_timeouts(self.context.timeouts(&self.destination).dialogue);
         remote.deliver_in_parts(envelope, content, recipients, gate).await
     }
 }

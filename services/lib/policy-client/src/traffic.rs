@@ -8,7 +8,7 @@ use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
     traffic::{
         DestinationTraffic, EgressAddress, EgressRule, Rate, Rule, RuleLine, SiteTraffic, SourceSettings,
-        TlsLevel, TrafficRules,
+        TimeoutOverrides, TlsLevel, TrafficRules,
     },
 };
 
@@ -37,6 +37,7 @@ pub(crate) fn rules(response: proto::GetTrafficResponse) -> Result<TrafficRules,
             a_after_mx_failure: rule.a_after_mx_failure,
             tls: tls(rule.tls)?,
             login: optional(&rule.login)?,
+            timeouts: timeouts(rule.timeouts.unwrap_or_default())?,
             retry: retry(rule.retry.unwrap_or_default())?,
         };
         Ok(Rule { pattern: parsed(&rule.pattern)?, settings, line: line(rule.line)? })
@@ -131,6 +132,18 @@ fn tls(wire: i32) -> Result<Option<TlsLevel>, Unreadable> {
         Ok(proto::TlsLevel::Verified) => Ok(Some(TlsLevel::Verified)),
         Err(_) => Err(Unreadable(format!("TLS level {wire}"))),
     }
+}
+
+fn timeouts(wire: proto::TimeoutSettings) -> Result<TimeoutOverrides, Unreadable> {
+    Ok(TimeoutOverrides {
+        connect: time(wire.connect)?,
+        greeting: time(wire.greeting)?,
+        command: time(wire.command)?,
+        data: time(wire.data)?,
+        block: time(wire.block)?,
+        final_dot: time(wire.final_dot)?,
+        message: time(wire.message)?,
+    })
 }
 
 fn time(time: Option<prost_types::Duration>) -> Result<Option<Duration>, Unreadable> {

@@ -49,7 +49,7 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 14] = [
         DocumentName::Traffic,
         "destination example.org connections=5 rate=50/s recipients=50 egress=clean a_after_mx_failure=yes\n\
          destination *.slow.example retry_base=10m retry_cap=2h give_up_temp=3d backoff=fixed jitter=0.2\n\
-         destination [192.168.0.20]:25 connections=40 messages_per_connection=7 retry_5xx=2\n\
+         destination [192.168.0.20]:25 connections=40 messages_per_connection=7 timeout_data=20m timeout_message=2h retry_5xx=2\n\
          destination [*] give_up_noreply=1d login=smart-1\ndestination *.bank.example tls=required\nsite *.google.com,*.googlemail.com connections=30\n\
          source 192.168.7.0/24 rate=2000/h\nsource @news.example bulk=yes share=30%\n\
          egress clean 192.0.2.10 name mx1.example.net\negress clean 192.0.2.11 via 10.0.0.5:1080\ndefaults off\n",

@@ -5,7 +5,10 @@ use std::time::Duration;
 use hikyaku_proto::policy::v1 as proto;
 use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
-    traffic::{DestinationRule, EgressRule, Rate, RuleLine, SiteRule, SourceRule, TlsLevel, TrafficRules},
+    traffic::{
+        DestinationRule, EgressRule, Rate, RuleLine, SiteRule, SourceRule, TimeoutOverrides, TlsLevel,
+        TrafficRules,
+    },
 };
 
 pub(super) fn response((rules, version): (&TrafficRules, u64), known: u64) -> proto::GetTrafficResponse {
@@ -36,6 +39,7 @@ fn destination(rule: &DestinationRule) -> proto::DestinationRule {
         rate: settings.rate.map(rate),
         recipients: settings.recipients,
         egress: settings.egress.as_ref().map(ToString::to_string).unwrap_or_default(),
+        timeouts: Some(timeouts(&settings.timeouts)),
         retry: Some(retry(&settings.retry)),
         a_after_mx_failure: settings.a_after_mx_failure,
         tls: tls(settings.tls).into(),
@@ -101,6 +105,18 @@ fn retry(settings: &RetryOverrides) -> proto::RetrySettings {
         give_up_temp: settings.give_up_temp.and_then(time),
         give_up_noreply: settings.give_up_noreply.and_then(time),
         retry_5xx: settings.retry_5xx,
+    }
+}
+
+fn timeouts(settings: &TimeoutOverrides) -> proto::TimeoutSettings {
+    proto::TimeoutSettings {
+        connect: settings.connect.and_then(time),
+        greeting: settings.greeting.and_then(time),
+        command: settings.command.and_then(time),
+        data: settings.data.and_then(time),
+        block: settings.block.and_then(time),
+        final_dot: settings.final_dot.and_then(time),
+        message: settings.message.and_then(time),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Timeouts {
     pub final_dot: Duration,
     /// Politeness is not waited for long.
     pub quit: Duration,
+    /// One message, from MAIL to its last reply: a host that always says a little holds nobody for ever.
+    pub message: Duration,
 }
 
 impl Timeouts {
@@ -70,6 +72,7 @@ impl Default for Timeouts {
             block: Duration::from_secs(180),
             final_dot: Duration::from_secs(600),
             quit: Duration::from_secs(5),
+            message: Duration::from_secs(30 * 60),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     delivery::{Delivery, DeliveryResult, RecipientResult, Silence},
     event::{Action, Event, NotReady},
     exchange::Exchange,
-    limits::ClientConfig,
+    limits::{ClientConfig, Timeouts},
     opening::{self, Opening},
     state::{Effect, Signal, State},
 };
@@ -43,6 +43,8 @@ pub struct ClientSession {
     /// A 2yz that overtook the report that the final dot was written.
     early: Option<RawReply>,
     deadline: Option<Instant>,
+    /// Of the message that is under way.
+    message_deadline: Option<Instant>,
 }
 
 impl ClientSession {
@@ -64,6 +66,7 @@ impl ClientSession {
             content: None,
             early: None,
             deadline,
+            message_deadline: None,
         }
     }
 
@@ -94,6 +97,11 @@ impl ClientSession {
         self.deadline
     }
 
+    /// From the next message on.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.config.timeouts = timeouts;
+    }
+
     /// Begins a delivery. It ends by [`Action::Done`]; the next can begin at [`Action::Ready`].
     pub fn start(&mut self, delivery: Delivery, now: Instant) -> Result<(), NotReady> {
         if !self.is_ready() {
@@ -106,6 +114,7 @@ impl ClientSession {
             self.finish_at_once(Vec::new());
         } else {
             self.active = Some(Active::new(delivery));
+            self.message_deadline = Some(now + self.config.timeouts.message);
             self.apply(Signal::Start { pipelined: self.offer.pipelining }, &Cause::Us, now);
         }
         Ok(())
@@ -122,6 +131,7 @@ impl ClientSession {
             self.finish_at_once(vec![RecipientResult::Unsupported { status, what }]);
         } else {
             self.active = Some(question);
+            self.message_deadline = Some(now + self.config.timeouts.message);
             // DATA must not be in the same write.
             self.apply(Signal::Start { pipelined: false }, &Cause::Us, now);
         }
@@ -150,7 +160,12 @@ impl ClientSession {
             Event::Secured => self.apply(Signal::Secured, &Cause::Us, now),
             Event::WriteDone => self.write_done(now),
             Event::TimedOut => {
-                if self.deadline.is_some_and(|deadline| now >= deadline) {
+                let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+                if is_over(self.message_deadline.filter(|_| self.active.is_some())) {
+                    let words =
+                        format!("took longer than {} s in all,", self.config.timeouts.message.as_secs());
+                    self.lost(Signal::TimedOut, Silence::TimedOut, &words, now);
+                } else if is_over(self.deadline) {
                     self.lost(Signal::TimedOut, Silence::TimedOut, "timed out", now);
                 }
             }
@@ -278,7 +293,9 @@ impl ClientSession {
 
     fn restart_clock(&mut self, now: Instant) {
         let limit = self.config.timeouts.of(self.state);
-        self.deadline = limit.map(|limit| now + limit);
+        let whole = self.message_deadline.filter(|_| self.active.is_some());
+        let step = limit.map(|limit| now + limit);
+        self.deadline = step.map(|step| whole.map_or(step, |whole| whole.min(step)));
     }
 
     fn perform(&mut self, effect: Effect, before: State, cause: &Cause) {

@@ -11,6 +11,7 @@
 //!   client's networks, the narrowest first.
 
 pub mod pattern; // what a line is about
+mod timeouts; // how long a host may take
 pub mod value; // rates, times, names of pools and logins, levels of TLS
 pub mod settings; // what a line sets
 pub mod egress; // addresses that mail leaves from
@@ -27,6 +28,7 @@ pub use egress::{EgressAddress, EgressRule, Proxy};
 use index::Index;
 pub use pattern::{DestinationPattern, HostPattern, NamePattern, PatternError, SitePattern, SourcePattern};
 pub use settings::{DestinationTraffic, Settings, Site, SiteTraffic, SourceSettings, SourceTraffic};
+pub use timeouts::TimeoutOverrides;
 pub use value::{LoginName, PoolName, Rate, TlsLevel};
 
 /// Where a rule is written.

@@ -1,6 +1,9 @@
 //! What a line sets. Each key may be absent; then a later line says it, or the configuration.
 
-use super::value::{LoginName, PoolName, Rate, TlsLevel, write_time};
+use super::{
+    timeouts::TimeoutOverrides,
+    value::{LoginName, PoolName, Rate, TlsLevel, write_time},
+};
 use crate::schedule::{Backoff, RetryOverrides};
 
 /// The keys as they are written.
@@ -13,6 +16,13 @@ pub mod key {
     pub const A_AFTER_MX_FAILURE: &str = "a_after_mx_failure";
     pub const TLS: &str = "tls";
     pub const LOGIN: &str = "login";
+    pub const TIMEOUT_CONNECT: &str = "timeout_connect";
+    pub const TIMEOUT_GREETING: &str = "timeout_greeting";
+    pub const TIMEOUT_COMMAND: &str = "timeout_command";
+    pub const TIMEOUT_DATA: &str = "timeout_data";
+    pub const TIMEOUT_BLOCK: &str = "timeout_block";
+    pub const TIMEOUT_FINAL_DOT: &str = "timeout_final_dot";
+    pub const TIMEOUT_MESSAGE: &str = "timeout_message";
     pub const RETRY_BASE: &str = "retry_base";
     pub const RETRY_CAP: &str = "retry_cap";
     pub const BACKOFF: &str = "backoff";
@@ -51,6 +61,7 @@ pub struct DestinationTraffic {
     pub tls: Option<TlsLevel>,
     /// Who we are at its hosts.
     pub login: Option<LoginName>,
+    pub timeouts: TimeoutOverrides,
     pub retry: RetryOverrides,
 }
 
@@ -133,6 +144,7 @@ impl Settings for DestinationTraffic {
             a_after_mx_failure: self.a_after_mx_failure.or(other.a_after_mx_failure),
             tls: self.tls.or(other.tls),
             login: self.login.or_else(|| other.login.clone()),
+            timeouts: self.timeouts.or(&other.timeouts),
             retry: self.retry.or(&other.retry),
         }
     }
@@ -148,6 +160,7 @@ impl Settings for DestinationTraffic {
             (key::TLS, text(self.tls)),
             (key::LOGIN, text(self.login.as_ref())),
         ]);
+        all.extend(self.timeouts.written());
         all.extend(self.retry.written());
         all
     }

@@ -5,8 +5,8 @@ use std::{fmt, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 use hikyaku_types::{
     schedule::{Backoff, RetryOverrides},
     traffic::{
-        DestinationTraffic, EgressAddress, EgressRule, Rule, RuleLine, SiteTraffic, SourceSettings, TlsLevel,
-        settings::key,
+        DestinationTraffic, EgressAddress, EgressRule, Rule, RuleLine, SiteTraffic, SourceSettings,
+        TimeoutOverrides, TlsLevel, settings::key,
     },
 };
 
@@ -18,6 +18,9 @@ const MESSAGES: RangeInclusive<u32> = 1..=100_000;
 const RECIPIENTS: RangeInclusive<u32> = 1..=1_000;
 /// SEED-171; below a minute, greylisting is never passed sooner (SEED-178).
 const BASE: RangeInclusive<Duration> = seconds(60)..=seconds(3_600);
+/// SEED-154.
+const TIMEOUT: RangeInclusive<Duration> = seconds(1)..=seconds(1_200);
+const TIMEOUT_MESSAGE: RangeInclusive<Duration> = seconds(1)..=seconds(86_400);
 const CAP: RangeInclusive<Duration> = seconds(60)..=seconds(7 * 86_400);
 const GIVE_UP: RangeInclusive<Duration> = seconds(60)..=seconds(30 * 86_400);
 const JITTER: f64 = 0.5;
@@ -85,7 +88,8 @@ trait OfFields {
 
 impl OfFields for DestinationTraffic {
     const KNOWN: &str = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
-                         tls, login, retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
+                         tls, login, timeout_connect, timeout_greeting, timeout_command, timeout_data, \
+                         timeout_block, timeout_final_dot, timeout_message, retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
 
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let settings = Self {
@@ -97,6 +101,15 @@ impl OfFields for DestinationTraffic {
             a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
             tls: fields.parsed(key::TLS),
             login: fields.parsed(key::LOGIN),
+            timeouts: TimeoutOverrides {
+                connect: fields.time(key::TIMEOUT_CONNECT, TIMEOUT),
+                greeting: fields.time(key::TIMEOUT_GREETING, TIMEOUT),
+                command: fields.time(key::TIMEOUT_COMMAND, TIMEOUT),
+                data: fields.time(key::TIMEOUT_DATA, TIMEOUT),
+                block: fields.time(key::TIMEOUT_BLOCK, TIMEOUT),
+                final_dot: fields.time(key::TIMEOUT_FINAL_DOT, TIMEOUT),
+                message: fields.time(key::TIMEOUT_MESSAGE, TIMEOUT_MESSAGE),
+            },
             retry: RetryOverrides {
                 base: fields.time(key::RETRY_BASE, BASE),
                 cap: fields.time(key::RETRY_CAP, CAP),

@@ -18,7 +18,8 @@ fn site(rules: &TrafficRules, host: &str) -> String {
 fn all_that_can_be_said() {
     let text = "# ours\n\
         destination example.org connections=5 messages_per_connection=10 rate=50/s recipients=20 \
-        egress=slow tls=verified login=smart-1 retry_base=5m retry_cap=2h backoff=fixed jitter=0.2 give_up_temp=1d \
+        egress=slow tls=verified login=smart-1 timeout_connect=10s timeout_greeting=1m timeout_command=20m \
+        timeout_data=3m timeout_block=4m timeout_final_dot=15m timeout_message=1h retry_base=5m retry_cap=2h backoff=fixed jitter=0.2 give_up_temp=1d \
         give_up_noreply=2d retry_5xx=2 # all of it\n\
         site mx1.example.org,mx2.example.org connections=3 rate=100/m\n\
         source 192.168.0.0/24 rate=2000/h share=50%\n\
@@ -56,6 +57,7 @@ fn refused() {
         ("destination", "E-TR-FIELDS: destination of what?"),
         ("destination a.jp", "E-TR-FIELDS: the line sets nothing; want key=value"),
         ("destination a.jp fast", "E-TR-FIELDS: \"fast\" is not key=value"),
+        ("destination a.jp timeout_data=21m", "E-TR-VALUE: timeout_data=21m: want 1s to 20m"),
         (
             "destination a..jp rate=1/s",
             "E-TR-PATTERN: \"a..jp\": want a domain, *.domain, [host]:port, [host], [*] or *",

@@ -32,6 +32,37 @@ fn each_step_has_its_own_time() {
     }
 }
 
+/// SEED-154: a server that takes a little at a time is not served for ever.
+#[test]
+fn seed_154_a_message_has_a_time_in_all() {
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.reports_writes = false;
+    bench.start(delivery(&["x@m.example"], &"0123456789abcdef\r\n".repeat(40_000)));
+    let begun = bench.now;
+    bench.handle(Event::WriteDone);
+    bench.sent();
+    bench.hear("250 ok\r\n250 ok\r\n354 go\r\n");
+    for _ in 0..10 {
+        bench.now += Duration::from_secs(179);
+        bench.handle(Event::WriteDone);
+        assert!(bench.actions.is_empty(), "each piece is in time");
+    }
+    let deadline = bench.session.next_deadline().unwrap();
+    assert_eq!(deadline, begun + Duration::from_secs(1_800));
+    bench.now = deadline;
+    bench.handle(Event::TimedOut);
+    assert_eq!(bench.summary(), ["content: took longer than 1800 s in all, while sending content"]);
+}
+
+/// SEED-154: another time holds from the next message on.
+#[test]
+fn seed_154_times_change_between_messages() {
+    let mut bench = Bench::ready(&["PIPELINING"]);
+    bench.session.set_timeouts(Timeouts { mail: Duration::from_secs(1_200), ..Timeouts::default() });
+    bench.start(delivery(&["x@m.example"], "x\r\n"));
+    assert_eq!(bench.session.next_deadline().unwrap(), bench.now + Duration::from_secs(1_200));
+}
+
 #[test]
 fn half_a_reply_does_not_buy_time() {
     let mut bench = Bench::ready(&["PIPELINING"]);
