@@ -37,7 +37,7 @@ fn each_step_has_its_own_time() {
 fn seed_154_a_message_has_a_time_in_all() {
     let mut bench = Bench::ready(&["PIPELINING"]);
     bench.reports_writes = false;
-    bench.start(delivery(&["x@m.example"], &"0123456789abcdef\r\n".repeat(40_000)));
+    bench.start(delivery(&["x@m.example"], &"0123456789abcdef\r\n".repeat(400_000)));
     let begun = bench.now;
     bench.handle(Event::WriteDone);
     bench.sent();
