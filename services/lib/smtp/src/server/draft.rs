@@ -10,7 +10,10 @@ use super::{
     content::Content,
     event::{Addressee, Protocol},
 };
-use crate::wire::data::DataDecoder;
+use crate::wire::{
+    chunk::{ChunkDecoder, ChunkError},
+    data::DataDecoder,
+};
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -41,6 +44,22 @@ impl Draft {
 
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    pub(crate) decoder: DataDecoder,
+    pub(crate) decoder: Decoder,
     pub(crate) content: Content,
+}
+
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Data(DataDecoder),
+    Chunks(ChunkDecoder),
+}
+
+/// The chunk that comes in.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Octets of it that are to come.
+    pub(crate) remaining: u64,
+    pub(crate) is_last: bool,
+    /// Why it will be refused: the rest of it is only read away.
+    pub(crate) problem: Option<ChunkError>,
 }

@@ -43,7 +43,7 @@ impl Say {
             | Self::Challenge => None,
             Self::SenderOk => fixed(250, EnhancedCode(2, 1, 0), "sender ok", ""),
             Self::RecipientOk => fixed(250, EnhancedCode(2, 1, 5), "recipient ok", ""),
-            Self::ResetOk | Self::NoopOk => fixed(250, EnhancedCode(2, 0, 0), "ok", ""),
+            Self::ResetOk | Self::NoopOk | Self::ChunkOk => fixed(250, EnhancedCode(2, 0, 0), "ok", ""),
             // RFC 5321 7.3: the same answer for every name.
             Self::VrfyUnsure => fixed(
                 252,
@@ -54,7 +54,7 @@ impl Say {
             Self::HelpText => fixed(
                 214,
                 EnhancedCode(2, 0, 0),
-                "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT",
+                "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT",
                 "",
             ),
             Self::Bye => fixed(221, EnhancedCode(2, 0, 0), "bye", ""),
@@ -118,6 +118,9 @@ impl Say {
                 "content has a bare CR or LF; closing connection",
                 "smtp.bare-newline",
             ),
+            Self::BareNewlineInChunk => {
+                fixed(554, EnhancedCode(5, 6, 0), "content has a bare CR or LF", "smtp.bare-newline")
+            }
             Self::IdleTooLong => {
                 fixed(421, EnhancedCode(4, 4, 2), "idle for too long; closing connection", "smtp.idle")
             }
@@ -158,6 +161,7 @@ impl Say {
             | Self::SenderOk
             | Self::RecipientOk
             | Self::StartContent
+            | Self::ChunkOk
             | Self::Stored
             | Self::ResetOk
             | Self::NoopOk
@@ -174,6 +178,7 @@ impl Say {
             | Self::TooManyRecipients
             | Self::BareNewlineInCommand
             | Self::BareNewlineInContent
+            | Self::BareNewlineInChunk
             | Self::IdleTooLong
             | Self::TransactionTooLong
             | Self::TooManyErrors
@@ -237,7 +242,9 @@ pub(crate) fn bad_command(error: CommandError) -> (Reply, Refusal) {
     let (code, enhanced) = error.code();
     // What the client wrote is not repeated, only what is wrong with it.
     let check = match error {
-        CommandError::Unknown | CommandError::Arguments | CommandError::Parameter => "smtp.syntax",
+        CommandError::Unknown | CommandError::Arguments | CommandError::Parameter | CommandError::Chunk => {
+            "smtp.syntax"
+        }
         CommandError::Sender(_) | CommandError::Recipient(_) => "smtp.address",
         CommandError::NeedsSmtputf8 => "smtp.smtputf8",
     };
@@ -248,6 +255,13 @@ pub(crate) fn long_line() -> (Reply, Refusal) {
     let (code, enhanced) = (500, EnhancedCode(5, 5, 2));
     let text = format!("command line is longer than {MAX_COMMAND_LINE} octets");
     (Reply::new(code, Some(enhanced), &text), Refusal { code, enhanced, check: "smtp.line-length" })
+}
+
+/// A chunk that would be read away for too long.
+pub(crate) fn endless_chunk() -> (Reply, Refusal) {
+    let (code, enhanced) = (552, EnhancedCode(5, 3, 4));
+    let text = "chunk is far larger than this server allows; closing connection";
+    (Reply::new(code, Some(enhanced), text), Refusal { code, enhanced, check: "smtp.size" })
 }
 
 /// We could not store a message: the client keeps it.

@@ -1,6 +1,6 @@
 //! Events to signals, signals through the table, effects to actions.
 //!
-//! Not here: reading (`reading.rs`), AUTH (`authenticating.rs`) and the order of commands (`state.rs`).
+//! Not here: reading (`reading.rs`), BDAT (`chunks.rs`), AUTH (`authenticating.rs`) and the order of commands (`state.rs`).
 //!
 //! While the session waits for its driver it keeps what the client has already sent; the driver
 //! does not read more, so that is at most one read. Replies are gathered until the session needs
@@ -15,15 +15,16 @@ use super::{
     action::{Action, Question},
     auth::{AuthStep, Exchange},
     content::Content,
-    draft::{Client, Draft, Incoming},
+    draft::{Chunk, Client, Decoder, Draft, Incoming},
     event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict},
     limits::SessionConfig,
     replies::{self, Context},
     state::{Effect, Say, Signal, State},
 };
-use crate::wire::{data::DataDecoder, line::LineSplitter};
+use crate::wire::{chunk::ChunkDecoder, data::DataDecoder, line::LineSplitter};
 
 mod authenticating; // AUTH: responses and answers -> signals
+mod chunks; // BDAT: octets by number -> signals
 mod reading; // octets of the client -> signals
 
 pub struct Session {
@@ -43,6 +44,7 @@ pub struct Session {
     identity: Option<Mailbox>,
     draft: Draft,
     content: Option<Incoming>,
+    chunk: Option<Chunk>,
     errors: u32,
     is_draining: bool,
     /// Start of the client's silence.
@@ -87,6 +89,7 @@ impl Session {
             identity: None,
             draft: Draft::EMPTY,
             content: None,
+            chunk: None,
             errors: 0,
             is_draining: false,
             idle_since: now,
@@ -249,7 +252,7 @@ impl Session {
         if ended.is_some() {
             self.draft = Draft::EMPTY;
         }
-        if next != State::Content {
+        if !next.is_taking_content() {
             self.content = None;
         }
     }
@@ -272,9 +275,10 @@ impl Session {
                 self.actions.push_back(Action::Ask(Question::Recipient { reverse_path, forward_path }));
             }
             Effect::OpenContent => {
-                let decoder = DataDecoder::new(self.config.size_limit());
-                let content = Content::with_room_for(self.draft.declared_size);
-                self.content = Some(Incoming { decoder, content });
+                self.open(Decoder::Data(DataDecoder::new(self.config.size_limit())));
+            }
+            Effect::OpenChunks => {
+                self.open(Decoder::Chunks(ChunkDecoder::new(self.config.size_limit(), false)));
             }
             Effect::Store => self.store(),
             Effect::Close => {
@@ -282,6 +286,11 @@ impl Session {
                 self.actions.push_back(Action::Close);
             }
         }
+    }
+
+    fn open(&mut self, decoder: Decoder) {
+        let content = Content::with_room_for(self.draft.declared_size);
+        self.content = Some(Incoming { decoder, content });
     }
 
     fn say(&mut self, say: Say, given: &Given) {

@@ -28,6 +28,10 @@ pub(crate) enum State {
     /// A sender and at least one recipient.
     Rcpt,
     Content,
+    /// The octets of a chunk (RFC 3030) come in.
+    Chunk,
+    /// A chunk is there and more are to come.
+    BetweenChunks,
     Storing,
     Closed,
 }
@@ -50,6 +54,10 @@ pub(crate) enum Signal {
     /// One more recipient than a transaction may have.
     RcptTooMany,
     Data,
+    /// A chunk is to come.
+    Bdat,
+    /// BDAT after which nothing can be read any more; the reply came with it.
+    BdatHopeless,
     Rset,
     Noop,
     Vrfy,
@@ -97,6 +105,11 @@ pub(crate) enum Signal {
     Rejected,
     Deferred,
     ContentEnded,
+    /// A chunk is complete, and more are to come.
+    ChunkEnded,
+    /// The octets of a chunk that was not asked for are read away.
+    ChunkSkipped,
+    /// Its end was reached.
     ContentTooBig,
     /// A bare CR or LF in the content.
     ContentBroken,
@@ -116,6 +129,7 @@ pub(crate) enum Effect {
     AskSender,
     AskRecipient,
     OpenContent,
+    OpenChunks,
     Store,
     Close,
 }
@@ -130,6 +144,7 @@ pub(crate) enum Say {
     SenderOk,
     RecipientOk,
     StartContent,
+    ChunkOk,
     /// 250 with the queue id: the promise.
     Stored,
     ResetOk,
@@ -158,6 +173,7 @@ pub(crate) enum Say {
     TooManyRecipients,
     BareNewlineInCommand,
     BareNewlineInContent,
+    BareNewlineInChunk,
     IdleTooLong,
     TransactionTooLong,
     TooManyErrors,
@@ -169,7 +185,9 @@ impl State {
     /// The whole protocol. Exhaustive on purpose: adding a state or a signal does not compile
     /// until every pair has an answer.
     pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
-        use Effect::{AskIdentity, AskRecipient, AskSender, Close, OpenContent, Reply, Secure, Store};
+        use Effect::{
+            AskIdentity, AskRecipient, AskSender, Close, OpenChunks, OpenContent, Reply, Secure, Store,
+        };
         use Signal as G;
         use State as S;
         match (self, signal) {
@@ -187,7 +205,7 @@ impl State {
             // A handshake has its own time, and its failure is the end.
             (S::Securing, G::IdleTooLong | G::TransactionTooLong | G::Drain) => (self, &[]),
             // So is the end of content that is coming in.
-            (S::Content, G::Drain) => (S::Content, &[]),
+            (S::Content | S::Chunk | S::BetweenChunks, G::Drain) => (self, &[]),
 
             (_, G::PeerClosed) => (S::Closed, &[Close]),
             (_, G::IdleTooLong) => (S::Closed, &[Reply(Say::IdleTooLong), Close]),
@@ -238,47 +256,56 @@ impl State {
                 (S::AllRefused, &[Reply(Say::Given)])
             }
 
-            (S::Content, G::ContentEnded) => (S::Storing, &[Store]),
+            (S::Content | S::Chunk, G::ContentEnded) => (S::Storing, &[Store]),
+            (S::Chunk, G::ChunkEnded) => (S::BetweenChunks, &[Reply(Say::ChunkOk)]),
             // The end of the content was found, so the connection stays usable (SEED-138).
-            (S::Content, G::ContentTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
+            (S::Content | S::Chunk, G::ContentTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
+            // So does one whose octets are counted.
+            (S::Chunk, G::ContentBroken) => (S::Ready, &[Reply(Say::BareNewlineInChunk)]),
             // Nothing behind a bare line end can be trusted to be a command.
             (S::Content, G::ContentBroken) => (S::Closed, &[Reply(Say::BareNewlineInContent), Close]),
 
             // Commands come in at rest only: while a question is open, the session holds them back.
-            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Quit) => {
-                (S::Closed, &[Reply(Say::Bye), Close])
-            }
-            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::BrokenLine) => {
-                (S::Closed, &[Reply(Say::BareNewlineInCommand), Close])
-            }
-            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::BadCommand) => {
-                (self, &[Reply(Say::Given)])
-            }
+            (
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
+                G::Quit,
+            ) => (S::Closed, &[Reply(Say::Bye), Close]),
+            (
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
+                G::BrokenLine,
+            ) => (S::Closed, &[Reply(Say::BareNewlineInCommand), Close]),
+            (
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
+                G::BadCommand,
+            ) => (self, &[Reply(Say::Given)]),
             // RFC 5321 4.1.4: EHLO in a transaction is a RSET too.
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Hello) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Hello) => {
                 (S::Ready, &[Reply(Say::Hello)])
             }
-            (S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Rset) => (S::Ready, &[Reply(Say::ResetOk)]),
+            (S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Rset) => {
+                (S::Ready, &[Reply(Say::ResetOk)])
+            }
             (S::Greeted, G::Rset) => (S::Greeted, &[Reply(Say::ResetOk)]),
             // RFC 5321 4.1.4: these may be used at any time.
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Noop) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Noop) => {
                 (self, &[Reply(Say::NoopOk)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Vrfy) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Vrfy) => {
                 (self, &[Reply(Say::VrfyUnsure)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Expn) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Expn) => {
                 (self, &[Reply(Say::ExpnOff)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::Help) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::Help) => {
                 (self, &[Reply(Say::HelpText)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::AuthOff) => {
+            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks, G::AuthOff) => {
                 (self, &[Reply(Say::AuthOff)])
             }
-            (S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt, G::StartTlsOff) => {
-                (self, &[Reply(Say::StartTlsOff)])
-            }
+            (
+                S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
+                G::StartTlsOff,
+            ) => (self, &[Reply(Say::StartTlsOff)]),
             (S::Ready, G::AuthUnknown) => (S::Ready, &[Reply(Say::AuthUnknown)]),
             (S::Ready, G::AuthUnsafe) => (S::Ready, &[Reply(Say::AuthUnsafe)]),
 
@@ -290,9 +317,17 @@ impl State {
             (S::Rcpt, G::RcptTooMany) => (S::Rcpt, &[Reply(Say::TooManyRecipients)]),
             (S::Rcpt, G::Data) => (S::Content, &[OpenContent, Reply(Say::StartContent)]),
             // RFC 5321 4.1.1.4 as corrected by RFC 2920 3.1: DATA without a valid recipient.
-            (S::AllRefused, G::Data) => (S::AllRefused, &[Reply(Say::NoValidRecipients)]),
+            (S::AllRefused, G::Data | G::ChunkSkipped) => (S::AllRefused, &[Reply(Say::NoValidRecipients)]),
+            (S::Rcpt, G::Bdat) => (S::Chunk, &[OpenChunks]),
+            (S::BetweenChunks, G::Bdat) => (S::Chunk, &[]),
+            // RFC 3030 2: the octets are read away before anything is said of it.
+            (S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused, G::Bdat) => (self, &[]),
             (
-                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt,
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
+                G::BdatHopeless,
+            ) => (S::Closed, &[Reply(Say::Given), Close]),
+            (
+                S::TurnedAway | S::Greeted | S::Ready | S::Mail | S::AllRefused | S::Rcpt | S::BetweenChunks,
                 G::Hello
                 | G::Mail
                 | G::MailUnauthenticated
@@ -300,6 +335,7 @@ impl State {
                 | G::Rcpt
                 | G::RcptTooMany
                 | G::Data
+                | G::ChunkSkipped
                 | G::Rset
                 | G::Noop
                 | G::Vrfy
@@ -328,6 +364,8 @@ impl State {
                 | S::DecidingRecipient { .. }
                 | S::Rcpt
                 | S::Content
+                | S::Chunk
+                | S::BetweenChunks
                 | S::Storing,
                 G::Admitted
                 | G::Barred
@@ -339,6 +377,8 @@ impl State {
                 | G::Rcpt
                 | G::RcptTooMany
                 | G::Data
+                | G::Bdat
+                | G::BdatHopeless
                 | G::Rset
                 | G::Noop
                 | G::Vrfy
@@ -370,6 +410,8 @@ impl State {
                 | G::Rejected
                 | G::Deferred
                 | G::ContentEnded
+                | G::ChunkEnded
+                | G::ChunkSkipped
                 | G::ContentTooBig
                 | G::ContentBroken,
             ) => (S::Closed, &[Reply(Say::Fault), Close]),

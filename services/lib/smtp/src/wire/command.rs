@@ -35,6 +35,12 @@ pub enum Command {
         reporting: Reporting,
     },
     Data,
+    /// RFC 3030.
+    Bdat {
+        /// Octets that follow the line.
+        size: u64,
+        is_last: bool,
+    },
     Rset,
     Noop,
     Vrfy,
@@ -66,6 +72,9 @@ pub enum CommandError {
     Unknown,
     #[error("syntax error in arguments")]
     Arguments,
+    /// How many octets follow is not known, so nothing behind the line can be trusted.
+    #[error("size of the chunk cannot be read; closing connection")]
+    Chunk,
     #[error("parameter not recognized")]
     Parameter,
     #[error("bad sender address: {0}")]
@@ -80,7 +89,7 @@ impl CommandError {
     pub const fn code(self) -> (u16, EnhancedCode) {
         match self {
             Self::Unknown => (500, EnhancedCode(5, 5, 2)),
-            Self::Arguments => (501, EnhancedCode(5, 5, 4)),
+            Self::Arguments | Self::Chunk => (501, EnhancedCode(5, 5, 4)),
             // RFC 5321 4.1.1.11.
             Self::Parameter => (555, EnhancedCode(5, 5, 4)),
             Self::Sender(_) => (501, EnhancedCode(5, 1, 7)),
@@ -104,6 +113,8 @@ impl Command {
             rcpt(argument, allowed.smtputf8)
         } else if is("DATA") {
             alone(argument, Self::Data)
+        } else if is("BDAT") {
+            bdat(argument).ok_or(CommandError::Chunk)
         } else if is("EHLO") {
             Ok(Self::Ehlo { name: name(argument)? })
         } else if is("HELO") {
@@ -133,6 +144,18 @@ impl Command {
 
 fn alone(argument: &[u8], command: Command) -> Result<Command, CommandError> {
     if argument.is_empty() { Ok(command) } else { Err(CommandError::Arguments) }
+}
+
+/// `size [LAST]`.
+fn bdat(argument: &[u8]) -> Option<Command> {
+    let mut words = argument.split(|octet| *octet == b' ').filter(|word| !word.is_empty());
+    let size = parameters::number(words.next()?)?;
+    let is_last = match words.next() {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case(b"LAST") => true,
+        Some(_) => return None,
+    };
+    words.next().is_none().then_some(Command::Bdat { size, is_last })
 }
 
 /// `mechanism [initial-response]`.

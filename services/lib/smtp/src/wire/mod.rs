@@ -6,6 +6,7 @@ pub mod command; // a command line -> Command
 pub mod parameters; // what stands behind the path of MAIL and RCPT
 pub mod sasl; // challenges and responses of AUTH
 pub mod data; // content as it arrives: dots removed, end found
+pub mod chunk; // content as it arrives in chunks
 pub mod ehlo; // what a server offers
 pub mod stuffing; // content as it leaves: dots added
 pub mod reply; // what a server says

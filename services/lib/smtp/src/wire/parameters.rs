@@ -89,14 +89,16 @@ fn unknown(keyword: &[u8]) -> CommandError {
     if is_keyword { CommandError::Parameter } else { CommandError::Arguments }
 }
 
-/// RFC 1870 5: one to twenty digits.
 fn size(value: Option<&[u8]>) -> Result<u64, CommandError> {
-    let digits = value.filter(|digits| matches!(digits.len(), 1..=20));
-    let digits =
-        digits.filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(CommandError::Arguments)?;
-    let text = str::from_utf8(digits).map_err(|_| CommandError::Arguments)?;
+    value.and_then(number).ok_or(CommandError::Arguments)
+}
+
+/// RFC 1870 5: one to twenty digits.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    let is_number = matches!(digits.len(), 1..=20) && digits.iter().all(u8::is_ascii_digit);
+    let text = str::from_utf8(digits).ok().filter(|_| is_number)?;
     // Twenty digits may exceed 64 bits; that is above any limit all the same.
-    Ok(text.parse().unwrap_or(u64::MAX))
+    Some(text.parse().unwrap_or(u64::MAX))
 }
 
 /// RFC 4954 5: `<>` or a mailbox, in xtext (RFC 3461 4).

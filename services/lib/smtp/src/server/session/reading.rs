@@ -1,4 +1,4 @@
-//! Octets of the client to signals: command lines, then content.
+//! Octets of the client to signals: command lines, then the content behind `DATA`.
 
 use std::mem;
 
@@ -13,13 +13,13 @@ use super::Session;
 use crate::{
     server::{
         action::{Action, Refusal},
-        draft::{Client, Draft, Incoming},
+        draft::{Client, Decoder, Draft, Incoming},
         event::Protocol,
         replies,
         state::{Signal, State},
     },
     wire::{
-        command::{Allowed, Command},
+        command::{Allowed, Command, CommandError},
         data::Progress,
         line::{LineError, MAX_COMMAND_LINE, Scan},
         sasl::MAX_RESPONSE_LINE,
@@ -38,7 +38,7 @@ impl Session {
 
     /// Goes on with what was held back.
     pub(super) fn resume(&mut self) {
-        if self.is_draining && self.wants_input() && self.state != State::Content {
+        if self.is_draining && self.wants_input() && !self.state.is_taking_content() {
             self.signal(Signal::Drain);
         }
         if self.held.is_empty() || !self.wants_input() {
@@ -54,14 +54,17 @@ impl Session {
     fn consume(&mut self, input: &[u8]) -> usize {
         let mut done = 0;
         while self.wants_input() && done < input.len() {
-            if self.is_draining && self.state != State::Content {
+            if self.is_draining && !self.state.is_taking_content() {
                 self.signal(Signal::Drain);
                 break;
             }
             let rest = &input[done..];
-            let consumed = match &mut self.content {
-                Some(_) => self.content(rest),
-                None => self.line(rest),
+            let consumed = if self.state == State::Content {
+                self.content(rest)
+            } else if self.chunk.is_some() {
+                self.chunk(rest)
+            } else {
+                self.line(rest)
             };
             if consumed == 0 {
                 break;
@@ -109,6 +112,7 @@ impl Session {
         let allowed = Allowed { smtputf8: self.draft.transfer.smtputf8, auth: self.config.auth.offered };
         let command = match Command::parse(line, allowed) {
             Ok(command) => command,
+            Err(error @ CommandError::Chunk) => return self.hopeless_chunk(replies::bad_command(error)),
             Err(error) => return self.bad_command(replies::bad_command(error)),
         };
         let signal = match command {
@@ -117,6 +121,7 @@ impl Session {
             Command::Mail { reverse_path, size, transfer } => self.mail(reverse_path, size, transfer),
             Command::Rcpt { forward_path, reporting } => self.rcpt(forward_path, reporting),
             Command::Data => Signal::Data,
+            Command::Bdat { size, is_last } => return self.bdat(size, is_last),
             Command::Rset => Signal::Rset,
             Command::Noop => Signal::Noop,
             Command::Vrfy => Signal::Vrfy,
@@ -167,8 +172,7 @@ impl Session {
     }
 
     fn content(&mut self, input: &[u8]) -> usize {
-        let Some(incoming) = &mut self.content else { return 0 };
-        let Incoming { decoder, content } = incoming;
+        let Some(Incoming { decoder: Decoder::Data(decoder), content }) = &mut self.content else { return 0 };
         match decoder.feed(input, content.buffer()) {
             Ok(Progress::NeedMore) => {
                 if decoder.is_over_limit() {

@@ -7,6 +7,7 @@ use super::*;
 use crate::server::{AuthConfig, AuthOutcome, Mechanism, Outcome};
 
 mod auth;
+mod chunks;
 mod limits;
 mod tls;
 
@@ -129,8 +130,12 @@ impl Bench {
 
     /// Sends and returns the codes of all replies, last lines only.
     fn say(&mut self, text: &str) -> Vec<String> {
+        self.say_octets(text.as_bytes())
+    }
+
+    fn say_octets(&mut self, octets: &[u8]) -> Vec<String> {
         self.writes.clear();
-        self.handle(Event::Input(text.as_bytes()));
+        self.handle(Event::Input(octets));
         self.codes()
     }
 
@@ -373,6 +378,8 @@ proptest! {
                 Just("MAIL FROM:<a@c.example>\r\n".to_owned()),
                 Just("RCPT TO:<b@own.example>\r\n".to_owned()),
                 Just("DATA\r\n".to_owned()),
+                Just("BDAT 3\r\n".to_owned()),
+                Just("BDAT 1 LAST\r\n".to_owned()),
                 Just("RSET\r\n".to_owned()),
                 Just("STARTTLS\r\n".to_owned()),
                 Just("AUTH PLAIN\r\n".to_owned()),

@@ -22,6 +22,8 @@ impl State {
             | Self::AllRefused
             | Self::Rcpt
             | Self::Content
+            | Self::Chunk
+            | Self::BetweenChunks
             | Self::Closed => false,
         }
     }
@@ -35,6 +37,8 @@ impl State {
             | Self::DecidingRecipient { .. }
             | Self::Rcpt
             | Self::Content
+            | Self::Chunk
+            | Self::BetweenChunks
             | Self::Storing => true,
             Self::Connecting
             | Self::TurnedAway
@@ -44,6 +48,28 @@ impl State {
             | Self::Authenticating
             | Self::DecidingIdentity
             | Self::Confirming
+            | Self::Closed => false,
+        }
+    }
+
+    /// True from the first octet of the content to its last.
+    pub(crate) const fn is_taking_content(self) -> bool {
+        match self {
+            Self::Content | Self::Chunk | Self::BetweenChunks => true,
+            Self::Connecting
+            | Self::TurnedAway
+            | Self::Greeted
+            | Self::Ready
+            | Self::Securing
+            | Self::Authenticating
+            | Self::DecidingIdentity
+            | Self::Confirming
+            | Self::DecidingSender
+            | Self::Mail
+            | Self::AllRefused
+            | Self::DecidingRecipient { .. }
+            | Self::Rcpt
+            | Self::Storing
             | Self::Closed => false,
         }
     }
@@ -63,6 +89,8 @@ impl State {
             | Self::DecidingRecipient { .. }
             | Self::Rcpt
             | Self::Content
+            | Self::Chunk
+            | Self::BetweenChunks
             | Self::Storing
             | Self::Closed => false,
         }
@@ -76,7 +104,7 @@ impl State {
         }
         Some(match signal {
             G::Durable if self == Self::Storing => Outcome::Accepted,
-            G::Rejected | G::ContentTooBig | G::ContentBroken => Outcome::Rejected,
+            G::Rejected | G::ContentTooBig | G::ContentBroken | G::BdatHopeless => Outcome::Rejected,
             G::Deferred | G::Dismissed => Outcome::Deferred,
             G::Durable
             | G::Admitted
@@ -88,6 +116,7 @@ impl State {
             | G::Rcpt
             | G::RcptTooMany
             | G::Data
+            | G::Bdat
             | G::Rset
             | G::Noop
             | G::Vrfy
@@ -116,6 +145,8 @@ impl State {
             | G::SenderAccepted
             | G::RecipientAccepted
             | G::ContentEnded
+            | G::ChunkEnded
+            | G::ChunkSkipped
             | G::IdleTooLong
             | G::TransactionTooLong
             | G::TooManyErrors

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::server::Outcome;
 
-const STATES: [State; 17] = [
+const STATES: [State; 19] = [
     State::Connecting,
     State::TurnedAway,
     State::Greeted,
@@ -20,10 +20,12 @@ const STATES: [State; 17] = [
     State::DecidingRecipient { some: true },
     State::Rcpt,
     State::Content,
+    State::Chunk,
+    State::BetweenChunks,
     State::Storing,
     State::Closed,
 ];
-const SIGNALS: [Signal; 48] = [
+const SIGNALS: [Signal; 52] = [
     Signal::Admitted,
     Signal::Barred,
     Signal::Dismissed,
@@ -34,6 +36,8 @@ const SIGNALS: [Signal; 48] = [
     Signal::Rcpt,
     Signal::RcptTooMany,
     Signal::Data,
+    Signal::Bdat,
+    Signal::BdatHopeless,
     Signal::Rset,
     Signal::Noop,
     Signal::Vrfy,
@@ -65,6 +69,8 @@ const SIGNALS: [Signal; 48] = [
     Signal::Rejected,
     Signal::Deferred,
     Signal::ContentEnded,
+    Signal::ChunkEnded,
+    Signal::ChunkSkipped,
     Signal::ContentTooBig,
     Signal::ContentBroken,
     Signal::IdleTooLong,
@@ -114,8 +120,17 @@ fn no_content_without_a_recipient() {
         if effects.contains(&Effect::OpenContent) || (next == State::Content && state != State::Content) {
             assert_eq!((state, signal), (State::Rcpt, Signal::Data));
         }
+        if effects.contains(&Effect::OpenChunks) {
+            assert_eq!((state, signal, next), (State::Rcpt, Signal::Bdat, State::Chunk));
+        }
+        if next == State::Chunk && state != State::Chunk {
+            assert!([State::Rcpt, State::BetweenChunks].contains(&state) && signal == Signal::Bdat);
+        }
+        if next == State::BetweenChunks && state != State::BetweenChunks {
+            assert_eq!((state, signal), (State::Chunk, Signal::ChunkEnded));
+        }
         if effects.contains(&Effect::Store) {
-            assert_eq!((state, signal), (State::Content, Signal::ContentEnded));
+            assert!([State::Content, State::Chunk].contains(&state) && signal == Signal::ContentEnded);
         }
     }
 }
