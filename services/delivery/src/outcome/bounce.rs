@@ -10,7 +10,7 @@ use hikyaku_types::{
     address::{MailHost, Mailbox, ReversePath},
     body::Body,
     destination::Destination,
-    envelope::{Envelope, Lane, Recipient, Transfer},
+    envelope::{BodyKind, Envelope, Lane, Recipient, Transfer},
     ids::QueueId,
     reporting::{Notify, Reporting},
 };
@@ -93,7 +93,11 @@ async fn store(
         reverse_path: ReversePath::Null,
         recipients: vec![Recipient { reporting, ..Recipient::new(report.to.clone(), None) }],
         body: Body::Inline(content),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: report.to.needs_smtputf8(), ..Transfer::PLAIN },
+        transfer: Transfer {
+            body: BodyKind::EightBitMime,
+            smtputf8: report.to.needs_smtputf8(),
+            ..Transfer::PLAIN
+        },
         accepted_at: now,
         attempt: 0,
         first_attempt_at: None,

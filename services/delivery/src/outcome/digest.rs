@@ -12,7 +12,7 @@ use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
     body::Body,
-    envelope::{Envelope, Lane, Recipient, Transfer},
+    envelope::{BodyKind, Envelope, Lane, Recipient, Transfer},
     ids::QueueId,
     reporting::{Notify, Reporting},
 };
@@ -110,7 +110,7 @@ async fn entry(context: &Context, id: QueueId, to: &Mailbox, content: Vec<u8>) -
         reverse_path: ReversePath::Null,
         recipients: vec![Recipient { reporting, ..Recipient::new(to.clone(), None) }],
         body: Body::Inline(content.into()),
-        transfer: Transfer { eight_bit_mime: true, smtputf8: to.needs_smtputf8(), ..Transfer::PLAIN },
+        transfer: Transfer { body: BodyKind::EightBitMime, smtputf8: to.needs_smtputf8(), ..Transfer::PLAIN },
         accepted_at: context.clock.now(),
         attempt: 0,
         first_attempt_at: None,

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hikyaku_mail::dsn::{Fate, Kind, Reported, WHOLE_ORIGINAL_LIMIT};
 use hikyaku_types::{
     address::{Mailbox, ReversePath},
-    envelope::Envelope,
+    envelope::{BodyKind, Envelope},
     ids::QueueId,
     reporting::Return,
 };
@@ -79,10 +79,12 @@ impl DueReport<'_> {
     }
 
     /// RFC 3461 4.3: RET is about failures, other reports bring back the header. A large original
-    /// is returned as its header whatever was asked for (SEED-193).
+    /// is returned as its header whatever was asked for (SEED-193), and so is a binary one: a report
+    /// travels by DATA, which its body cannot.
     pub(crate) fn returns_whole(&self, about: &Envelope) -> bool {
         let is_asked_for = about.transfer.ret != Some(Return::Headers);
-        self.kind == Kind::Failed && is_asked_for && about.body.size() <= WHOLE_ORIGINAL_LIMIT
+        let fits = about.body.size() <= WHOLE_ORIGINAL_LIMIT && about.transfer.body != BodyKind::BinaryMime;
+        self.kind == Kind::Failed && is_asked_for && fits
     }
 }
 

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hikyaku_smtp::server::Content;
-use hikyaku_types::{envelope::Transfer, reporting::Reporting};
+use hikyaku_types::{
+    envelope::{BodyKind, Transfer},
+    reporting::Reporting,
+};
 
 use super::*;
 
@@ -24,7 +27,7 @@ fn transaction(recipients: Vec<Addressee>) -> Transaction {
         is_secure: false,
         identity: None,
         reverse_path: "info@example.com".parse().unwrap(),
-        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
+        transfer: Transfer { body: BodyKind::EightBitMime, ..Transfer::PLAIN },
         recipients,
         content: Content::from(CONTENT),
     }

@@ -11,7 +11,7 @@ use hikyaku_proto::queue::v1 as wire;
 use hikyaku_types::{
     address::Mailbox,
     body::{Body, BodyRef},
-    envelope::{Envelope, Lane, Recipient, Transfer},
+    envelope::{BodyKind, Envelope, Lane, Recipient, Transfer},
     outcome::{Cause, Failure, FailureClass, Phase, RemoteReply},
     reply::EnhancedCode,
     reporting::{Notify, Reporting, Return},
@@ -19,8 +19,10 @@ use hikyaku_types::{
 };
 use prost::Message as _;
 
-/// The format this code writes; it reads all from 1 on.
+/// The format of most envelopes; all from 1 on are read.
 const VERSION: u32 = 1;
+/// That of a binary message, so that who does not know of those leaves it alone: it would send it by DATA.
+const BINARY_VERSION: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
@@ -45,15 +47,16 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
             size: stored.size,
         }),
     };
+    let is_binary = envelope.transfer.body == BodyKind::BinaryMime;
     let record = wire::Envelope {
-        version: VERSION,
+        version: if is_binary { BINARY_VERSION } else { VERSION },
         queue_id: envelope.entry.queue_id.to_string(),
         hop: u32::from(envelope.entry.hop),
         destination: envelope.destination.to_string(),
         reverse_path: envelope.reverse_path.to_string(),
         recipients: envelope.recipients.iter().map(encode_recipient).collect(),
         body: Some(body),
-        eight_bit_mime: envelope.transfer.eight_bit_mime,
+        eight_bit_mime: envelope.transfer.body == BodyKind::EightBitMime,
         smtputf8: envelope.transfer.smtputf8,
         accepted_at: Some(timestamp(envelope.accepted_at)),
         attempt: envelope.attempt,
@@ -63,6 +66,7 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
         ret: encode_return(envelope.transfer.ret).into(),
         envelope_id: envelope.transfer.envelope_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         delay_reported: envelope.delay_reported,
+        binary_mime: is_binary,
     };
     record.encode_to_vec().into()
 }
@@ -70,7 +74,7 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
 /// `bytes` is shared, not copied: an inline body is a slice of it.
 pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
     let record = wire::Envelope::decode(bytes)?;
-    if record.version == 0 || record.version > VERSION {
+    if record.version == 0 || record.version > BINARY_VERSION {
         return Err(DecodeError::Version(record.version));
     }
     let lane = decode_lane(&record)?;
@@ -97,7 +101,7 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
         recipients: record.recipients.into_iter().map(decode_recipient).collect::<Result<_, _>>()?,
         body,
         transfer: Transfer {
-            eight_bit_mime: record.eight_bit_mime,
+            body: decode_body_kind(record.eight_bit_mime, record.binary_mime),
             smtputf8: record.smtputf8,
             ret: decode_return(record.ret)?,
             envelope_id: optional(&record.envelope_id, "envelope_id")?,
@@ -245,6 +249,14 @@ fn decode_return(record: i32) -> Result<Option<Return>, DecodeError> {
         Ok(wire::Return::Full) => Ok(Some(Return::Full)),
         Ok(wire::Return::Headers) => Ok(Some(Return::Headers)),
         Err(_) => Err(field("ret", record)),
+    }
+}
+
+fn decode_body_kind(eight_bit_mime: bool, binary_mime: bool) -> BodyKind {
+    match (binary_mime, eight_bit_mime) {
+        (true, _) => BodyKind::BinaryMime,
+        (false, true) => BodyKind::EightBitMime,
+        (false, false) => BodyKind::SevenBit,
     }
 }
 

@@ -58,11 +58,23 @@ pub struct Envelope {
     pub lane: Lane,
 }
 
+/// What the octets of a message may be. What was not declared is passed on as it came, all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BodyKind {
+    /// BODY=7BIT, or nothing was declared.
+    #[default]
+    SevenBit,
+    /// BODY=8BITMIME (RFC 6152).
+    EightBitMime,
+    /// BODY=BINARYMIME (RFC 3030): the body is no lines, so it never travels by DATA.
+    BinaryMime,
+}
+
 /// What the client declared at MAIL FROM and the next hop should hear too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// BODY=8BITMIME (RFC 6152).
-    pub eight_bit_mime: bool,
+    /// BODY.
+    pub body: BodyKind,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
     /// RET (RFC 3461).
@@ -72,7 +84,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    pub const PLAIN: Self = Self { eight_bit_mime: false, smtputf8: false, ret: None, envelope_id: None };
+    pub const PLAIN: Self = Self { body: BodyKind::SevenBit, smtputf8: false, ret: None, envelope_id: None };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

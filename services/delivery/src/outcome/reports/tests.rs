@@ -159,5 +159,8 @@ fn what_is_returned() {
         let to = &"a@example.net".parse().unwrap();
         let report = DueReport { kind, to, recipients: Vec::new() };
         assert_eq!(report.returns_whole(&entry), whole, "{kind:?} {ret} {size}");
+        // RFC 3030 3: a report travels by DATA.
+        entry.transfer.body = BodyKind::BinaryMime;
+        assert!(!report.returns_whole(&entry));
     }
 }

@@ -31,7 +31,7 @@ fn sample() -> Envelope {
             Recipient { original: Some("info@own.example".to_owned()), ..recipient("d@example.org", None) },
         ],
         body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
-        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
+        transfer: Transfer { body: BodyKind::EightBitMime, ..Transfer::PLAIN },
         accepted_at: UNIX_EPOCH + Duration::new(1_790_000_000, 7),
         attempt: 3,
         first_attempt_at: None,
@@ -68,6 +68,22 @@ fn round_trip() {
     assert_eq!(decode(encode(&stored)).unwrap(), stored);
 }
 
+/// Who knows only version 1 must not take it for text.
+#[test]
+fn a_binary_message_has_a_version_of_its_own() {
+    let mut binary = full_sample();
+    binary.transfer.body = BodyKind::BinaryMime;
+    let bytes = encode(&binary);
+    assert_eq!(wire::Envelope::decode(bytes.clone()).unwrap().version, 2);
+    assert_eq!(decode(bytes).unwrap(), binary);
+    for body in [BodyKind::SevenBit, BodyKind::EightBitMime] {
+        binary.transfer.body = body;
+        let bytes = encode(&binary);
+        assert_eq!(wire::Envelope::decode(bytes.clone()).unwrap().version, 1);
+        assert_eq!(decode(bytes).unwrap(), binary);
+    }
+}
+
 fn golden(name: &str) -> std::path::PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "../../../tests/golden", name].iter().collect()
 }
@@ -92,8 +108,8 @@ fn version_1_with_its_later_fields_is_read() {
 #[test]
 fn unknown_is_refused() {
     let mut record = wire::Envelope::decode(encode(&sample())).unwrap();
-    record.version = 2;
-    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(2))));
+    record.version = 3;
+    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(3))));
     record.version = 1;
     record.lane = 99;
     assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Field { field: "lane", .. })));

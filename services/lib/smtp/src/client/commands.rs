@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hikyaku_types::{address::ReversePath, reply::EnhancedCode};
+use hikyaku_types::{address::ReversePath, envelope::BodyKind, reply::EnhancedCode};
 
 use super::delivery::{Delivery, DeliveryRecipient};
 use crate::wire::ehlo::{Capabilities, Size};
@@ -15,6 +15,10 @@ pub(crate) fn unsupported(delivery: &Delivery, offer: Capabilities) -> Option<(E
         // RFC 1870 6.2: not even tried.
         let words = format!("message of {} octets exceeds the server's limit of {limit}", delivery.size);
         return Some((EnhancedCode(5, 3, 4), words));
+    }
+    if delivery.transfer.body == BodyKind::BinaryMime {
+        // RFC 3030 3: nothing is converted.
+        return Some((EnhancedCode(5, 6, 3), "message is binary, which cannot be sent".to_owned()));
     }
     if !offer.smtputf8 && needs_smtputf8(delivery) {
         return Some((EnhancedCode(5, 6, 7), "message needs SMTPUTF8, which the server lacks".to_owned()));
@@ -56,8 +60,11 @@ pub(crate) fn mail(delivery: &Delivery, offer: Capabilities, out: &mut String) {
     if offer.size != Size::NotOffered {
         let _ = write!(out, " SIZE={}", delivery.size);
     }
-    if offer.eight_bit_mime && delivery.transfer.eight_bit_mime {
-        out.push_str(" BODY=8BITMIME");
+    match delivery.transfer.body {
+        BodyKind::SevenBit => {}
+        BodyKind::EightBitMime if !offer.eight_bit_mime => {}
+        BodyKind::EightBitMime => out.push_str(" BODY=8BITMIME"),
+        BodyKind::BinaryMime => out.push_str(" BODY=BINARYMIME"),
     }
     if says_smtputf8(delivery, offer) {
         out.push_str(" SMTPUTF8");
@@ -135,7 +142,7 @@ mod tests {
         starttls: false,
         auth: AuthOffer { cram_md5: false, plain: false, login: false, xoauth2: false },
     };
-    const BOTH: Transfer = Transfer { eight_bit_mime: true, smtputf8: true, ..Transfer::PLAIN };
+    const BOTH: Transfer = Transfer { body: BodyKind::EightBitMime, smtputf8: true, ..Transfer::PLAIN };
     const NEITHER: Transfer = Transfer::PLAIN;
 
     #[test]

@@ -97,6 +97,9 @@ impl Say {
             Self::BadSequence => {
                 fixed(503, EnhancedCode(5, 5, 1), "bad sequence of commands", "smtp.sequence")
             }
+            Self::NeedsBdat => {
+                fixed(503, EnhancedCode(5, 5, 1), "BODY=BINARYMIME is sent by BDAT", "smtp.sequence")
+            }
             Self::NoValidRecipients => {
                 fixed(554, EnhancedCode(5, 5, 1), "no valid recipients", "smtp.sequence")
             }
@@ -154,6 +157,7 @@ impl Say {
             | Self::AuthTooLong
             | Self::AuthRequired
             | Self::BadSequence
+            | Self::NeedsBdat
             | Self::ExpnOff => true,
             Self::Given
             | Self::Banner

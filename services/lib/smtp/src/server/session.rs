@@ -9,7 +9,7 @@
 use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use hikyaku_types::{address::Mailbox, ids::QueueId, origin::Listener, reply::Reply};
+use hikyaku_types::{address::Mailbox, envelope::BodyKind, ids::QueueId, origin::Listener, reply::Reply};
 
 use super::{
     action::{Action, Question},
@@ -278,7 +278,7 @@ impl Session {
                 self.open(Decoder::Data(DataDecoder::new(self.config.size_limit())));
             }
             Effect::OpenChunks => {
-                self.open(Decoder::Chunks(ChunkDecoder::new(self.config.size_limit(), false)));
+                self.open(Decoder::Chunks(ChunkDecoder::new(self.config.size_limit(), self.is_binary())));
             }
             Effect::Store => self.store(),
             Effect::Close => {
@@ -286,6 +286,10 @@ impl Session {
                 self.actions.push_back(Action::Close);
             }
         }
+    }
+
+    fn is_binary(&self) -> bool {
+        self.draft.transfer.body == BodyKind::BinaryMime
     }
 
     fn open(&mut self, decoder: Decoder) {

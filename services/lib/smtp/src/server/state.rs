@@ -54,6 +54,8 @@ pub(crate) enum Signal {
     /// One more recipient than a transaction may have.
     RcptTooMany,
     Data,
+    /// DATA for a binary message.
+    DataOfBinary,
     /// A chunk is to come.
     Bdat,
     /// BDAT after which nothing can be read any more; the reply came with it.
@@ -168,6 +170,7 @@ pub(crate) enum Say {
     AuthRequired,
     Bye,
     BadSequence,
+    NeedsBdat,
     NoValidRecipients,
     TooBig,
     TooManyRecipients,
@@ -317,7 +320,11 @@ impl State {
             (S::Rcpt, G::RcptTooMany) => (S::Rcpt, &[Reply(Say::TooManyRecipients)]),
             (S::Rcpt, G::Data) => (S::Content, &[OpenContent, Reply(Say::StartContent)]),
             // RFC 5321 4.1.1.4 as corrected by RFC 2920 3.1: DATA without a valid recipient.
-            (S::AllRefused, G::Data | G::ChunkSkipped) => (S::AllRefused, &[Reply(Say::NoValidRecipients)]),
+            (S::AllRefused, G::Data | G::DataOfBinary | G::ChunkSkipped) => {
+                (S::AllRefused, &[Reply(Say::NoValidRecipients)])
+            }
+            // RFC 3030 3.
+            (S::Rcpt, G::DataOfBinary) => (S::Rcpt, &[Reply(Say::NeedsBdat)]),
             (S::Rcpt, G::Bdat) => (S::Chunk, &[OpenChunks]),
             (S::BetweenChunks, G::Bdat) => (S::Chunk, &[]),
             // RFC 3030 2: the octets are read away before anything is said of it.
@@ -335,6 +342,7 @@ impl State {
                 | G::Rcpt
                 | G::RcptTooMany
                 | G::Data
+                | G::DataOfBinary
                 | G::ChunkSkipped
                 | G::Rset
                 | G::Noop
@@ -377,6 +385,7 @@ impl State {
                 | G::Rcpt
                 | G::RcptTooMany
                 | G::Data
+                | G::DataOfBinary
                 | G::Bdat
                 | G::BdatHopeless
                 | G::Rset

@@ -18,7 +18,7 @@ pub fn offer(offer: &Offer<'_>) -> Reply {
     let Offer { hostname, max_size, starttls, auth } = offer;
     // RFC 1870 3: a size of 0 means that no limit is fixed.
     let mut text = format!(
-        "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING"
+        "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME"
     );
     if *starttls {
         text += "\nSTARTTLS";
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(
             offered.to_string(),
             "250-gw.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-             250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 CHUNKING\r\n"
+             250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
         );
         let expected = Capabilities {
             pipelining: true,

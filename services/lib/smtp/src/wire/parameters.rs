@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use hikyaku_types::{
     address::Mailbox,
-    envelope::Transfer,
+    envelope::{BodyKind, Transfer},
     reporting::{Reporting, from_xtext},
 };
 
@@ -26,7 +26,7 @@ pub fn of_mail(rest: &[u8], auth: bool) -> Result<MailParameters, CommandError> 
             found.size = Some(size(value)?);
         } else if is("BODY") && !has_body {
             has_body = true;
-            found.transfer.eight_bit_mime = is_eight_bit(value)?;
+            found.transfer.body = body(value)?;
         } else if is("SMTPUTF8") && value.is_none() && !found.transfer.smtputf8 {
             found.transfer.smtputf8 = true;
         } else if is("RET") && found.transfer.ret.is_none() {
@@ -109,11 +109,12 @@ fn is_submitter(value: Option<&[u8]>) -> Result<(), CommandError> {
     }
 }
 
-/// RFC 6152; other values belong to extensions that we do not offer.
-fn is_eight_bit(value: Option<&[u8]>) -> Result<bool, CommandError> {
+/// RFC 6152 and RFC 3030 3; other values belong to extensions that we do not offer.
+fn body(value: Option<&[u8]>) -> Result<BodyKind, CommandError> {
     match value {
-        Some(value) if value.eq_ignore_ascii_case(b"7BIT") => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"8BITMIME") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case(b"7BIT") => Ok(BodyKind::SevenBit),
+        Some(value) if value.eq_ignore_ascii_case(b"8BITMIME") => Ok(BodyKind::EightBitMime),
+        Some(value) if value.eq_ignore_ascii_case(b"BINARYMIME") => Ok(BodyKind::BinaryMime),
         Some(_) => Err(CommandError::Parameter),
         None => Err(CommandError::Arguments),
     }

@@ -1,6 +1,11 @@
 use std::time::Duration;
 
-use hikyaku_types::{envelope::Transfer, outcome::Phase, reply::EnhancedCode, reporting::Reporting};
+use hikyaku_types::{
+    envelope::{BodyKind, Transfer},
+    outcome::Phase,
+    reply::EnhancedCode,
+    reporting::Reporting,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,7 +41,7 @@ fn delivery(recipients: &[&str], content: &str) -> Delivery {
     Delivery {
         reverse_path: "a@c.example".parse().unwrap(),
         recipients: recipients.iter().map(|recipient| to(recipient)).collect(),
-        transfer: Transfer { eight_bit_mime: true, ..Transfer::PLAIN },
+        transfer: Transfer { body: BodyKind::EightBitMime, ..Transfer::PLAIN },
         content: vec![Bytes::copy_from_slice(content.as_bytes())],
         size: content.len() as u64,
     }

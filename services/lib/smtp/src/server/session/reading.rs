@@ -120,6 +120,7 @@ impl Session {
             Command::Helo { name } => self.hello(name, Protocol::Smtp),
             Command::Mail { reverse_path, size, transfer } => self.mail(reverse_path, size, transfer),
             Command::Rcpt { forward_path, reporting } => self.rcpt(forward_path, reporting),
+            Command::Data if self.is_binary() => Signal::DataOfBinary,
             Command::Data => Signal::Data,
             Command::Bdat { size, is_last } => return self.bdat(size, is_last),
             Command::Rset => Signal::Rset,

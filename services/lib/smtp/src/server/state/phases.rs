@@ -116,6 +116,7 @@ impl State {
             | G::Rcpt
             | G::RcptTooMany
             | G::Data
+            | G::DataOfBinary
             | G::Bdat
             | G::Rset
             | G::Noop

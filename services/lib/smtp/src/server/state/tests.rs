@@ -25,7 +25,7 @@ const STATES: [State; 19] = [
     State::Storing,
     State::Closed,
 ];
-const SIGNALS: [Signal; 52] = [
+const SIGNALS: [Signal; 53] = [
     Signal::Admitted,
     Signal::Barred,
     Signal::Dismissed,
@@ -36,6 +36,7 @@ const SIGNALS: [Signal; 52] = [
     Signal::Rcpt,
     Signal::RcptTooMany,
     Signal::Data,
+    Signal::DataOfBinary,
     Signal::Bdat,
     Signal::BdatHopeless,
     Signal::Rset,

@@ -5,8 +5,10 @@ use super::*;
 #[test]
 fn of_mail_table() {
     let with = |size, eight_bit_mime, smtputf8| {
-        Ok(MailParameters { size, transfer: Transfer { eight_bit_mime, smtputf8, ..Transfer::PLAIN } })
+        let body = if eight_bit_mime { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+        Ok(MailParameters { size, transfer: Transfer { body, smtputf8, ..Transfer::PLAIN } })
     };
+    let binary = Transfer { body: BodyKind::BinaryMime, ..Transfer::PLAIN };
     let asking = |ret, envelope_id: Option<&str>| {
         let envelope_id = envelope_id.map(|id| id.parse().unwrap());
         Ok(MailParameters { size: None, transfer: Transfer { ret, envelope_id, ..Transfer::PLAIN } })
@@ -28,7 +30,8 @@ fn of_mail_table() {
         (" SIZE=111111111111111111111", Err(CommandError::Arguments)),
         (" BODY", Err(CommandError::Arguments)),
         (" BODY=7BIT BODY=7BIT", Err(CommandError::Arguments)),
-        (" BODY=BINARYMIME", Err(CommandError::Parameter)),
+        (" body=BinaryMime", Ok(MailParameters { size: None, transfer: binary })),
+        (" BODY=BINARY", Err(CommandError::Parameter)),
         (" SMTPUTF8=1", Err(CommandError::Arguments)),
         (" RET", Err(CommandError::Arguments)),
         (" RET=", Err(CommandError::Arguments)),

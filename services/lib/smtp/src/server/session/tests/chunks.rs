@@ -126,6 +126,23 @@ fn nothing_is_smuggled_in_chunks() {
     }
 }
 
+/// RFC 3030 3.
+#[test]
+fn a_binary_body_is_anything() {
+    let mut bench = Bench::ready();
+    let binary = "MAIL FROM:<a@c.example> BODY=BINARYMIME\r\nRCPT TO:<b@own.example>\r\n";
+    assert_eq!(bench.say(&format!("{binary}DATA\r\n")), ["250 2.1.0", "250 2.1.5", "503 5.5.1"]);
+    assert_eq!(bench.say("BDAT 7\r\nA: b\r\n\rBDAT 9 LAST\r\n\n\n.\r.\n\0\n\r"), ["250 2.0.0", "250 2.0.0"]);
+    assert_eq!(bench.stored[0].content.as_slice(), b"A: b\r\n\r\n\n.\r.\n\0\n\r");
+    assert_eq!(bench.stored[0].transfer.body, BodyKind::BinaryMime);
+    // Its header is not.
+    bench.say(binary);
+    assert_eq!(bench.say("BDAT 14 LAST\r\nA: b\nB: c\r\n\r\nx"), ["554 5.6.0"]);
+    // What was declared is gone with its transaction.
+    bench.say(NAMED);
+    assert_eq!(bench.say("DATA\r\n"), ["354"]);
+}
+
 /// SEED-141: as within DATA.
 #[test]
 fn time_is_short_for_chunks_too() {
