@@ -16,9 +16,11 @@ pub(crate) fn unsupported(delivery: &Delivery, offer: Capabilities) -> Option<(E
         let words = format!("message of {} octets exceeds the server's limit of {limit}", delivery.size);
         return Some((EnhancedCode(5, 3, 4), words));
     }
-    if delivery.transfer.body == BodyKind::BinaryMime {
+    let takes_binary = offer.chunking && offer.binary_mime;
+    if delivery.transfer.body == BodyKind::BinaryMime && !takes_binary {
         // RFC 3030 3: nothing is converted.
-        return Some((EnhancedCode(5, 6, 3), "message is binary, which cannot be sent".to_owned()));
+        let words = "message needs CHUNKING and BINARYMIME, which the server lacks";
+        return Some((EnhancedCode(5, 6, 3), words.to_owned()));
     }
     if !offer.smtputf8 && needs_smtputf8(delivery) {
         return Some((EnhancedCode(5, 6, 7), "message needs SMTPUTF8, which the server lacks".to_owned()));
@@ -141,9 +143,12 @@ mod tests {
         dsn: true,
         starttls: false,
         auth: AuthOffer { cram_md5: false, plain: false, login: false, xoauth2: false },
+        chunking: true,
+        binary_mime: true,
     };
     const BOTH: Transfer = Transfer { body: BodyKind::EightBitMime, smtputf8: true, ..Transfer::PLAIN };
     const NEITHER: Transfer = Transfer::PLAIN;
+    const BINARY: Transfer = Transfer { body: BodyKind::BinaryMime, ..Transfer::PLAIN };
 
     #[test]
     fn what_was_asked_for_is_passed_on_unchanged() {
@@ -200,6 +205,7 @@ mod tests {
             ("", NEITHER, ALL, "MAIL FROM:<> SIZE=3\r\n"),
             ("a@c.example", BOTH, Capabilities::default(), "MAIL FROM:<a@c.example>\r\n"),
             ("a@c.example", BOTH, ALL, "MAIL FROM:<a@c.example> SIZE=3 BODY=8BITMIME SMTPUTF8\r\n"),
+            ("a@c.example", BINARY, ALL, "MAIL FROM:<a@c.example> SIZE=3 BODY=BINARYMIME\r\n"),
         ] {
             let mut out = String::new();
             mail(&delivery(sender, transfer, "x\r\n"), offer, &mut out);
@@ -224,6 +230,13 @@ mod tests {
             "an ASCII header needs nothing"
         );
         assert_eq!(status("a@c.example", NEITHER, "A: ü\r\n\r\n", plain), None, "passed on as it came");
+        let lacking = Some(EnhancedCode(5, 6, 3));
+        for (chunking, binary_mime, expected) in
+            [(false, false, lacking), (true, false, lacking), (false, true, lacking), (true, true, None)]
+        {
+            let offer = Capabilities { chunking, binary_mime, ..ALL };
+            assert_eq!(status("a@c.example", BINARY, "x\r\n", offer), expected);
+        }
         let small = Capabilities { size: Size::AtMost(2), ..ALL };
         assert_eq!(status("a@c.example", NEITHER, "x\r\n", small), Some(EnhancedCode(5, 3, 4)));
     }

@@ -37,6 +37,7 @@ pub struct Timeouts {
     pub data: Duration,
     /// One [`Action::Write`](super::Action::Write) of content.
     pub block: Duration,
+    /// The reply to the end of the content.
     pub final_dot: Duration,
     /// Politeness is not waited for long.
     pub quit: Duration,
@@ -54,8 +55,8 @@ impl Timeouts {
             State::Mail { .. } => Some(self.mail),
             State::Rcpt { .. } | State::RcptMoot => Some(self.rcpt),
             State::Data { .. } => Some(self.data),
-            State::Content => Some(self.block),
-            State::FinalDot | State::MootDot => Some(self.final_dot),
+            State::Content | State::Chunk => Some(self.block),
+            State::FinalDot | State::ChunkSent | State::MootDot => Some(self.final_dot),
             State::Quit => Some(self.quit),
         }
     }

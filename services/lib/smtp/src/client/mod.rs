@@ -22,6 +22,7 @@ mod state; // the order of the protocol, one table
 mod opening; // what is needed before the first message
 mod exchange; // a line for each challenge of AUTH
 mod cause; // what made the table be asked
+mod outgoing; // content in the manner that a message needs
 mod active; // the delivery under way: who has a result
 mod session; // events -> table -> actions
 

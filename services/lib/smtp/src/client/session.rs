@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
-use hikyaku_types::address::Mailbox;
+use hikyaku_types::{address::Mailbox, envelope::BodyKind};
 
 use super::{
     active::Active,
@@ -14,9 +14,11 @@ use super::{
     exchange::Exchange,
     limits::{ClientConfig, Timeouts},
     opening::{self, Opening},
+    outgoing::Outgoing,
     state::{Effect, Signal, State},
 };
 use crate::wire::{
+    counted::Counted,
     ehlo::Capabilities,
     reply::{RawReply, ReplyReader},
     stuffing::Stuffing,
@@ -39,8 +41,8 @@ pub struct ClientSession {
     /// Writes handed out and not reported as done.
     unwritten: usize,
     /// Content that was not handed out yet.
-    content: Option<Stuffing>,
-    /// A 2yz that overtook the report that the final dot was written.
+    content: Option<Outgoing>,
+    /// A 2yz that overtook the report that the content was written.
     early: Option<RawReply>,
     deadline: Option<Instant>,
     /// Of the message that is under way.
@@ -80,7 +82,7 @@ impl ClientSession {
 
     /// The server may have the message from now on.
     pub fn has_begun_content(&self) -> bool {
-        matches!(self.state, State::Content | State::FinalDot | State::MootDot)
+        self.state.is_sending() || matches!(self.state, State::FinalDot | State::ChunkSent | State::MootDot)
     }
 
     /// What the server offered; nothing before its reply to EHLO, and nothing after HELO.
@@ -216,8 +218,8 @@ impl ClientSession {
         if let (Some(login), Some(_)) = (&self.config.login, &self.exchange) {
             reply.text = login.withheld(&reply.text);
         }
-        // The server may answer the final dot before our driver reports that it was written.
-        let is_handed_out = self.state == State::Content && self.content.is_none();
+        // The server may answer the content before our driver reports that it was written.
+        let is_handed_out = self.state.is_sending() && self.content.is_none();
         if is_handed_out && signal == Signal::Positive && self.early.is_none() {
             self.early = Some(reply);
             return;
@@ -238,7 +240,7 @@ impl ClientSession {
     fn write_done(&mut self, now: Instant) {
         self.unwritten = self.unwritten.saturating_sub(1);
         self.restart_clock(now);
-        if self.state != State::Content || self.unwritten > 0 {
+        if !self.state.is_sending() || self.unwritten > 0 {
             return;
         }
         if self.content.is_some() {
@@ -259,8 +261,8 @@ impl ClientSession {
     /// Hands the next piece out; behind the last one `content` is empty.
     fn next_piece(&mut self) {
         let Some(content) = &mut self.content else { return };
-        let piece = content.next();
-        if content.is_finished() {
+        let (piece, is_last) = content.next_piece();
+        if is_last {
             self.content = None;
         }
         if let Some(piece) = piece {
@@ -281,7 +283,8 @@ impl ClientSession {
         }
         let is_naming = matches!(self.state, State::Rcpt { .. } | State::RcptMoot);
         if is_naming && let Some(some) = self.active.as_ref().and_then(Active::all_answered) {
-            self.apply(Signal::RecipientsAnswered { some }, &Cause::Us, now);
+            let chunked = self.is_chunked();
+            self.apply(Signal::RecipientsAnswered { some, chunked }, &Cause::Us, now);
         }
     }
 
@@ -327,10 +330,8 @@ impl ClientSession {
             Effect::SendDot => self.write(".\r\n"),
             Effect::SendReset => self.write("RSET\r\n"),
             Effect::SendQuit => self.write("QUIT\r\n"),
-            Effect::SendContent => {
-                self.content = self.active.as_mut().map(|active| Stuffing::new(active.take_content()));
-                self.next_piece();
-            }
+            Effect::SendContent => self.send_content(|content| Outgoing::Stuffed(Stuffing::new(content))),
+            Effect::SendChunk => self.send_content(|content| Outgoing::Counted(Counted::new(content))),
             Effect::NoteOffer => {
                 if let Cause::Reply(reply) = cause {
                     self.offer = Capabilities::parse(&reply.text);
@@ -397,8 +398,21 @@ impl ClientSession {
         for recipient in &active.delivery().recipients {
             commands::rcpt(active.delivery(), recipient, self.offer, &mut group);
         }
-        group.push_str("DATA\r\n");
+        if !self.is_chunked() {
+            group.push_str("DATA\r\n");
+        }
         self.write(group);
+    }
+
+    /// Whether the content of the delivery goes by BDAT.
+    fn is_chunked(&self) -> bool {
+        let body = self.active.as_ref().map(|active| active.delivery().transfer.body);
+        body == Some(BodyKind::BinaryMime)
+    }
+
+    fn send_content(&mut self, manner: impl FnOnce(Vec<Bytes>) -> Outgoing) {
+        self.content = self.active.as_mut().map(|active| manner(active.take_content()));
+        self.next_piece();
     }
 
     fn send_mail(&mut self) {

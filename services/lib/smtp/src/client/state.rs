@@ -31,7 +31,11 @@ pub(crate) enum State {
         some: bool,
     },
     Content,
+    /// The same by BDAT (RFC 3030).
+    Chunk,
     FinalDot,
+    /// For the reply to BDAT.
+    ChunkSent,
     /// The final dot of an empty message that a server asked for although no recipient was accepted.
     MootDot,
     Reset,
@@ -61,14 +65,16 @@ pub(crate) enum Signal {
     Complete,
     /// What is needed cannot be had.
     Unmet,
-    /// A reply to every RCPT is in.
+    /// A reply to every RCPT is in. `chunked`: the content goes by BDAT, so there was no DATA among what was
+    /// pipelined.
     RecipientsAnswered {
         some: bool,
+        chunked: bool,
     },
     Start {
         pipelined: bool,
     },
-    /// The content with its final dot was written.
+    /// The content was written to its end.
     ContentSent,
     Quit,
     TimedOut,
@@ -89,13 +95,15 @@ pub(crate) enum Effect {
     Forget,
     SendAuth,
     SendResponse,
-    /// MAIL, every RCPT and DATA in one write.
+    /// MAIL, every RCPT and, unless the content goes by BDAT, DATA in one write.
     SendGroup,
     SendMail,
     /// The next RCPT, if there is one.
     SendRcpt,
     SendData,
     SendContent,
+    /// BDAT and the content.
+    SendChunk,
     SendDot,
     SendReset,
     SendQuit,
@@ -134,8 +142,8 @@ impl State {
     pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
         use Effect::{
             AcceptOpen, BookRecipient, Close, Fail, Finish, Forget, LoseOpen, NoteOffer, NoteRefusal, Ready,
-            RefuseOpen, SendAuth, SendContent, SendData, SendDot, SendEhlo, SendGroup, SendHelo, SendMail,
-            SendQuit, SendRcpt, SendReset, SendResponse, SendStartTls, SkipRecipient, StartTls,
+            RefuseOpen, SendAuth, SendChunk, SendContent, SendData, SendDot, SendEhlo, SendGroup, SendHelo,
+            SendMail, SendQuit, SendRcpt, SendReset, SendResponse, SendStartTls, SkipRecipient, StartTls,
         };
         use Signal as G;
         use State as S;
@@ -180,14 +188,17 @@ impl State {
                 (self, &[BookRecipient])
             }
             (S::RcptMoot, G::Positive | G::Rejected | G::Deferred) => (self, &[SkipRecipient]),
-            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: true }) => {
+            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: true, chunked: false }) => {
                 (S::Data { some: true }, &[SendData])
             }
-            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: false }) => {
-                (S::Reset, &[Finish, SendReset])
+            (S::Rcpt { .. }, G::RecipientsAnswered { some: true, chunked: true }) => (S::Chunk, &[SendChunk]),
+            (S::Rcpt { pipelined: false }, G::RecipientsAnswered { some: false, .. })
+            | (S::Rcpt { pipelined: true }, G::RecipientsAnswered { some: false, chunked: true })
+            | (S::RcptMoot, G::RecipientsAnswered { chunked: true, .. }) => (S::Reset, &[Finish, SendReset]),
+            (S::Rcpt { pipelined: true }, G::RecipientsAnswered { some, chunked: false }) => {
+                (S::Data { some }, &[])
             }
-            (S::Rcpt { pipelined: true }, G::RecipientsAnswered { some }) => (S::Data { some }, &[]),
-            (S::RcptMoot, G::RecipientsAnswered { .. }) => (S::Data { some: false }, &[]),
+            (S::RcptMoot, G::RecipientsAnswered { chunked: false, .. }) => (S::Data { some: false }, &[]),
 
             (S::Data { some: true }, G::Intermediate) => (S::Content, &[SendContent]),
             (S::Data { some: true }, G::Rejected | G::Deferred) => {
@@ -199,9 +210,13 @@ impl State {
 
             (S::Content, G::ContentSent) => (S::FinalDot, &[]),
             // Refused before it had all: the rest cannot be sent and nothing else can.
-            (S::Content, G::Rejected | G::Deferred) => (S::Closed, &[RefuseOpen, Finish, Close]),
+            (S::Content | S::Chunk, G::Rejected | G::Deferred) => (S::Closed, &[RefuseOpen, Finish, Close]),
             (S::FinalDot, G::Positive) => (S::Ready, &[AcceptOpen, Finish, Ready]),
             (S::FinalDot, G::Rejected | G::Deferred) => (S::Ready, &[RefuseOpen, Finish, Ready]),
+            (S::Chunk, G::ContentSent) => (S::ChunkSent, &[]),
+            (S::ChunkSent, G::Positive) => (S::Ready, &[AcceptOpen, Finish, Ready]),
+            // RFC 3030 2: the transaction has failed, and not every server takes it for ended.
+            (S::ChunkSent, G::Rejected | G::Deferred) => (S::Reset, &[RefuseOpen, Finish, SendReset]),
             (S::MootDot, G::Positive | G::Rejected | G::Deferred) => (S::Ready, &[Finish, Ready]),
             (S::Reset, G::Positive) => (S::Ready, &[Ready]),
 
@@ -225,7 +240,9 @@ impl State {
                 | S::RcptMoot
                 | S::Data { .. }
                 | S::Content
+                | S::Chunk
                 | S::FinalDot
+                | S::ChunkSent
                 | S::MootDot,
                 G::Goodbye,
             ) => (S::Closed, &[RefuseOpen, Finish, Close]),
@@ -276,7 +293,9 @@ impl State {
                 | S::RcptMoot
                 | S::Data { .. }
                 | S::Content
+                | S::Chunk
                 | S::FinalDot
+                | S::ChunkSent
                 | S::MootDot,
                 G::TimedOut | G::Cut | G::Nonsense | G::Positive | G::Intermediate | G::Quit,
             ) => (S::Closed, &[LoseOpen, Finish, Close]),
@@ -296,7 +315,9 @@ impl State {
                 | S::RcptMoot
                 | S::Data { .. }
                 | S::Content
+                | S::Chunk
                 | S::FinalDot
+                | S::ChunkSent
                 | S::MootDot
                 | S::Reset
                 | S::Quit,
@@ -312,6 +333,31 @@ impl State {
         }
     }
 
+    /// Octets of the content are being sent.
+    pub(crate) const fn is_sending(self) -> bool {
+        match self {
+            Self::Content | Self::Chunk => true,
+            Self::Greeting
+            | Self::Ehlo
+            | Self::Helo
+            | Self::Greeted
+            | Self::StartTls
+            | Self::Handshake
+            | Self::Auth
+            | Self::Ready
+            | Self::Mail { .. }
+            | Self::Rcpt { .. }
+            | Self::RcptMoot
+            | Self::Data { .. }
+            | Self::FinalDot
+            | Self::ChunkSent
+            | Self::MootDot
+            | Self::Reset
+            | Self::Quit
+            | Self::Closed => false,
+        }
+    }
+
     pub(crate) const fn phase(self) -> Phase {
         match self {
             Self::Greeting | Self::Ehlo | Self::Helo | Self::Greeted => Phase::Greeting,
@@ -320,7 +366,12 @@ impl State {
             // Between deliveries the next thing would be MAIL.
             Self::Ready | Self::Reset | Self::Quit | Self::Closed | Self::Mail { .. } => Phase::Mail,
             Self::Rcpt { .. } | Self::RcptMoot => Phase::Rcpt,
-            Self::Data { .. } | Self::Content | Self::FinalDot | Self::MootDot => Phase::Content,
+            Self::Data { .. }
+            | Self::Content
+            | Self::Chunk
+            | Self::FinalDot
+            | Self::ChunkSent
+            | Self::MootDot => Phase::Content,
         }
     }
 
@@ -337,8 +388,9 @@ impl State {
             Self::Mail { .. } => "while waiting for MAIL reply",
             Self::Rcpt { .. } | Self::RcptMoot => "while waiting for RCPT reply",
             Self::Data { .. } => "while waiting for DATA reply",
-            Self::Content => "while sending content",
+            Self::Content | Self::Chunk => "while sending content",
             Self::FinalDot | Self::MootDot => "while waiting for the reply to the final dot",
+            Self::ChunkSent => "while waiting for BDAT reply",
             Self::Reset => "while waiting for RSET reply",
             Self::Quit => "while waiting for QUIT reply",
         }

@@ -48,6 +48,10 @@ pub struct Capabilities {
     pub starttls: bool,
     /// RFC 4954.
     pub auth: AuthOffer,
+    /// RFC 3030 2.
+    pub chunking: bool,
+    /// RFC 3030 3.
+    pub binary_mime: bool,
 }
 
 /// Mechanisms of AUTH, as far as we know them as a client.
@@ -85,6 +89,8 @@ impl Capabilities {
                 "ENHANCEDSTATUSCODES" => found.enhanced_status_codes = true,
                 "DSN" => found.dsn = true,
                 "STARTTLS" => found.starttls = true,
+                "CHUNKING" => found.chunking = true,
+                "BINARYMIME" => found.binary_mime = true,
                 "AUTH" => found.auth = AuthOffer::parse(words),
                 _ => {}
             }
@@ -140,6 +146,8 @@ mod tests {
             dsn: true,
             starttls: false,
             auth: AuthOffer::default(),
+            chunking: true,
+            binary_mime: true,
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);
         plain.starttls = true;

@@ -9,4 +9,5 @@ pub mod data; // content as it arrives: dots removed, end found
 pub mod chunk; // content as it arrives in chunks
 pub mod ehlo; // what a server offers
 pub mod stuffing; // content as it leaves: dots added
+pub mod counted; // content as it leaves in one chunk
 pub mod reply; // what a server says

@@ -9,9 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memmem;
 
 /// Up to this size a copy costs less than another write.
-const ONE_WRITE: usize = 64 * 1024;
+pub(super) const ONE_WRITE: usize = 64 * 1024;
 /// Largest piece of a large message.
-const PIECE: usize = 256 * 1024;
+pub(super) const PIECE: usize = 256 * 1024;
 const END: &[u8] = b".\r\n";
 
 /// Yields the octets to write, the final dot included.

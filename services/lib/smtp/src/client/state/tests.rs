@@ -1,6 +1,6 @@
 use super::*;
 
-const STATES: [State; 21] = [
+const STATES: [State; 23] = [
     State::Greeting,
     State::Ehlo,
     State::Helo,
@@ -17,13 +17,15 @@ const STATES: [State; 21] = [
     State::Data { some: false },
     State::Data { some: true },
     State::Content,
+    State::Chunk,
     State::FinalDot,
+    State::ChunkSent,
     State::MootDot,
     State::Reset,
     State::Quit,
     State::Closed,
 ];
-const SIGNALS: [Signal; 19] = [
+const SIGNALS: [Signal; 21] = [
     Signal::Positive,
     Signal::Intermediate,
     Signal::Deferred,
@@ -34,8 +36,10 @@ const SIGNALS: [Signal; 19] = [
     Signal::WantsLogin,
     Signal::Complete,
     Signal::Unmet,
-    Signal::RecipientsAnswered { some: false },
-    Signal::RecipientsAnswered { some: true },
+    Signal::RecipientsAnswered { some: false, chunked: false },
+    Signal::RecipientsAnswered { some: true, chunked: false },
+    Signal::RecipientsAnswered { some: false, chunked: true },
+    Signal::RecipientsAnswered { some: true, chunked: true },
     Signal::Start { pipelined: false },
     Signal::Start { pipelined: true },
     Signal::ContentSent,
@@ -65,15 +69,19 @@ fn transition_table() {
     assert!(golden == table, "rerun with UPDATE_GOLDEN=1 and review the diff");
 }
 
-/// Mail is only ever counted as delivered when a 2yz answered the final dot of its content.
+/// Mail is only ever counted as delivered when a 2yz answered its content.
 #[test]
-fn nothing_is_delivered_without_a_reply_to_the_final_dot() {
+fn nothing_is_delivered_without_a_reply_to_its_end() {
     for (state, signal) in pairs() {
         if state.on(signal).1.contains(&Effect::AcceptOpen) {
-            assert_eq!((state, signal), (State::FinalDot, Signal::Positive));
+            assert!([State::FinalDot, State::ChunkSent].contains(&state) && signal == Signal::Positive);
         }
         if state.on(signal).1.contains(&Effect::SendContent) {
             assert_eq!((state, signal), (State::Data { some: true }, Signal::Intermediate));
+        }
+        if state.on(signal).1.contains(&Effect::SendChunk) {
+            assert!(matches!(state, State::Rcpt { .. }));
+            assert_eq!(signal, Signal::RecipientsAnswered { some: true, chunked: true });
         }
     }
 }
@@ -85,7 +93,9 @@ fn is_delivering(state: State) -> bool {
         | State::RcptMoot
         | State::Data { .. }
         | State::Content
+        | State::Chunk
         | State::FinalDot
+        | State::ChunkSent
         | State::MootDot => true,
         State::Greeting
         | State::Ehlo
@@ -111,7 +121,7 @@ fn every_delivery_is_finished_once() {
         // Nobody is left without a result: those states are reached with none open.
         let closes = [Effect::RefuseOpen, Effect::AcceptOpen, Effect::LoseOpen];
         let nobody_open = match state {
-            State::Rcpt { .. } => signal == Signal::RecipientsAnswered { some: false },
+            State::Rcpt { .. } => matches!(signal, Signal::RecipientsAnswered { some: false, .. }),
             State::RcptMoot | State::Data { some: false } | State::MootDot => true,
             State::Greeting
             | State::Ehlo
@@ -124,7 +134,9 @@ fn every_delivery_is_finished_once() {
             | State::Mail { .. }
             | State::Data { some: true }
             | State::Content
+            | State::Chunk
             | State::FinalDot
+            | State::ChunkSent
             | State::Reset
             | State::Quit
             | State::Closed => false,
