@@ -25,6 +25,10 @@ pub enum Script {
     Accept,
     /// Offers DSN (RFC 3461) and accepts.
     OffersDsn,
+    /// Offers CHUNKING and BINARYMIME (RFC 3030) and accepts.
+    OffersChunks,
+    /// Offers these LIMITS (RFC 9422), MAILMAX and RCPTMAX, and bears no more.
+    Limits(usize, usize),
     /// 451 to each (client, sender, recipient) for so long after its first contact.
     Greylist(Duration),
     /// This reply to every RCPT.
@@ -180,7 +184,7 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
         _ => writer.write_all(b"220 mx.test ESMTP\r\n").await?,
     }
     let (mut sender, mut recipients, mut senders) = (String::new(), Vec::new(), 0);
-    let mut commands = Vec::new();
+    let (mut commands, mut chunks) = (Vec::new(), Vec::new());
     let mut line = String::new();
     loop {
         if reader.buffer().is_empty() {
@@ -202,6 +206,13 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
             "EHLO" if matches!(script(), Script::AnswersStartTls(_)) => {
                 "250-mx.test\r\n250-PIPELINING\r\n250 STARTTLS".to_owned()
             }
+            "EHLO" if script() == Script::OffersChunks => {
+                "250-mx.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 BINARYMIME".to_owned()
+            }
+            "EHLO" if matches!(script(), Script::Limits(..)) => {
+                let Script::Limits(mails, recipients) = script() else { continue };
+                format!("250-mx.test\r\n250-PIPELINING\r\n250 LIMITS MAILMAX={mails} RCPTMAX={recipients}")
+            }
             "EHLO" => "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "STARTTLS" if matches!(script(), Script::AnswersStartTls(_)) => {
                 let Script::AnswersStartTls(answer) = script() else { continue };
@@ -222,8 +233,15 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                 writer.write_all(b"421 4.7.0 enough for one session\r\n").await?;
                 return writer.flush().await;
             }
+            "MAIL" if matches!(script(), Script::Limits(mails, _) if senders >= mails) => {
+                "550 5.7.1 more than MAILMAX".to_owned()
+            }
+            "RCPT" if matches!(script(), Script::Limits(_, most) if recipients.len() >= most) => {
+                "550 5.5.3 more than RCPTMAX".to_owned()
+            }
             "MAIL" => {
                 senders += 1;
+                chunks.clear();
                 sender = path(&command);
                 recipients.clear();
                 commands = vec![command.clone()];
@@ -237,6 +255,29 @@ async fn serve(stream: TcpStream, peer: IpAddr, memory: &Memory) -> std::io::Res
                     recipients.push(recipient);
                 }
                 reply
+            }
+            "BDAT" => {
+                let mut words = command.split_ascii_whitespace().skip(1);
+                let size = words.next().and_then(|size| size.parse().ok()).unwrap_or(0);
+                let begin = chunks.len();
+                chunks.resize(begin + size, 0);
+                reader.read_exact(&mut chunks[begin..]).await?;
+                if recipients.is_empty() {
+                    "503 5.5.1 not now".to_owned()
+                } else if words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST")) {
+                    let received = Received {
+                        sender: sender.clone(),
+                        recipients: std::mem::take(&mut recipients),
+                        commands: std::mem::take(&mut commands),
+                        content: std::mem::take(&mut chunks),
+                        peer,
+                        at: Instant::now(),
+                    };
+                    memory.received.lock().unwrap().push(received);
+                    "250 2.0.0 stored".to_owned()
+                } else {
+                    "250 2.0.0 more".to_owned()
+                }
             }
             "DATA" if recipients.is_empty() => "554 5.5.1 no valid recipients".to_owned(),
             "DATA" => {

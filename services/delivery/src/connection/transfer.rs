@@ -52,6 +52,8 @@ pub(crate) struct RemoteSession {
     incoming: Box<[u8]>,
     /// The peer may have the message. Behind a pointer, so that it can be asked while the message is sent.
     content_begun: Arc<AtomicBool>,
+    /// Messages that were begun, each part of one counted.
+    transactions: u32,
     channel: Channel,
     /// What was asked for when it was opened.
     pub(crate) security: Security,
@@ -110,6 +112,7 @@ impl RemoteSession {
             is_unflushed: false,
             incoming: vec![0; READ_BUFFER].into(),
             content_begun: Arc::default(),
+            transactions: 0,
             channel,
             security,
             host,
@@ -160,6 +163,21 @@ impl RemoteSession {
         self.session.set_timeouts(timeouts);
     }
 
+    /// Whether a message to so many may still be begun. RFC 9422 4.1: the peer may have said how many
+    /// transactions it takes; a first message is begun whatever it has said.
+    pub(crate) fn has_room_for(&self, recipients: usize, at_once: usize) -> bool {
+        let Some(limit) = self.session.capabilities().limits.transactions else { return true };
+        let parts = recipients.div_ceil(self.recipients_at_once(at_once));
+        let left = limit.saturating_sub(self.transactions) as usize;
+        self.transactions == 0 || parts.max(1) <= left
+    }
+
+    /// RFC 9422 4.2: the smaller limit counts, ours or that of the peer.
+    fn recipients_at_once(&self, ours: usize) -> usize {
+        let theirs = self.session.capabilities().limits.recipients;
+        theirs.map_or(ours, |theirs| ours.min(theirs as usize)).max(1)
+    }
+
     /// One message, with at most so many recipients in a transaction (SEED-156).
     pub(crate) async fn deliver_in_parts(
         &mut self,
@@ -169,14 +187,16 @@ impl RemoteSession {
         gate: impl Fn() -> Gate,
     ) -> Delivered {
         self.content_begun.store(false, Ordering::SeqCst);
+        let recipients = self.recipients_at_once(recipients);
         if envelope.recipients.len() <= recipients {
             return self.deliver(envelope, content, gate).await;
         }
         let mut all = Vec::with_capacity(envelope.recipients.len());
-        for part in envelope.recipients.chunks(recipients.max(1)) {
+        for part in envelope.recipients.chunks(recipients) {
             let part = Envelope { recipients: part.to_vec(), ..envelope.clone() };
             // What one part met does not hinder the next, if the session bears it.
-            if !all.is_empty() && !self.is_usable().await {
+            let goes_on = all.is_empty() || (self.has_room_for(1, 1) && self.is_usable().await);
+            if !goes_on {
                 let what = self.host.named("the session ended before this transaction");
                 let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
                 all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
@@ -211,6 +231,7 @@ impl RemoteSession {
             size: envelope.body.size(),
             content,
         };
+        self.transactions += 1;
         if self.session.start(delivery, Instant::now()).is_ok() {
             loop {
                 match self.turn(&gate).await {

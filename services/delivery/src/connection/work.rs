@@ -120,9 +120,15 @@ pub(crate) async fn run(mut session: Session) {
             session.give_back(Box::new(lease));
             break;
         }
+        if !remote.has_room_for(lease.envelope().recipients.len(), loads.recipients) {
+            session.give_back(Box::new(lease));
+            break;
+        }
         let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
             Attempted::Settled { recorded, too_much } => {
-                let is_last = done == loads.messages || place.as_ref().is_some_and(Place::is_surplus);
+                let is_last = done == loads.messages
+                    || !remote.has_room_for(1, 1)
+                    || place.as_ref().is_some_and(Place::is_surplus);
                 let goes_on = recorded && !is_last && session.is_as_wanted(&remote);
                 let usable =
                     goes_on && unless_hastened(tenure.as_ref(), remote.is_usable()).await == Some(true);

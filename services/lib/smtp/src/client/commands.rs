@@ -116,7 +116,7 @@ mod tests {
     use hikyaku_types::envelope::Transfer;
 
     use super::*;
-    use crate::wire::ehlo::AuthOffer;
+    use crate::wire::ehlo::{AuthOffer, Limits};
 
     fn delivery(sender: &str, transfer: Transfer, content: &'static str) -> Delivery {
         Delivery {
@@ -145,6 +145,7 @@ mod tests {
         auth: AuthOffer { cram_md5: false, plain: false, login: false, xoauth2: false },
         chunking: true,
         binary_mime: true,
+        limits: Limits { transactions: None, recipients: None },
     };
     const BOTH: Transfer = Transfer { body: BodyKind::EightBitMime, smtputf8: true, ..Transfer::PLAIN };
     const NEITHER: Transfer = Transfer::PLAIN;

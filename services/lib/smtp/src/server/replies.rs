@@ -236,6 +236,7 @@ fn offer(context: &Context<'_>) -> Reply {
     ehlo::offer(&Offer {
         hostname: &config.hostname,
         max_size: config.max_message_size,
+        max_recipients: config.max_recipients,
         starttls: config.starttls && !context.is_secure,
         auth: &auth::offered(&config.auth, context.is_secure),
     })

@@ -7,6 +7,8 @@ use hikyaku_types::reply::Reply;
 pub struct Offer<'a> {
     pub hostname: &'a str,
     pub max_size: u64,
+    /// In one transaction.
+    pub max_recipients: usize,
     pub starttls: bool,
     /// Mechanisms of AUTH, separated by blanks; empty when there is no AUTH.
     pub auth: &'a str,
@@ -15,11 +17,14 @@ pub struct Offer<'a> {
 /// Our reply to `EHLO` (RFC 5321 4.1.1.1). Exactly what is implemented is listed; an enhanced
 /// status has no place here (RFC 2034 4).
 pub fn offer(offer: &Offer<'_>) -> Reply {
-    let Offer { hostname, max_size, starttls, auth } = offer;
+    let Offer { hostname, max_size, max_recipients, starttls, auth } = offer;
     // RFC 1870 3: a size of 0 means that no limit is fixed.
     let mut text = format!(
         "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME"
     );
+    if (1..=MAX_LIMIT as usize).contains(max_recipients) {
+        text += &format!("\nLIMITS RCPTMAX={max_recipients}");
+    }
     if *starttls {
         text += "\nSTARTTLS";
     }
@@ -28,6 +33,9 @@ pub fn offer(offer: &Offer<'_>) -> Reply {
     }
     Reply::new(250, None, &text)
 }
+
+/// RFC 9422 3: a limit has at most six digits.
+const MAX_LIMIT: u32 = 999_999;
 
 /// What a server offers. After `HELO` nothing is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +60,17 @@ pub struct Capabilities {
     pub chunking: bool,
     /// RFC 3030 3.
     pub binary_mime: bool,
+    /// RFC 9422.
+    pub limits: Limits,
+}
+
+/// What a server takes, as far as it says so; `None` is not said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// MAIL commands in a session (MAILMAX).
+    pub transactions: Option<u32>,
+    /// RCPT commands in a transaction (RCPTMAX).
+    pub recipients: Option<u32>,
 }
 
 /// Mechanisms of AUTH, as far as we know them as a client.
@@ -91,7 +110,25 @@ impl Capabilities {
                 "STARTTLS" => found.starttls = true,
                 "CHUNKING" => found.chunking = true,
                 "BINARYMIME" => found.binary_mime = true,
+                "LIMITS" => found.limits = Limits::parse(words),
                 "AUTH" => found.auth = AuthOffer::parse(words),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Limits {
+    /// RFC 9422 3: what cannot be read, or is not known, limits nothing.
+    fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = Self::default();
+        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+            let is_number = value.bytes().all(|digit| digit.is_ascii_digit());
+            let limit = value.parse().ok().filter(|limit| is_number && (1..=MAX_LIMIT).contains(limit));
+            match name.to_ascii_uppercase().as_str() {
+                "MAILMAX" => found.transactions = limit,
+                "RCPTMAX" => found.recipients = limit,
                 _ => {}
             }
         }
@@ -130,12 +167,18 @@ mod tests {
 
     #[test]
     fn our_offer_is_understood() {
-        let mut plain = Offer { hostname: "gw.example", max_size: 52_428_800, starttls: false, auth: "" };
+        let mut plain = Offer {
+            hostname: "gw.example",
+            max_size: 52_428_800,
+            max_recipients: 1000,
+            starttls: false,
+            auth: "",
+        };
         let offered = offer(&plain);
         assert_eq!(
             offered.to_string(),
             "250-gw.example\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-             250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
+             250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 LIMITS RCPTMAX=1000\r\n"
         );
         let expected = Capabilities {
             pipelining: true,
@@ -148,6 +191,7 @@ mod tests {
             auth: AuthOffer::default(),
             chunking: true,
             binary_mime: true,
+            limits: Limits { transactions: None, recipients: Some(1000) },
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);
         plain.starttls = true;
@@ -156,6 +200,21 @@ mod tests {
         assert!(offered.to_string().ends_with("250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n"));
         let auth = AuthOffer { plain: true, login: true, ..AuthOffer::default() };
         assert_eq!(Capabilities::parse(&offered.text()), Capabilities { starttls: true, auth, ..expected });
+    }
+
+    #[test]
+    fn limits() {
+        let limits = |transactions, recipients| Limits { transactions, recipients };
+        for (line, expected) in [
+            ("LIMITS RCPTMAX=20 MAILMAX=5", limits(Some(5), Some(20))),
+            ("limits mailmax=999999 RCPTDOMAINMAX=1", limits(Some(999_999), None)),
+            ("LIMITS", limits(None, None)),
+            ("LIMITS RCPTMAX MAILMAX=", limits(None, None)),
+            ("LIMITS RCPTMAX=0 MAILMAX=+5", limits(None, None)),
+            ("LIMITS RCPTMAX=1000000 MAILMAX=x", limits(None, None)),
+        ] {
+            assert_eq!(Capabilities::parse(&format!("mx\n{line}")).limits, expected, "{line}");
+        }
     }
 
     #[test]
