@@ -31,10 +31,11 @@ use crate::{
     clock::QueueClock,
     config::DeliveryConfig,
     context::Context,
-    doctor,
+    diagnose, doctor,
     egress::LocalAddresses,
     fair::Slots,
     fence::Fence,
+    history::History,
     outcome::{Failures, Greylists, digest},
     recipients,
     shard::Depths,
@@ -115,6 +116,7 @@ impl App {
             slots: Slots::new(config.max_connections),
             greylists: Greylists::default(),
             failures: Failures::default(),
+            history: History::new(Instant::now()),
             sites: Sites::default(),
             books: Books::default(),
             depths: Depths::default(),
@@ -150,6 +152,8 @@ impl App {
         let forgetting = stale_names::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(forgetting));
         let answering = doctor::answer(Arc::clone(&self.context));
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
+        let answering = diagnose::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let id = WorkerId::new(&self.context.config.node, rand::random());
         let arguments = SupervisorArguments { id, shards: self.shards };

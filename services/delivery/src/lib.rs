@@ -21,6 +21,8 @@ mod connection; // one actor a remote session
 mod recipients; // does a next hop know this recipient?
 mod outcome; // result of an attempt -> acknowledge | reschedule | bounce
 mod stale_names; // the DNS is asked anew
+mod history; // what sessions of the last day came to
+mod diagnose; // how far a delivery to one destination comes
 mod doctor; // what a worker sees of the cluster and its surroundings
 pub mod admin; // gRPC for operators
 mod mail_log; // one line for each change of an entry's state

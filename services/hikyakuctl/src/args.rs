@@ -22,7 +22,8 @@ const DESTINATION: &str =
 /// Looks after a Hikyaku mail relay: its queue and its directory of domains, aliases and routes.
 ///
 /// Exit status: 0 done; 1 refused or failed, the reason is printed; 2 the command cannot be
-/// understood or its file cannot be read, or `doctor` can ask nobody.
+/// understood or its file cannot be read, or `doctor` or `diagnose` can ask nobody; 10 to 15 the step at which
+/// `diagnose` saw a delivery fail.
 #[derive(Debug, Parser)]
 #[command(name = "hikyakuctl", version, disable_help_subcommand = true)]
 #[command(after_help = "\
@@ -36,11 +37,12 @@ Examples:
   hikyakuctl directory set routes routes --validate-only
   hikyakuctl import --gateway gateway.dat --effect effect.dat --dry-run
   hikyakuctl doctor example.org
+  hikyakuctl diagnose example.net
   hikyakuctl explain --client 203.0.113.9 --from a@x.example --to user1@example.jp
   hikyakuctl token new ann --role operator --out ann.token")]
 pub(crate) struct Args {
-    /// A delivery worker's admin service, for queue, node, dns, destination, dead, trace and doctor; any worker
-    /// answers for the whole queue.
+    /// A delivery worker's admin service, for queue, node, dns, destination, dead, trace, doctor and diagnose;
+    /// any worker answers for the whole queue.
     #[arg(long, global = true, value_name = "URL", value_parser = url, default_value = "http://127.0.0.1:7003")]
     server: String,
 
@@ -142,6 +144,8 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     Trace(crate::trace::TraceArgs),
     /// Look for what is wrong: brokers, the directory, next hops, MX, SPF and reverse DNS.
     Doctor(crate::doctor::DoctorArgs),
+    /// Find out why mail for a domain is not delivered: the steps of a delivery, tried from every worker.
+    Diagnose(crate::diagnose::DiagnoseArgs),
     /// Check the documents of a folder as `directory apply` would, and store nothing; without FOLDER those in
     /// force. Exit status 1: there are errors.
     Check {

@@ -1,7 +1,8 @@
 //! The operator's command line: arguments in, one call to the cluster, words or JSON out.
 //!
 //! Exit status: 0 done, 1 refused or failed (the reason is printed), 2 the command
-//! cannot be understood or its file cannot be read; of `doctor`: nobody could be asked.
+//! cannot be understood or its file cannot be read; of `doctor` and `diagnose`: nobody could be asked.
+//! `diagnose` says by 10 to 15 which step of a delivery fails.
 
 mod args; // the command line
 mod access; // who asks
@@ -21,6 +22,7 @@ mod trace; // hikyakuctl trace
 mod mail_log; // what a mail log tells
 mod dns; // hikyakuctl dns
 mod doctor; // hikyakuctl doctor
+mod diagnose; // hikyakuctl diagnose
 mod smtp; // an envelope, said to a port
 mod token; // hikyakuctl token ...
 mod input; // files and the standard input
@@ -51,6 +53,8 @@ enum End {
     Done,
     /// The answer was no; the reason has been printed.
     Refused,
+    /// The same, and this status says what.
+    Status(u8),
 }
 
 /// Options that do not fit together.
@@ -70,6 +74,7 @@ impl From<End> for ExitCode {
         match end {
             End::Done => Self::SUCCESS,
             End::Refused => Self::FAILURE,
+            End::Status(status) => status.into(),
         }
     }
 }
@@ -108,6 +113,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Account { command } => account::run(command, &directory, stdin, &mut output).await,
         Noun::Import(args) => import::run(args, &directory, &mut output).await,
         Noun::Doctor(args) => doctor::run(args, &server, &mut output).await,
+        Noun::Diagnose(args) => diagnose::run(args, &server, &mut output).await,
         Noun::Trace(args) => trace::run(args, &server, stdin, &mut output).await,
         Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,

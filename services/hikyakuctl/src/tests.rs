@@ -57,6 +57,8 @@ fn usage_errors() {
         "token new ann --role operator",
         "token new ann --role root --out t",
         "token new a/b --role viewer --out t",
+        "diagnose",
+        "diagnose example.net --timeout soon",
         "nonsense",
     ] {
         let error =

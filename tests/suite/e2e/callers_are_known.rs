@@ -84,7 +84,10 @@ async fn a_viewer_may_look_and_not_change() -> anyhow::Result<()> {
         if list.contains(&id) && list.contains("scheduled") { Ok(()) } else { Err(list) }
     })
     .await;
-    for looks in [&["queue", "count"][..], &["queue", "show", &id], &["queue", "audit"], &["dest", "list"]] {
+    let diagnoses = &["diagnose", "away.test"][..];
+    for looks in
+        [diagnoses, &["queue", "count"], &["queue", "show", &id], &["queue", "audit"], &["dest", "list"]]
+    {
         relay.ctl_as("http", &bob, looks).await?;
     }
     let destination = relay.ctl_as("http", &bob, &["--json", "dest", "list"]).await?;
@@ -96,7 +99,9 @@ async fn a_viewer_may_look_and_not_change() -> anyhow::Result<()> {
     let validate = ["directory", "set", "routes", &routes, "--validate-only"];
     assert!(relay.ctl_as("http", &bob, &validate).await?.ends_with("would be applied\n"));
 
-    let all_changes: [&[&str]; 6] = [
+    let all_changes: [&[&str]; 7] = [
+        // Asking about a recipient tries who is there.
+        &["diagnose", "away.test", "--to", "b@away.test"],
         &["queue", "delete", &id],
         &["queue", "delete", "--all"],
         &["queue", "hold", &id],

@@ -25,6 +25,7 @@ mod dead_letters_are_sent_again;
 mod limits_say_which_line_decided;
 mod abuse_is_traced_to_its_client;
 mod the_doctor_names_what_is_wrong;
+mod the_first_step_that_fails_is_named;
 mod roles_run_apart;
 mod callers_are_known;
 mod sigterm_drains;

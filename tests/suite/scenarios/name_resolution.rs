@@ -1,5 +1,4 @@
 //! Scenario 9: names, MX records and the host map, with one resolver and with two of which one is stopped.
-//! What `diagnose` says of z3 is not here.
 
 use std::net::SocketAddr;
 
@@ -147,6 +146,10 @@ async fn scenario_9_names_and_hosts() -> anyhow::Result<()> {
     let id = world.send("z8.test").await?;
     relay.wait_for_mail_log("delivered", &id, SOON).await;
     assert!(!has(&moved, "z8.test"));
+
+    let (status, said) = relay.ctl_status(&["diagnose", "z3.test"]).await?;
+    assert_eq!(status, Some(12), "{said}");
+    assert!(said.contains("first FAIL \"TCP to all MX\" at "), "{said}");
 
     // z3: its own address on request only.
     world.document("traffic", "destination z3.test a_after_mx_failure=yes\n").await?;

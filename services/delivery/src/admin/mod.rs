@@ -29,12 +29,18 @@ use hikyaku_queue::{
     browse::Browser, check::Checker, custody::audit::Auditor, dead::DeadLetters, roster::Roster,
 };
 use hikyaku_types::shard::ShardCount;
-use tokio::{net::TcpListener, sync::Mutex};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::context::Context;
 use custody::Tools;
+
+/// At the same time.
+const DIAGNOSES: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -55,6 +61,7 @@ pub struct Admin {
     tools: Arc<Mutex<Tools>>,
     /// One examination at a time.
     doctor: Arc<Mutex<()>>,
+    diagnoses: Arc<Semaphore>,
     roster: Roster,
     shards: ShardCount,
 }
@@ -66,7 +73,16 @@ impl Admin {
         let auditor = Auditor::new(context.nats.clone(), shards);
         let checker = Checker::new(context.nats.clone(), shards);
         let tools = Arc::new(Mutex::new(Tools { auditor, checker }));
-        Self { context, browser, dead, tools, doctor: Arc::default(), roster, shards }
+        Self {
+            context,
+            browser,
+            dead,
+            tools,
+            doctor: Arc::default(),
+            diagnoses: Arc::new(Semaphore::new(DIAGNOSES)),
+            roster,
+            shards,
+        }
     }
 
     pub async fn serve(

@@ -1,6 +1,9 @@
 //! Address -> session that takes mail: connection, TLS, greeting, login.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Instant, SystemTime},
+};
 
 use hikyaku_runtime::{error_chain::chain, tls::ClientStream};
 use hikyaku_smtp::client::{ClientConfig, Login, StartTls};
@@ -18,6 +21,7 @@ use crate::{
         transfer::{RemoteSession, Unopened},
     },
     context::Context,
+    history::{Ending, Reach},
     metrics::{self, TlsOutcome},
     outcome::classify,
     traffic::HostTimeouts,
@@ -29,6 +33,7 @@ pub(crate) const IMPLICIT_TLS_PORT: u16 = 465;
 /// How every host of a destination is called.
 pub(crate) struct Opening<'a> {
     pub(crate) context: &'a Context,
+    destination: &'a Destination,
     pub(crate) security: Security,
     pub(crate) login: Option<Login>,
     pub(crate) egress: Option<&'a EgressAddress>,
@@ -41,7 +46,7 @@ pub(crate) struct Opening<'a> {
 impl<'a> Opening<'a> {
     pub(crate) fn new(
         context: &'a Context,
-        destination: &Destination,
+        destination: &'a Destination,
         security: Security,
         login: Option<Login>,
         egress: Option<&'a EgressAddress>,
@@ -51,11 +56,36 @@ impl<'a> Opening<'a> {
             Destination::Host { port, .. } => (*port, *port == IMPLICIT_TLS_PORT),
         };
         let timeouts = context.timeouts(destination);
-        Self { context, security, login, egress, port, is_implicit, timeouts }
+        Self { context, destination, security, login, egress, port, is_implicit, timeouts }
     }
 
     /// `policy` is what this host must show.
     pub(crate) async fn at(
+        &self,
+        host: &HostName,
+        address: SocketAddr,
+        policy: &TlsPolicy,
+    ) -> Result<RemoteSession, Failure> {
+        let begun = Instant::now();
+        let opened = self.opened(host, address, policy).await;
+        let failure = opened.as_ref().err();
+        let is_reached = failure.is_none_or(|failure| failure.phase != Phase::Connect);
+        let reach = if is_reached { Reach::Connected } else { Reach::Unconnected };
+        let Context { history, .. } = self.context;
+        history.session(self.destination, reach, Instant::now());
+        if let Some(failure) = failure {
+            let (waited, lasted) = (begun.elapsed(), begun.elapsed());
+            history.failed(
+                self.context.phases(self.destination),
+                self.destination,
+                failure,
+                Ending { waited, lasted, ..Ending::default() },
+            );
+        }
+        opened
+    }
+
+    async fn opened(
         &self,
         host: &HostName,
         address: SocketAddr,

@@ -33,6 +33,7 @@ use crate::{
         octets::{self, Moved},
         security::{Channel, Security},
     },
+    history::Ending,
     outcome::classify,
 };
 
@@ -58,6 +59,11 @@ pub(crate) struct RemoteSession {
     /// What was asked for when it was opened.
     pub(crate) security: Security,
     pub(crate) host: Host,
+    opened_at: Instant,
+    /// When the last octet went either way.
+    moved_at: Instant,
+    /// Octets of content, of the message that is under way.
+    sent: u64,
 }
 
 /// Why there is no session.
@@ -116,6 +122,9 @@ impl RemoteSession {
             channel,
             security,
             host,
+            opened_at: Instant::now(),
+            moved_at: Instant::now(),
+            sent: 0,
         };
         let mut is_new = false;
         loop {
@@ -178,6 +187,12 @@ impl RemoteSession {
         theirs.map_or(ours, |theirs| ours.min(theirs as usize)).max(1)
     }
 
+    /// How far a message of this size has come by now.
+    pub(crate) fn ending(&self, size: u64) -> Ending {
+        let (waited, lasted) = (self.moved_at.elapsed(), self.opened_at.elapsed());
+        Ending { waited, lasted, sent: self.sent, size }
+    }
+
     /// One message, with at most so many recipients in a transaction (SEED-156).
     pub(crate) async fn deliver_in_parts(
         &mut self,
@@ -188,6 +203,7 @@ impl RemoteSession {
     ) -> Delivered {
         self.content_begun.store(false, Ordering::SeqCst);
         let recipients = self.recipients_at_once(recipients);
+        self.sent = 0;
         if envelope.recipients.len() <= recipients {
             return self.deliver(envelope, content, gate).await;
         }
@@ -384,6 +400,7 @@ impl RemoteSession {
         tokio::select! {
             moved = moving => match moved {
                 Moved::Read(count) => {
+                    self.moved_at = now();
                     let octets = self.incoming.get(..count).unwrap_or_default();
                     self.session.handle(Event::Input(octets), now());
                 }
@@ -401,6 +418,10 @@ impl RemoteSession {
 
     fn written(&mut self, mut count: usize) {
         self.is_unflushed = matches!(self.stream, ClientStream::Secure(_));
+        self.moved_at = Instant::now();
+        if self.content_begun.load(Ordering::SeqCst) {
+            self.sent = self.sent.saturating_add(u64::try_from(count).unwrap_or_default());
+        }
         while let Some(piece) = self.outgoing.front_mut() {
             if piece.len() > count {
                 piece.advance(count);

@@ -12,7 +12,7 @@ use std::{
 use hikyaku_queue::{Lease, tenure::Tenure};
 use hikyaku_types::{
     destination::Destination,
-    outcome::{Failure, RecipientOutcome},
+    outcome::{Failure, Phase, RecipientOutcome},
     traffic::EgressAddress,
 };
 use ractor::ActorRef;
@@ -27,6 +27,7 @@ use crate::{
     context::Context,
     destination::{DestinationMessage, SessionId},
     fair::Class,
+    history::{Ending, Reach},
     mail_log,
     metrics::{CONNECTIONS, FENCED},
     outcome::{classify, settle},
@@ -198,6 +199,12 @@ impl Session {
     }
 
     fn tell_open_failed(&self, failure: Failure) {
+        // Of each address that was tried its session tells.
+        if failure.phase == Phase::Dns {
+            let (history, phases) = (&self.context.history, self.context.phases(&self.destination));
+            history.session(&self.destination, Reach::Nameless, Instant::now());
+            history.failed(phases, &self.destination, &failure, Ending::default());
+        }
         self.tell(DestinationMessage::OpenFailed(self.id, Box::new(failure)));
     }
 
@@ -248,6 +255,7 @@ impl Session {
                     Attempted::NotBegun(Box::new(lease))
                 }
                 Delivered::Ended(outcomes) => {
+                    self.remember(remote, &lease, &outcomes);
                     let too_much = outcomes.iter().any(classify::is_too_much);
                     let recorded = self.settled(remote, lease, outcomes).await;
                     Attempted::Settled { recorded, too_much }
@@ -268,6 +276,19 @@ impl Session {
         }
         .instrument(span)
         .await
+    }
+
+    /// What an attempt failed by first, for who looks for faults.
+    fn remember(&self, remote: &RemoteSession, lease: &Lease, outcomes: &[RecipientOutcome]) {
+        let failure = outcomes.iter().find_map(|outcome| match outcome {
+            RecipientOutcome::Delivered { .. } => None,
+            RecipientOutcome::Failed(failure) => Some(failure),
+        });
+        if let Some(failure) = failure {
+            let ending = remote.ending(lease.envelope().body.size());
+            let phases = self.context.phases(&self.destination);
+            self.context.history.failed(phases, &self.destination, failure, ending);
+        }
     }
 
     /// The end of an attempt is written for as long as it takes; the connection and its places are not

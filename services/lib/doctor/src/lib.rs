@@ -10,6 +10,7 @@ mod directory; // what the documents say
 mod peers; // next hops
 mod dns; // MX, SPF and reverse DNS
 mod spf; // what a record says of an address
+pub mod diagnose; // which step of a delivery fails first
 
 pub use code::Code;
 pub use facts::Facts;

@@ -78,8 +78,16 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         "hikyaku.admin.v1.CustodyAdminService",
         &[("AuditQueue", Least(Viewer)), ("CheckQueue", Least(Viewer)), ("GetAcceptance", Least(Viewer))],
     ),
-    // It connects to what the directory names and to nothing that the caller does.
-    ("hikyaku.admin.v1.DoctorAdminService", &[("CheckCluster", Least(Viewer))]),
+    (
+        "hikyaku.admin.v1.DoctorAdminService",
+        &[
+            // It connects to what the directory names and to nothing that the caller does.
+            ("CheckCluster", Least(Viewer)),
+            // It connects where mail for a domain goes, at the port of mail; about a recipient the service
+            // asks for an operator (`require`).
+            ("CheckDelivery", Least(Viewer)),
+        ],
+    ),
     (
         "hikyaku.admin.v1.DeadLetterAdminService",
         &[

@@ -258,6 +258,16 @@ impl PolicyClient {
         }
     }
 
+    /// The same with the line that decides, `document:line`, or nothing where MX records do. Never from memory.
+    pub async fn explain_route(
+        &self,
+        domain: &Domain,
+        reverse_path: &ReversePath,
+    ) -> Result<(Destination, String), PolicyUnavailable> {
+        let response = self.inner.call_route(domain, reverse_path).await?;
+        Ok((wire::destination(&response.destination)?, response.decided_by))
+    }
+
     /// The host map as of the last two seconds, or the last one that could be had.
     pub fn hosts(&self) -> Arc<HostMap> {
         Arc::clone(&self.inner.hosts.borrow())
@@ -314,15 +324,21 @@ impl Inner {
         reverse_path: &ReversePath,
     ) -> Result<Destination, PolicyUnavailable> {
         let asked = Instant::now();
-        let question =
-            proto::ResolveRouteRequest { domain: domain.to_string(), reverse_path: reverse_path.to_string() };
-        let response = self
-            .call(question, |mut grpc, question| async move { grpc.resolve_route(question).await })
-            .await?;
+        let response = self.call_route(domain, reverse_path).await?;
         let destination = wire::destination(&response.destination)?;
         let key = route_key(domain, reverse_path, response.sender_bound);
         self.routes.insert(key, destination.clone(), wire::valid_for(response.valid_for), asked);
         Ok(destination)
+    }
+
+    async fn call_route(
+        &self,
+        domain: &Domain,
+        reverse_path: &ReversePath,
+    ) -> Result<proto::ResolveRouteResponse, PolicyUnavailable> {
+        let question =
+            proto::ResolveRouteRequest { domain: domain.to_string(), reverse_path: reverse_path.to_string() };
+        self.call(question, |mut grpc, question| async move { grpc.resolve_route(question).await }).await
     }
 
     async fn refresh(&self) -> Result<(), PolicyUnavailable> {

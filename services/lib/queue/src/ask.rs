@@ -25,6 +25,8 @@ pub enum Topic {
     Surroundings,
     /// What the DNS said of a domain is to be forgotten: every worker answers.
     StaleNames,
+    /// How far a delivery to one destination comes: every worker answers.
+    Diagnosis,
 }
 
 impl Topic {
@@ -34,6 +36,7 @@ impl Topic {
             Self::Recipients => subject::RECIPIENTS.to_owned(),
             Self::Surroundings => subject::SURROUNDINGS.to_owned(),
             Self::StaleNames => subject::STALE_NAMES.to_owned(),
+            Self::Diagnosis => subject::DIAGNOSIS.to_owned(),
         }
     }
 }
@@ -136,7 +139,9 @@ pub fn questions(nats: &Nats, topic: Topic) -> impl Stream<Item = Question> + Se
 async fn subscribe(client: &Client, topic: Topic) -> Result<Subscriber, SubscribeError> {
     match topic {
         // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
-        Topic::Sites(_) | Topic::Surroundings | Topic::StaleNames => client.subscribe(topic.subject()).await,
+        Topic::Sites(_) | Topic::Surroundings | Topic::StaleNames | Topic::Diagnosis => {
+            client.subscribe(topic.subject()).await
+        }
         Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await,
     }
 }

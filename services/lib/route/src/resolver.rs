@@ -70,7 +70,7 @@ pub enum Dnssec {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     pub(crate) dns: TokioResolver,
-    settings: Arc<ResolverSettings>,
+    pub(crate) settings: Arc<ResolverSettings>,
 }
 
 impl Resolver {
