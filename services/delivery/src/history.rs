@@ -13,7 +13,7 @@ use hikyaku_types::{
     outcome::{Cause, Failure, Phase},
 };
 
-use crate::traffic::HostTimeouts;
+use crate::{context::Context, traffic::HostTimeouts};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const HOUR: u64 = 3_600;
@@ -33,13 +33,6 @@ pub(crate) enum Reach {
     Unconnected,
     /// There was no address to connect to.
     Nameless,
-}
-
-/// How long each phase may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PhaseLimits {
-    pub(crate) hosts: HostTimeouts,
-    pub(crate) handshake: Duration,
 }
 
 /// How a session stood when something failed.
@@ -74,6 +67,47 @@ struct Kept {
     failures: VecDeque<(Instant, PastFailure)>,
 }
 
+impl Context {
+    /// A session failed, or its message did.
+    pub(crate) fn failed(&self, destination: &Destination, failure: &Failure, ending: Ending) {
+        let mut what = failure.cause.to_string();
+        what.truncate(what.floor_char_boundary(WORDS));
+        let code = match &failure.cause {
+            Cause::Remote(reply) => Some(reply.code),
+            Cause::Local(_) => None,
+        };
+        let kept = PastFailure {
+            age: 0,
+            phase: failure.phase.name().to_owned(),
+            what,
+            code,
+            waited: milliseconds(ending.waited),
+            lasted: milliseconds(ending.lasted),
+            limit: milliseconds(self.limit(destination, failure.phase, ending)),
+            sent: ending.sent,
+            size: ending.size,
+        };
+        self.history.keep(destination, kept, Instant::now());
+    }
+
+    /// How long this phase may take.
+    fn limit(&self, destination: &Destination, phase: Phase, ending: Ending) -> Duration {
+        let HostTimeouts { connect, dialogue } = self.timeouts(destination);
+        match phase {
+            Phase::Dns => Duration::ZERO,
+            Phase::Connect => connect,
+            Phase::Tls => self.config.tls.handshake_timeout,
+            Phase::Greeting => dialogue.greeting,
+            Phase::Auth => dialogue.hello,
+            Phase::Mail => dialogue.mail,
+            Phase::Rcpt => dialogue.rcpt,
+            Phase::Content if ending.sent == 0 => dialogue.data,
+            Phase::Content if ending.sent < ending.size => dialogue.block,
+            Phase::Content => dialogue.final_dot,
+        }
+    }
+}
+
 impl History {
     pub(crate) fn new(started: Instant) -> Self {
         Self { started, known: Mutex::default() }
@@ -94,35 +128,6 @@ impl History {
             Some(_) | None => kept.hours.push_back((hour, 1)),
         }
         kept.hours.retain(|(then, _)| then + DAY.as_secs() / HOUR > hour);
-    }
-
-    /// It failed, or its message did.
-    pub(crate) fn failed(
-        &self,
-        limits: PhaseLimits,
-        destination: &Destination,
-        failure: &Failure,
-        ending: Ending,
-    ) {
-        let limit = limits.of(failure.phase, ending);
-        let mut what = failure.cause.to_string();
-        what.truncate(what.floor_char_boundary(WORDS));
-        let code = match &failure.cause {
-            Cause::Remote(reply) => Some(reply.code),
-            Cause::Local(_) => None,
-        };
-        let kept = PastFailure {
-            age: 0,
-            phase: failure.phase.name().to_owned(),
-            what,
-            code,
-            waited: milliseconds(ending.waited),
-            lasted: milliseconds(ending.lasted),
-            limit: milliseconds(limit),
-            sent: ending.sent,
-            size: ending.size,
-        };
-        self.keep(destination, kept, Instant::now());
     }
 
     fn keep(&self, destination: &Destination, failure: PastFailure, now: Instant) {
@@ -224,25 +229,6 @@ impl Known {
 fn oldest(times: impl Iterator<Item = Instant>) -> Option<Instant> {
     let mut times: Vec<Instant> = times.collect();
     (times.len() >= SWEPT).then(|| *times.select_nth_unstable(SWEPT - 1).1)
-}
-
-impl PhaseLimits {
-    /// How long this phase may take.
-    fn of(self, phase: Phase, ending: Ending) -> Duration {
-        let timeouts = self.hosts.dialogue;
-        match phase {
-            Phase::Dns => Duration::ZERO,
-            Phase::Connect => self.hosts.connect,
-            Phase::Tls => self.handshake,
-            Phase::Greeting => timeouts.greeting,
-            Phase::Auth => timeouts.hello,
-            Phase::Mail => timeouts.mail,
-            Phase::Rcpt => timeouts.rcpt,
-            Phase::Content if ending.sent == 0 => timeouts.data,
-            Phase::Content if ending.sent < ending.size => timeouts.block,
-            Phase::Content => timeouts.final_dot,
-        }
-    }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -18,7 +18,6 @@ use crate::{
     destination::Limits,
     egress,
     fair::{Class, USUAL_SHARE},
-    history::PhaseLimits,
     sites::Place,
 };
 
@@ -57,11 +56,6 @@ impl Context {
                 quit: usual.quit,
             },
         }
-    }
-
-    /// How long each phase of an attempt may take there.
-    pub(crate) fn phases(&self, destination: &Destination) -> PhaseLimits {
-        PhaseLimits { hosts: self.timeouts(destination), handshake: self.config.tls.handshake_timeout }
     }
 
     /// What an entry counts as.

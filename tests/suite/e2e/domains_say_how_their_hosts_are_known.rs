@@ -87,6 +87,14 @@ async fn deferred(relay: &Relay, domain: &str) -> anyhow::Result<String> {
     Ok(line["cause"].as_str().unwrap_or_default().to_owned())
 }
 
+/// SEED-220: `diagnose` goes by the same demands.
+async fn diagnosed(relay: &Relay, domain: &str, status: i32, words: &str) -> anyhow::Result<()> {
+    let (ended, said) = relay.ctl_status(&["diagnose", domain]).await?;
+    assert_eq!(ended, Some(status), "{said}");
+    assert!(said.contains(words), "{words}: {said}");
+    Ok(())
+}
+
 fn over(policy: &str, verified: bool) -> (Value, Value) {
     (policy.into(), verified.into())
 }
@@ -134,6 +142,8 @@ async fn hosts_with_tlsa_records_are_held_to_them() -> anyhow::Result<()> {
     let cause = deferred(&relay, "forged.test").await?;
     assert!(cause.contains("TLSA"), "{cause}");
     assert_eq!(hosts.clear.received_count(), in_the_clear, "nothing more has passed in the clear");
+    diagnosed(&relay, "good.test", 0, "certificate verified; wanted: dane").await?;
+    diagnosed(&relay, "wrong.test", 14, "fits none of the host's TLSA records").await?;
     Ok(())
 }
 
@@ -169,6 +179,15 @@ async fn domains_that_enforce_mta_sts_get_nothing_in_the_clear() -> anyhow::Resu
     assert!(cause.contains("certificate"), "{cause}");
     let cause = deferred(&relay, "clear.test").await?;
     assert!(cause.contains("STARTTLS"), "{cause}");
+    for (domain, status, words) in [
+        ("good.test", 0, "certificate verified; wanted: mta-sts"),
+        ("unnamed.test", 14, "is not named by the MTA-STS policy of unnamed.test"),
+        ("wrong.test", 14, "certificate"),
+        ("clear.test", 14, "STARTTLS is not offered; wanted: mta-sts"),
+        ("rehearsed.test", 0, "the MTA-STS policy of rehearsed.test is being tested"),
+    ] {
+        diagnosed(&relay, domain, status, words).await?;
+    }
     relay.terminate().await?;
 
     // Who hides the record from a worker that starts does not make it forget.

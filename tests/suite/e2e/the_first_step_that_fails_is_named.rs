@@ -145,7 +145,9 @@ async fn seed_220_dead_resolvers_come_first() -> anyhow::Result<()> {
 async fn seed_212_ends_without_a_reply_are_counted() -> anyhow::Result<()> {
     let mut lab = Lab::new().await?;
     let cutting = ScriptedMx::start(Script::CutAfterContent).await?;
+    let slow = ScriptedMx::start(Script::Silent).await?;
     lab.own_domain("cut.test", &cutting);
+    lab.own_domain("slow.test", &slow);
     let relay = lab.up().await?;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -163,6 +165,20 @@ async fn seed_212_ends_without_a_reply_are_counted() -> anyhow::Result<()> {
         past.contains(line) && past.contains("the limit for content is 600.0 s: a higher limit cannot help"),
         "{past}"
     );
+
+    // Our own limit is what ended this one.
+    set(&lab, &relay, "traffic", "destination [*] timeout_greeting=2s\n").await?;
+    eventually(SOON, async || {
+        let id = send_one(relay.smtp(), "a@client.test", &["b@slow.test"], CONTENT).await;
+        let id = id.map_err(|error| error.to_string())?;
+        relay.wait_for_mail_log("deferred", &id, SOON).await;
+        let said = diagnose(&relay, &["slow.test", "--timeout", "6s"]).await;
+        let (status, said) = said.map_err(|error| error.to_string())?;
+        let past = seen(&said, "past");
+        let line = "the limit for greeting is 2.0 s: a higher limit may help";
+        if status == 13 && past.contains(line) { Ok(()) } else { Err(format!("{status} {past}")) }
+    })
+    .await;
     Ok(())
 }
 

@@ -71,16 +71,10 @@ impl<'a> Opening<'a> {
         let failure = opened.as_ref().err();
         let is_reached = failure.is_none_or(|failure| failure.phase != Phase::Connect);
         let reach = if is_reached { Reach::Connected } else { Reach::Unconnected };
-        let Context { history, .. } = self.context;
-        history.session(self.destination, reach, Instant::now());
+        self.context.history.session(self.destination, reach, Instant::now());
         if let Some(failure) = failure {
             let (waited, lasted) = (begun.elapsed(), begun.elapsed());
-            history.failed(
-                self.context.phases(self.destination),
-                self.destination,
-                failure,
-                Ending { waited, lasted, ..Ending::default() },
-            );
+            self.context.failed(self.destination, failure, Ending { waited, lasted, ..Ending::default() });
         }
         opened
     }

@@ -202,8 +202,8 @@ impl RemoteSession {
         gate: impl Fn() -> Gate,
     ) -> Delivered {
         self.content_begun.store(false, Ordering::SeqCst);
-        let recipients = self.recipients_at_once(recipients);
         self.sent = 0;
+        let recipients = self.recipients_at_once(recipients);
         if envelope.recipients.len() <= recipients {
             return self.deliver(envelope, content, gate).await;
         }

@@ -201,9 +201,8 @@ impl Session {
     fn tell_open_failed(&self, failure: Failure) {
         // Of each address that was tried its session tells.
         if failure.phase == Phase::Dns {
-            let (history, phases) = (&self.context.history, self.context.phases(&self.destination));
-            history.session(&self.destination, Reach::Nameless, Instant::now());
-            history.failed(phases, &self.destination, &failure, Ending::default());
+            self.context.history.session(&self.destination, Reach::Nameless, Instant::now());
+            self.context.failed(&self.destination, &failure, Ending::default());
         }
         self.tell(DestinationMessage::OpenFailed(self.id, Box::new(failure)));
     }
@@ -286,8 +285,7 @@ impl Session {
         });
         if let Some(failure) = failure {
             let ending = remote.ending(lease.envelope().body.size());
-            let phases = self.context.phases(&self.destination);
-            self.context.history.failed(phases, &self.destination, failure, ending);
+            self.context.failed(&self.destination, failure, ending);
         }
     }
 

@@ -82,7 +82,9 @@ fn without_reply(phase: &str, failures: &[&PastFailure], sessions: u64) -> (Stri
     if is_used_up(waited, limit) {
         (
             line + ": a higher limit may help",
-            Some("the time was used up: a higher limit may help, and the peer is slow"),
+            Some(
+                "the time was used up: the peer is slow, and a higher timeout_ of the destination in traffic may help",
+            ),
         )
     } else {
         let advice = "the peer or a box between ended them: a higher limit cannot help";
