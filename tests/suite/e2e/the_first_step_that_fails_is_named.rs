@@ -168,17 +168,19 @@ async fn seed_212_ends_without_a_reply_are_counted() -> anyhow::Result<()> {
 
     // Our own limit is what ended this one.
     set(&lab, &relay, "traffic", "destination [*] timeout_greeting=2s\n").await?;
+    let destination = format!("[127.0.0.1]:{}", slow.address().port());
     eventually(SOON, async || {
-        let id = send_one(relay.smtp(), "a@client.test", &["b@slow.test"], CONTENT).await;
-        let id = id.map_err(|error| error.to_string())?;
-        relay.wait_for_mail_log("deferred", &id, SOON).await;
-        let said = diagnose(&relay, &["slow.test", "--timeout", "6s"]).await;
-        let (status, said) = said.map_err(|error| error.to_string())?;
-        let past = seen(&said, "past");
-        let line = "the limit for greeting is 2.0 s: a higher limit may help";
-        if status == 13 && past.contains(line) { Ok(()) } else { Err(format!("{status} {past}")) }
+        let limits = relay.ctl(&["destination", "limits", &destination]).await;
+        let limits = limits.map_err(|error| error.to_string())?;
+        if limits.contains("timeout_greeting") { Ok(()) } else { Err(limits) }
     })
     .await;
+    let id = send_one(relay.smtp(), "a@client.test", &["b@slow.test"], CONTENT).await?;
+    relay.wait_for_mail_log("deferred", &id, SOON).await;
+    let (status, said) = diagnose(&relay, &["slow.test", "--timeout", "6s"]).await?;
+    let past = seen(&said, "past");
+    assert_eq!(status, 13, "{said:#}");
+    assert!(past.contains("the limit for greeting is 2.0 s: a higher limit may help"), "{past}");
     Ok(())
 }
 
