@@ -2,7 +2,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-relay_port=2625 peer_port=2626 sink_port=2526 policy_port=2627 admin_port=2628 nats_port=2629
+relay_port=2625 peer_port=2626 sink_port=2526 policy_port=2627 admin_port=2628 nats_port=2629 metrics_port=2630
 work=$(mktemp -d /var/tmp/hikyaku-load.XXXXXX)
 processes=()
 
@@ -93,7 +93,8 @@ CONFIG
   fi
   export HIKYAKU_TOKEN_FILE="$work/operator-token"
   cluster_toml="${2:-}"
-  start_role policy 0 "policy_listen = \"127.0.0.1:$policy_port\""
+  start_role policy 0 "policy_listen = \"127.0.0.1:$policy_port\"
+metrics = \"127.0.0.1:$metrics_port\""
   printf '127.0.0.0/8\n' >"$work/relay-networks"
   for document in relay-networks routes; do
     "$target/hikyakuctl" --directory-server "http://127.0.0.1:$policy_port" directory set "$document" "$work/$document" >/dev/null

@@ -1,4 +1,5 @@
-//! Questions to the policy service at a steady rate, as ingress asks them, and no SMTP.
+//! Questions to the policy service at a steady rate, as ingress asks them, and no SMTP. Beside them calls
+//! that look up nothing: what they take is the machine's, not the policy's.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -13,12 +14,17 @@ use hikyaku_types::{
     origin::Asker,
 };
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{recipients::spread_out, report::spread};
 
 const READY: Duration = Duration::from_secs(30);
 /// The timer is no finer.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Of so many calls one.
+const NOTHING_TO_LOOK_UP: u64 = 10;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -40,11 +46,14 @@ pub struct Options {
 enum Kind {
     Sender,
     Recipient,
+    Health,
 }
 
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     let policy = PolicyClient::new(PolicyClientConfig::new(&options.policy))?;
     policy.wait_ready(READY).await?;
+    let health = Channel::from_shared(first(&options.policy)?)?.connect().await?;
+    let health = HealthClient::new(health);
     let count = u64::from(options.rate) * u64::from(options.seconds);
     let mut questions = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
@@ -54,21 +63,35 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         ticks.tick().await;
         let due = (begun.elapsed().as_secs_f64() * f64::from(options.rate)) as u64;
         while asked < due.min(count) {
-            questions.spawn(ask(policy.clone(), asked, options.addresses));
+            if asked % NOTHING_TO_LOOK_UP == 0 {
+                questions.spawn(look_up_nothing(health.clone()));
+            } else {
+                questions.spawn(ask(policy.clone(), asked, options.addresses));
+            }
             asked += 1;
         }
     }
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     while let Some(answer) = questions.join_next().await {
         let (kind, time) = answer??;
         times[kind as usize].push(time);
     }
     println!("{count} questions answered, {:.0}/s", count as f64 / begun.elapsed().as_secs_f64());
-    for (kind, times) in [Kind::Sender, Kind::Recipient].iter().zip(&mut times) {
+    for (kind, times) in [Kind::Sender, Kind::Recipient, Kind::Health].iter().zip(&mut times) {
         times.sort_unstable();
         println!("  {kind:?}: {}", spread(times));
     }
     Ok(())
+}
+
+fn first(urls: &str) -> anyhow::Result<String> {
+    Ok(urls.split(',').next().context("no URL")?.trim().to_owned())
+}
+
+async fn look_up_nothing(mut health: HealthClient<Channel>) -> anyhow::Result<(Kind, Duration)> {
+    let begun = Instant::now();
+    health.check(HealthCheckRequest::default()).await?;
+    Ok((Kind::Health, begun.elapsed()))
 }
 
 /// Each is about an address of its own, so none is answered from memory.

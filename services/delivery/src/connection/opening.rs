@@ -12,6 +12,7 @@ use hikyaku_types::{
     outcome::{Failure, Phase},
     traffic::EgressAddress,
 };
+use socket2::SockRef;
 
 use crate::{
     connection::{
@@ -29,6 +30,10 @@ use crate::{
 
 /// RFC 8314 3.3: TLS begins with the connection.
 pub(crate) const IMPLICIT_TLS_PORT: u16 = 465;
+
+/// Octets that the machine may hold and not yet have sent. What was written when a connection ends is then
+/// close to what the peer has had (SEED-213), and a session of a slow peer holds little memory.
+const UNSENT: u32 = 32 * 1024;
 
 /// How every host of a destination is called.
 pub(crate) struct Opening<'a> {
@@ -153,6 +158,9 @@ impl<'a> Opening<'a> {
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%address, %error, "packets will be held back");
+        }
+        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT) {
+            tracing::debug!(%address, %error, "what was handed over may be far from sent");
         }
         Ok(ClientStream::Plain(stream))
     }

@@ -122,13 +122,18 @@ impl Access {
 
 /// `path` is that of the request: `/package.Service/Method`.
 pub(crate) fn access(path: &str) -> Access {
-    find(path).unwrap_or(Least(Operator))
+    find(path).map_or(Least(Operator), |(_, _, access)| access)
 }
 
-fn find(path: &str) -> Option<Access> {
+/// Service and method of a call that exists. Who calls does not choose the labels of our metrics.
+pub(crate) fn names(path: &str) -> Option<(&'static str, &'static str)> {
+    find(path).map(|(service, method, _)| (service, method))
+}
+
+fn find(path: &str) -> Option<(&'static str, &'static str, Access)> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    let (_, methods) = TABLE.iter().find(|(name, _)| *name == service)?;
-    methods.iter().find(|(name, _)| *name == method).map(|(_, access)| *access)
+    let (service, methods) = TABLE.iter().find(|(name, _)| *name == service)?;
+    methods.iter().find(|(name, _)| *name == method).map(|(method, access)| (*service, *method, *access))
 }
 
 #[cfg(test)]
@@ -174,9 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_needs_an_operator() {
+    fn what_is_not_known_needs_an_operator_and_is_no_label() {
         for path in ["", "/", "x", "/hikyaku.admin.v1.QueueAdminService/", "/a.B/C", "//"] {
             assert_eq!(access(path), Least(Operator), "{path:?}");
+            assert_eq!(names(path), None, "{path:?}");
         }
         assert_eq!(access("/grpc.health.v1.Health/Check"), Anybody);
     }

@@ -1,12 +1,13 @@
 //! Admits a call, or refuses it, before anything of it is read.
 
 use std::{
-    future::{Ready, ready},
+    future::ready,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
-use futures::future::Either;
 use tonic::{
     Request, Status,
     body::Body,
@@ -15,11 +16,12 @@ use tonic::{
 use tower::{Layer, Service};
 
 use crate::{
-    access::{Access, access},
+    access::{Access, access, names},
     callers::{Caller, Callers},
     certificate::CertificateName,
     connection::Peer,
     follow::Followed,
+    metrics,
     refusals::{Refusal, Refusals},
     role::Role,
 };
@@ -131,16 +133,19 @@ pub struct Guarded<S> {
 impl<S, B> Service<http::Request<B>> for Guarded<S>
 where
     S: Service<http::Request<B>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        let begun = Instant::now();
         let path: Arc<str> = request.uri().path().into();
         let peer = request.extensions().get::<Peer>().cloned();
         let shown = Shown {
@@ -155,14 +160,21 @@ where
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
                 }
-                let refusals = Arc::clone(&self.gate.refusals);
+                let (refusals, names) = (Arc::clone(&self.gate.refusals), names(&path));
                 request.extensions_mut().insert(Admitted { peer, path, refusals });
-                Either::Left(self.inner.call(request))
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let answer = answer.await;
+                    if let Some(names) = names {
+                        metrics::answered(names, begun.elapsed());
+                    }
+                    answer
+                })
             }
             Err(refusal) => {
                 let address = peer.and_then(|peer| peer.address);
                 let status = self.gate.refusals.call(address, &path, &refusal);
-                Either::Right(ready(Ok(status.into_http())))
+                Box::pin(ready(Ok(status.into_http())))
             }
         }
     }

@@ -1,12 +1,19 @@
 //! Names of the metrics of this crate.
 
-use metrics::{Unit, counter, describe_counter};
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 /// Counter: calls and connections that were refused; `reason` = nobody, token, certificate, role,
 /// handshake.
 pub const REFUSALS: &str = "rpc.server.refusals";
 
+/// Histogram, seconds: from a call until its answer, or the first of a stream, by `rpc.service` and
+/// `rpc.method`. Waiting and travelling outside the process are not in it.
+pub const DURATION: &str = "rpc.server.call.duration";
+
 pub fn describe() {
+    describe_histogram!(DURATION, Unit::Seconds, "Time in which calls were answered");
     describe_counter!(
         REFUSALS,
         Unit::Count,
@@ -38,6 +45,10 @@ impl Reason {
             Self::Handshake => "handshake",
         }
     }
+}
+
+pub(crate) fn answered((service, method): (&'static str, &'static str), after: Duration) {
+    histogram!(DURATION, "rpc.service" => service, "rpc.method" => method).record(after);
 }
 
 pub(crate) fn refused(reason: Reason) {

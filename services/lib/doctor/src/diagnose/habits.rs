@@ -1,7 +1,7 @@
 //! What the failures of a day have in common: where sessions end, after which time, behind how many octets
 //! (SEED-212, SEED-213).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::{
     past::{Past, PastFailure},
@@ -10,8 +10,9 @@ use super::{
 
 /// Fewer ends may be alike by chance.
 const ENOUGH: usize = 3;
-/// Counts of octets are those that were handed to the machine, which cuts them into packets.
-const SAME_OCTETS: u64 = 4_096;
+/// Counts of octets are those that were handed to the machine, which cuts them into packets and holds a few
+/// that are not yet sent; with small counts less is noise.
+const SAME_OCTETS: RangeInclusive<u64> = 4_096..=65_536;
 /// Sooner nobody's timer ends.
 const SHORTEST_TIMER: u64 = 2_000;
 const SAME_TIME: u64 = 1_000;
@@ -100,7 +101,8 @@ fn constant_octets(phase: &str, failures: &[&PastFailure]) -> Option<(String, &'
         .map(|f| f.sent)
         .collect();
     let (least, most) = (*cut.iter().min()?, *cut.iter().max()?);
-    let is_constant = cut.len() >= ENOUGH && most - least <= SAME_OCTETS.max(most / 50);
+    let is_constant =
+        cut.len() >= ENOUGH && most - least <= (least / 4).clamp(*SAME_OCTETS.start(), *SAME_OCTETS.end());
     is_constant.then(|| {
         let line = format!("{} of them ended in {phase} at a constant byte count, {most}", cut.len());
         (
