@@ -184,6 +184,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     ] {
         places.extend(listeners::submission(key, start, texts, tls.is_some(), &mut problems));
     }
+    listeners::greet(&mut places, &raw.ingress.banners, &mut problems);
     let address = |text: Option<String>, key, default: [u8; 4], port, problems: &mut Problems| match text {
         Some(text) => problems.parse(key, &text),
         None => Some(SocketAddr::from((default, port))),

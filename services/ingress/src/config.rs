@@ -19,6 +19,8 @@ pub struct IngressConfig {
     pub hostname: Domain,
     /// Load balancers: they begin each connection with a PROXY header.
     pub proxy_from: Vec<IpNet>,
+    /// Proxies and filters that may say who is behind them (XCLIENT).
+    pub xclient_from: Vec<IpNet>,
     /// Octets of content; 0 is no limit (SEED-138).
     pub max_message_bytes: u64,
     /// Recipients of one transaction (SEED-139).
@@ -27,6 +29,10 @@ pub struct IngressConfig {
     pub max_connections: usize,
     /// Connections of one client address; clients that may relay are exempt (SEED-140).
     pub max_connections_per_client: usize,
+    /// From the connection to the greeting on port 25 (SEED-101); zero is at once.
+    pub greet_pause: Duration,
+    /// Before each answer to a wrong password, and to a refused recipient when there were many.
+    pub tarpit: Duration,
     /// Protocol errors of one session.
     pub max_errors: u32,
     /// AUTH on port 25, where it is not required (SEED-114).
@@ -59,10 +65,13 @@ impl IngressConfig {
         Self {
             hostname,
             proxy_from: Vec::new(),
+            xclient_from: Vec::new(),
             max_message_bytes: session.max_message_size,
             max_recipients: session.max_recipients,
             max_connections: 500,
             max_connections_per_client: 20,
+            greet_pause: Duration::ZERO,
+            tarpit: Duration::from_secs(1),
             max_errors: session.max_errors,
             auth_on_relay: true,
             cram_md5: false,
@@ -87,6 +96,7 @@ impl IngressConfig {
         };
         SessionConfig {
             hostname: self.hostname.to_string(),
+            banner: service.banner.clone().unwrap_or_else(|| format!("{} ESMTP", self.hostname)),
             listener: service.listener,
             starttls: has_tls,
             auth: AuthConfig { offered: offers_auth, cram_md5: self.cram_md5, scram: self.scram },

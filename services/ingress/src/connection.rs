@@ -13,8 +13,9 @@ use hikyaku_runtime::{
     tls::{HandshakeError, ServerStream},
 };
 use hikyaku_smtp::server::{
-    Action, Event, Outcome, Question, Session, SessionConfig, Stored, Transaction, Verdict,
+    Action, Event, NamedAddress, Outcome, Question, Session, SessionConfig, Stored, Transaction, Verdict,
 };
+use hikyaku_types::origin::Listener;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -37,6 +38,8 @@ const READ_BUFFER: usize = 32 * 1024;
 /// takes our last reply back.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS: usize = 64;
+/// For the replies of one group of commands: clients wait for minutes, but not for ever.
+const PAUSED_AT_ONCE: Duration = Duration::from_secs(30);
 
 /// A listener, as its connections need it.
 pub(crate) struct Door {
@@ -56,9 +59,13 @@ pub(crate) struct Connection {
     door: Arc<Door>,
     context: Arc<Context>,
     session: Session,
+    /// Whom the connection, a balancer or a proxy says that it is.
+    peer: Peer,
     decider: Decider,
     /// Of the running transaction.
     span: Span,
+    /// Since the last reply.
+    paused: Duration,
     is_draining: bool,
 }
 
@@ -77,10 +84,24 @@ impl Connection {
     pub(crate) fn new(stream: TcpStream, peer: Peer, door: Arc<Door>, context: Arc<Context>) -> Self {
         let is_secure = door.service.tls == TlsStart::AtOnce;
         let config = Arc::clone(&door.session);
-        let session = Session::new(config, is_secure, rand::random, Instant::now());
+        let mut session = Session::new(config, is_secure, rand::random, Instant::now());
+        let proxies = &context.config.xclient_from;
+        if matches!(peer, Peer::Client(address) if proxies.iter().any(|network| network.contains(&address))) {
+            session.let_peer_name_its_client();
+        }
         let stream = ServerStream::Plain(stream);
         let decider = Decider::new(peer, door.service.listener, &context);
-        Self { stream, door, context, session, decider, span: Span::none(), is_draining: false }
+        Self {
+            stream,
+            door,
+            context,
+            session,
+            peer,
+            decider,
+            span: Span::none(),
+            paused: Duration::ZERO,
+            is_draining: false,
+        }
     }
 
     pub(crate) async fn serve(mut self) {
@@ -90,8 +111,12 @@ impl Connection {
             self = secured;
         }
         let verdict = self.decider.connection().await;
-        self.handle(Event::Connected(verdict));
         let mut buffer = vec![0; READ_BUFFER];
+        let first = match verdict {
+            Verdict::Accept(()) => self.greeting_is_awaited(&mut buffer).await,
+            Verdict::Refuse(_) => Event::Connected(verdict),
+        };
+        self.handle(first);
         let deadline = self.session.next_deadline().unwrap_or_else(Instant::now);
         let mut timer = Box::pin(tokio::time::sleep_until(deadline.into()));
         loop {
@@ -173,11 +198,60 @@ impl Connection {
         }
     }
 
+    /// What was decided about the peer does not hold for the client that it names.
+    async fn adopt(&mut self, named: Option<NamedAddress>) {
+        match (named, self.peer) {
+            (Some(NamedAddress::Known(client)), _) => self.peer = Peer::Client(client),
+            (Some(NamedAddress::Unavailable), Peer::Client(peer)) => self.peer = Peer::Probe(peer),
+            (Some(NamedAddress::Unavailable), Peer::Probe(_)) | (None, _) => {}
+        }
+        self.decider = Decider::new(self.peer, self.door.service.listener, &self.context);
+        let verdict = self.decider.connection().await;
+        self.handle(Event::Connected(verdict));
+    }
+
+    /// SEED-101: who talks before the greeting does not speak SMTP, but sends what it has.
+    async fn greeting_is_awaited(&mut self, buffer: &mut [u8]) -> Event<'static> {
+        let welcome = Event::Connected(Verdict::Accept(()));
+        let pause = self.context.config.greet_pause;
+        let talks_first = self.door.service.tls == TlsStart::AtOnce;
+        if talks_first || self.door.service.listener != Listener::Relay || self.decider.is_exempt() {
+            return welcome;
+        }
+        if pause.is_zero() {
+            return welcome;
+        }
+        let drain = self.context.drain.clone();
+        tokio::select! {
+            read = self.stream.read(buffer) => match read {
+                Ok(0) | Err(_) => Event::Closed,
+                Ok(_) => Event::TalkedEarly,
+            },
+            () = tokio::time::sleep(pause) => welcome,
+            () = drain.cancelled() => welcome,
+        }
+    }
+
+    /// Clients of our own networks are not guessing.
+    async fn pause(&mut self) {
+        let longest = PAUSED_AT_ONCE.min(self.context.config.idle_timeout / 2);
+        let pause = self.context.config.tarpit.min(longest.saturating_sub(self.paused));
+        if self.decider.is_exempt() || pause.is_zero() {
+            return;
+        }
+        self.paused += pause;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.context.drain.cancelled() => {}
+        }
+    }
+
     async fn perform(&mut self) -> End {
         while let Some(action) = self.session.next_action() {
             self.note(&action);
             match action {
                 Action::Write(octets) => {
+                    self.paused = Duration::ZERO;
                     let write = async {
                         self.stream.write_all(&octets).await?;
                         self.stream.flush().await
@@ -187,6 +261,8 @@ impl Connection {
                         Ok(Err(_)) | Err(_) => return End::Lost,
                     }
                 }
+                Action::Pause => self.pause().await,
+                Action::Adopt(named) => self.adopt(named).await,
                 Action::StartTls => return End::Handshake,
                 Action::Ask(question) => self.answer(question).await,
                 Action::Store(transaction) => {
@@ -213,7 +289,13 @@ impl Connection {
                 self.span = Span::none();
             }
             Action::AuthEnded { mechanism, outcome } => metrics::authentication(*mechanism, *outcome),
-            Action::Write(_) | Action::StartTls | Action::Ask(_) | Action::Store(_) | Action::Close => {}
+            Action::Write(_)
+            | Action::Pause
+            | Action::Adopt(_)
+            | Action::StartTls
+            | Action::Ask(_)
+            | Action::Store(_)
+            | Action::Close => {}
         }
     }
 

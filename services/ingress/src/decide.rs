@@ -102,6 +102,11 @@ impl Decider {
         self.admitted.as_ref()?.max_received
     }
 
+    /// Networks that may relay, and balancers that look whether we answer, are not kept waiting.
+    pub(crate) fn is_exempt(&self) -> bool {
+        self.is_probe || self.is_unlimited()
+    }
+
     fn is_unlimited(&self) -> bool {
         self.admitted.as_ref().is_some_and(|answer| answer.unlimited)
     }

@@ -16,6 +16,8 @@ pub struct Service {
     pub tls: TlsStart,
     /// Completes a login without a domain (SEED-048).
     pub default_domain: Option<Domain>,
+    /// What stands behind 220, in place of the name of the cluster and `ESMTP`.
+    pub banner: Option<String>,
 }
 
 /// When TLS begins, where there are certificates.
@@ -30,10 +32,10 @@ pub enum TlsStart {
 impl Service {
     /// Port 25.
     pub const RELAY: Self =
-        Self { listener: Listener::Relay, tls: TlsStart::OnRequest, default_domain: None };
+        Self { listener: Listener::Relay, tls: TlsStart::OnRequest, default_domain: None, banner: None };
 
     /// Port 587 or 465.
     pub const fn submission(tls: TlsStart, default_domain: Option<Domain>) -> Self {
-        Self { listener: Listener::Submission, tls, default_domain }
+        Self { listener: Listener::Submission, tls, default_domain, banner: None }
     }
 }

@@ -5,6 +5,8 @@ mod next_hops_say_their_limits;
 mod refused_mail_comes_back_as_a_report;
 mod reports_follow_notify;
 mod senders_keep_their_address;
+mod who_talks_early_is_turned_away;
+mod proxies_name_their_clients;
 mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
 mod submission_needs_a_login;

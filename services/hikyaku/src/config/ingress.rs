@@ -1,5 +1,7 @@
 //! What is taken in, and from how many.
 
+use std::collections::BTreeMap;
+
 use hikyaku_ingress::config::IngressConfig;
 use hikyaku_types::domain::Domain;
 use ipnet::IpNet;
@@ -7,16 +9,23 @@ use serde::Deserialize;
 
 use super::{Problems, listeners::RawAuth, network};
 
+const PROXY: &str = "ingress.proxy_from";
+const XCLIENT: &str = "ingress.xclient_from";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawIngress {
     proxy_from: Vec<String>,
+    xclient_from: Vec<String>,
     max_message_bytes: Option<u64>,
     max_recipients: Option<usize>,
     max_connections: Option<usize>,
     max_connections_per_client: Option<usize>,
     idle_timeout_seconds: Option<u64>,
     session_timeout_seconds: Option<u64>,
+    greet_pause_seconds: Option<u64>,
+    tarpit_seconds: Option<u64>,
+    pub(super) banners: BTreeMap<String, String>,
     max_received: Option<usize>,
     hide_submission_client: Option<bool>,
     bulk_rate: Option<String>,
@@ -34,7 +43,9 @@ pub(super) fn check(
     config.scram = auth.scram.unwrap_or(config.scram);
     config.cram_md5 = auth.cram_md5.unwrap_or(config.cram_md5);
     config.hide_submission_client = raw.hide_submission_client.unwrap_or(config.hide_submission_client);
-    config.proxy_from = raw.proxy_from.iter().filter_map(|text| balancer(text, problems)).collect();
+    config.proxy_from = raw.proxy_from.iter().filter_map(|text| named_peer(PROXY, text, problems)).collect();
+    config.xclient_from =
+        raw.xclient_from.iter().filter_map(|text| named_peer(XCLIENT, text, problems)).collect();
     let p = problems;
     config.max_message_bytes =
         p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
@@ -57,6 +68,9 @@ pub(super) fn check(
         config.session_timeout,
         (60, 86_400),
     );
+    config.greet_pause =
+        p.seconds("ingress.greet_pause_seconds", raw.greet_pause_seconds, config.greet_pause, (0, 60));
+    config.tarpit = p.seconds("ingress.tarpit_seconds", raw.tarpit_seconds, config.tarpit, (0, 30));
     config.max_received = p.within("ingress.max_received", raw.max_received, config.max_received, 10..=1_000);
     if let Some(rate) = raw.bulk_rate.and_then(|text| p.parse("ingress.bulk_rate", &text)) {
         config.bulk_rate = rate;
@@ -66,10 +80,11 @@ pub(super) fn check(
     config
 }
 
-fn balancer(text: &str, problems: &mut Problems) -> Option<IpNet> {
-    let network = network("ingress.proxy_from", text, problems)?;
+/// They say who their clients are, and are believed.
+fn named_peer(key: &str, text: &str, problems: &mut Problems) -> Option<IpNet> {
+    let network = network(key, text, problems)?;
     if network.prefix_len() == 0 {
-        problems.note("ingress.proxy_from", text, "then everybody could say to be anybody");
+        problems.note(key, text, "then everybody could say to be anybody");
         return None;
     }
     Some(network)

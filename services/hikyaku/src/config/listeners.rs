@@ -1,9 +1,10 @@
 //! Where mail comes in, and the certificates for it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use hikyaku_ingress::service::{Service, TlsStart};
 use hikyaku_runtime::tls::{KeyPair, TlsConfig, TlsVersion};
+use hikyaku_types::domain::Domain;
 use serde::Deserialize;
 
 use super::Problems;
@@ -83,6 +84,28 @@ pub(super) fn submission(
         }
     }
     places
+}
+
+/// RFC 5321 4.5.3.1.5: the reply line, with its code.
+const MAX_BANNER: usize = 500;
+
+/// Each line stands in front of its listener, whatever that is for.
+pub(super) fn greet(places: &mut [Place], banners: &BTreeMap<String, String>, problems: &mut Problems) {
+    const KEY: &str = "ingress.banners";
+    for (address, banner) in banners {
+        let Some(listening) = problems.parse::<SocketAddr>(KEY, address) else { continue };
+        let name = banner.split(' ').next().unwrap_or_default();
+        if let Err(error) = name.parse::<Domain>() {
+            // RFC 5321 4.2: 220 <domain> text.
+            problems.note(KEY, banner, format!("must begin with the name of the server: {error}"));
+        } else if banner.len() > MAX_BANNER || banner.bytes().any(|octet| !matches!(octet, b' '..=b'~')) {
+            problems.note(KEY, banner, "must be one line of ASCII of 500 characters at most");
+        } else if let Some(place) = places.iter_mut().find(|place| place.address == listening) {
+            place.service.banner = Some(banner.clone());
+        } else {
+            problems.note(KEY, address, "is no address of smtp, submission or submissions");
+        }
+    }
 }
 
 pub(super) fn tls_version(key: &str, text: Option<&str>, problems: &mut Problems) -> TlsVersion {

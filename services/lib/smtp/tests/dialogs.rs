@@ -36,6 +36,7 @@ impl InMemory {
         let shipped = SessionConfig::default();
         let config = SessionConfig {
             hostname: "gw.example".to_owned(),
+            banner: "gw.example ESMTP".to_owned(),
             max_message_size: setting.max_size.unwrap_or(shipped.max_message_size),
             max_recipients: setting.max_recipients.unwrap_or(shipped.max_recipients),
             max_errors: setting.max_errors.unwrap_or(shipped.max_errors),
@@ -68,6 +69,8 @@ impl InMemory {
                 }
                 // `secure` does the handshake.
                 Action::StartTls
+                | Action::Pause
+                | Action::Adopt(_)
                 | Action::Refused { .. }
                 | Action::Ended(_)
                 | Action::AuthEnded { .. }

@@ -10,16 +10,22 @@ use super::{
     auth::{AuthOutcome, AuthStep, Mechanism},
     event::Transaction,
 };
+use crate::wire::xclient::NamedAddress;
 
 #[derive(Debug)]
 pub enum Action {
     /// Send these octets: one or more replies.
     Write(Bytes),
+    /// Let the client wait for what follows: it guesses passwords or recipients.
+    Pause,
     /// Answer by the event that belongs to the question; the session waits for it.
     Ask(Question),
     /// Do the handshake of TLS and say [`Event::Secured`](super::Event::Secured); when it fails,
     /// [`Event::Closed`](super::Event::Closed). The session waits.
     StartTls,
+    /// From here on the client is another one; answer by [`Event::Connected`](super::Event::Connected), as
+    /// for a new connection. The session waits.
+    Adopt(Option<NamedAddress>),
     /// Make it durable and answer by [`Event::Stored`](super::Event::Stored); the session waits.
     Store(Box<Transaction>),
     /// The session refused something by itself; for the log (SEED-201). Refusals that came in

@@ -17,6 +17,8 @@ use super::{auth::AuthAnswer, content::Content};
 pub enum Event<'a> {
     /// The client may talk to us, or not; the first event of every session.
     Connected(Verdict<()>),
+    /// The client did not wait for the greeting (SEED-101).
+    TalkedEarly,
     /// Octets of the client.
     Input(&'a [u8]),
     /// What [`Action::StartTls`](super::Action::StartTls) asked for was done.
@@ -42,6 +44,7 @@ impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected(verdict) => f.debug_tuple("Connected").field(verdict).finish(),
+            Self::TalkedEarly => f.write_str("TalkedEarly"),
             Self::Input(octets) => write!(f, "Input({} octets)", octets.len()),
             Self::Secured => f.write_str("Secured"),
             Self::AuthAnswered(answer) => f.debug_tuple("AuthAnswered").field(answer).finish(),

@@ -6,8 +6,10 @@ use hikyaku_types::{domain::Domain, origin::Listener};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// The name in the banner and in the reply to EHLO.
+    /// The name in the reply to EHLO.
     pub hostname: String,
+    /// What stands behind 220: a name, and text (RFC 5321 4.2).
+    pub banner: String,
     pub listener: Listener,
     /// STARTTLS can be had.
     pub starttls: bool,
@@ -40,6 +42,7 @@ impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             hostname: "localhost".to_owned(),
+            banner: "localhost ESMTP".to_owned(),
             listener: Listener::Relay,
             starttls: false,
             auth: AuthConfig::default(),

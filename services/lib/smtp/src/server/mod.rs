@@ -22,3 +22,5 @@ pub use content::{Content, HEADROOM};
 pub use event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict};
 pub use limits::{AuthConfig, SessionConfig};
 pub use session::Session;
+
+pub use crate::wire::xclient::NamedAddress;

@@ -58,6 +58,12 @@ impl Say {
                 "",
             ),
             Self::Bye => fixed(221, EnhancedCode(2, 0, 0), "bye", ""),
+            Self::TalkedEarly => fixed(
+                554,
+                EnhancedCode(5, 5, 0),
+                "you talked before you were greeted; closing connection",
+                "smtp.early-talker",
+            ),
             Self::ExpnOff => {
                 fixed(502, EnhancedCode(5, 5, 1), "EXPN is not available", "smtp.not-implemented")
             }
@@ -177,6 +183,7 @@ impl Say {
             | Self::AuthRefused
             | Self::AuthTooOften
             | Self::Bye
+            | Self::TalkedEarly
             | Self::NoValidRecipients
             | Self::TooBig
             | Self::TooManyRecipients
@@ -203,6 +210,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a SessionConfig,
     pub(crate) has_extensions: bool,
     pub(crate) is_secure: bool,
+    pub(crate) may_name_client: bool,
     pub(crate) given: Option<&'a Reply>,
     pub(crate) queue_id: Option<QueueId>,
     pub(crate) challenge: &'a str,
@@ -217,7 +225,7 @@ pub(crate) fn render(say: Say, context: &Context<'_>, out: &mut String) {
     let hostname = &context.config.hostname;
     match (say, context.queue_id, context.given) {
         // RFC 2034 4: no enhanced status in the banner, the reply to EHLO and 354.
-        (Say::Banner, _, _) => _ = write!(out, "220 {hostname} ESMTP\r\n"),
+        (Say::Banner, _, _) => _ = write!(out, "220 {}\r\n", context.config.banner),
         (Say::Hello, _, _) if context.has_extensions => {
             _ = write!(out, "{}", offer(context));
         }
@@ -239,6 +247,7 @@ fn offer(context: &Context<'_>) -> Reply {
         max_recipients: config.max_recipients,
         starttls: config.starttls && !context.is_secure,
         auth: &auth::offered(&config.auth, context.is_secure),
+        xclient: context.may_name_client,
     })
 }
 

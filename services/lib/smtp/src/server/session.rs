@@ -21,11 +21,14 @@ use super::{
     replies::{self, Context},
     state::{Effect, Say, Signal, State},
 };
-use crate::wire::{chunk::ChunkDecoder, data::DataDecoder, line::LineSplitter};
+use crate::wire::{chunk::ChunkDecoder, data::DataDecoder, line::LineSplitter, xclient::NamedAddress};
 
 mod authenticating; // AUTH: responses and answers -> signals
 mod chunks; // BDAT: octets by number -> signals
 mod reading; // octets of the client -> signals
+
+/// Refused recipients of a session that anybody may have: old lists, spelling.
+const MISTAKES: u32 = 5;
 
 pub struct Session {
     config: Arc<SessionConfig>,
@@ -38,6 +41,7 @@ pub struct Session {
     held: Vec<u8>,
     client: Option<Client>,
     is_secure: bool,
+    may_name_client: bool,
     nonce: fn() -> [u8; 18],
     exchange: Option<Exchange>,
     auth_failures: u32,
@@ -46,6 +50,7 @@ pub struct Session {
     content: Option<Incoming>,
     chunk: Option<Chunk>,
     errors: u32,
+    refused_recipients: u32,
     is_draining: bool,
     /// Start of the client's silence.
     idle_since: Instant,
@@ -62,6 +67,8 @@ struct Given {
     challenge: String,
     /// What is to be asked.
     step: Option<AuthStep>,
+    /// Who is behind the peer.
+    named: Option<NamedAddress>,
 }
 
 impl From<Reply> for Given {
@@ -83,6 +90,7 @@ impl Session {
             held: Vec::new(),
             client: None,
             is_secure,
+            may_name_client: false,
             nonce,
             exchange: None,
             auth_failures: 0,
@@ -91,15 +99,22 @@ impl Session {
             content: None,
             chunk: None,
             errors: 0,
+            refused_recipients: 0,
             is_draining: false,
             idle_since: now,
             busy_since: now,
         }
     }
 
+    /// The peer is a proxy of ours, which may say who its client is (XCLIENT).
+    pub fn let_peer_name_its_client(&mut self) {
+        self.may_name_client = true;
+    }
+
     pub fn handle(&mut self, event: Event<'_>, now: Instant) {
         match event {
             Event::Connected(verdict) => self.connected(verdict, now),
+            Event::TalkedEarly => self.answered(Signal::TalkedEarly, Given::default(), now),
             Event::Input(input) => {
                 self.idle_since = now;
                 self.input(input);
@@ -195,7 +210,20 @@ impl Session {
                 self.draft.recipients.push(Addressee { accepted, reporting });
                 self.answered(Signal::RecipientAccepted, Given::default(), now);
             }
-            Verdict::Refuse(reply) => self.refused(reply, now),
+            Verdict::Refuse(reply) => {
+                self.guessed(&reply);
+                self.refused(reply, now);
+            }
+        }
+    }
+
+    /// Who is wrong about recipients again and again finds out slowly.
+    fn guessed(&mut self, reply: &Reply) {
+        if reply.code() >= 500 {
+            self.refused_recipients += 1;
+        }
+        if self.refused_recipients > MISTAKES {
+            self.actions.push_back(Action::Pause);
         }
     }
 
@@ -281,6 +309,7 @@ impl Session {
                 self.open(Decoder::Chunks(ChunkDecoder::new(self.config.size_limit(), self.is_binary())));
             }
             Effect::Store => self.store(),
+            Effect::Adopt => self.actions.push_back(Action::Adopt(given.named.take())),
             Effect::Close => {
                 self.hand_out();
                 self.actions.push_back(Action::Close);
@@ -307,6 +336,7 @@ impl Session {
             given: given.reply.as_ref(),
             queue_id: given.queue_id,
             is_secure: self.is_secure,
+            may_name_client: self.may_name_client,
             challenge: &given.challenge,
         };
         replies::render(say, &context, &mut self.replies);

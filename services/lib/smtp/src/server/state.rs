@@ -42,6 +42,8 @@ pub(crate) enum Signal {
     Admitted,
     /// Refused before the greeting, by a 5yz.
     Barred,
+    /// Before it was greeted.
+    TalkedEarly,
     /// Refused by a 421, which always ends the session (RFC 5321 3.8).
     Dismissed,
     Hello,
@@ -90,6 +92,8 @@ pub(crate) enum Signal {
     /// Wrong credentials, once too often.
     AuthTooOften,
     Quit,
+    /// A peer says who is behind it.
+    Xclient,
     /// A line that is no command; the reply came with it.
     BadCommand,
     /// A bare CR or LF in a command line.
@@ -133,6 +137,8 @@ pub(crate) enum Effect {
     OpenContent,
     OpenChunks,
     Store,
+    /// The client is another one.
+    Adopt,
     Close,
 }
 
@@ -169,6 +175,7 @@ pub(crate) enum Say {
     AuthTooOften,
     AuthRequired,
     Bye,
+    TalkedEarly,
     BadSequence,
     NeedsBdat,
     NoValidRecipients,
@@ -189,7 +196,7 @@ impl State {
     /// until every pair has an answer.
     pub(crate) fn on(self, signal: Signal) -> (Self, &'static [Effect]) {
         use Effect::{
-            AskIdentity, AskRecipient, AskSender, Close, OpenChunks, OpenContent, Reply, Secure, Store,
+            Adopt, AskIdentity, AskRecipient, AskSender, Close, OpenChunks, OpenContent, Reply, Secure, Store,
         };
         use Signal as G;
         use State as S;
@@ -218,11 +225,15 @@ impl State {
 
             (S::Connecting, G::Admitted) => (S::Greeted, &[Reply(Say::Banner)]),
             (S::Connecting, G::Barred) => (S::TurnedAway, &[Reply(Say::Given)]),
+            (S::Connecting, G::TalkedEarly) => (S::Closed, &[Reply(Say::TalkedEarly), Close]),
             (S::Connecting, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
 
             // RFC 3207 4.2: nothing is left of what was said in the clear.
             (S::Ready, G::StartTls) => (S::Securing, &[Reply(Say::StartTlsOk), Secure]),
             (S::Securing, G::Secured) => (S::Greeted, &[]),
+
+            // As if it had just connected.
+            (S::Greeted | S::Ready, G::Xclient) => (S::Connecting, &[Adopt]),
 
             // RFC 4954 4.
             (S::Ready | S::Authenticating, G::AuthChallenge) => (S::Authenticating, &[Reply(Say::Challenge)]),
@@ -353,7 +364,8 @@ impl State {
                 | G::StartTlsAgain
                 | G::StartTlsOff
                 | G::Auth
-                | G::AuthOff,
+                | G::AuthOff
+                | G::Xclient,
             ) => (self, &[Reply(Say::BadSequence)]),
 
             // The driver answered what was not asked, or fed a command that was to be held back.
@@ -377,6 +389,7 @@ impl State {
                 | S::Storing,
                 G::Admitted
                 | G::Barred
+                | G::TalkedEarly
                 | G::Dismissed
                 | G::Hello
                 | G::Mail
@@ -408,6 +421,7 @@ impl State {
                 | G::AuthRefused
                 | G::AuthTooOften
                 | G::Quit
+                | G::Xclient
                 | G::BadCommand
                 | G::BrokenLine
                 | G::Secured

@@ -11,6 +11,7 @@ use hikyaku_types::{
 use super::{
     parameters::{self, MailParameters},
     sasl::Encoded,
+    xclient::{self, Named},
 };
 
 /// RFC 5321 4.5.3.1.2 limits a domain to 255 octets.
@@ -55,6 +56,8 @@ pub enum Command {
     /// RFC 3207.
     StartTls,
     Quit,
+    /// Who is behind the peer.
+    Xclient(Named),
 }
 
 /// What decides which arguments a command may have.
@@ -62,6 +65,8 @@ pub enum Command {
 pub struct Allowed {
     /// The open transaction declared SMTPUTF8.
     pub smtputf8: bool,
+    /// The peer may say who is behind it.
+    pub xclient: bool,
     /// AUTH is offered, and with it a parameter of MAIL.
     pub auth: bool,
 }
@@ -136,6 +141,8 @@ impl Command {
         } else if is("STARTTLS") {
             // RFC 3207 4: no parameters.
             alone(argument, Self::StartTls)
+        } else if is("XCLIENT") && allowed.xclient {
+            xclient::parse(argument).map(Self::Xclient).ok_or(CommandError::Arguments)
         } else {
             Err(CommandError::Unknown)
         }

@@ -2,6 +2,8 @@
 
 use hikyaku_types::reply::Reply;
 
+use super::xclient;
+
 /// What our reply to `EHLO` depends on.
 #[derive(Debug)]
 pub struct Offer<'a> {
@@ -12,12 +14,14 @@ pub struct Offer<'a> {
     pub starttls: bool,
     /// Mechanisms of AUTH, separated by blanks; empty when there is no AUTH.
     pub auth: &'a str,
+    /// This peer may say who is behind it.
+    pub xclient: bool,
 }
 
 /// Our reply to `EHLO` (RFC 5321 4.1.1.1). Exactly what is implemented is listed; an enhanced
 /// status has no place here (RFC 2034 4).
 pub fn offer(offer: &Offer<'_>) -> Reply {
-    let Offer { hostname, max_size, max_recipients, starttls, auth } = offer;
+    let Offer { hostname, max_size, max_recipients, starttls, auth, xclient } = offer;
     // RFC 1870 3: a size of 0 means that no limit is fixed.
     let mut text = format!(
         "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME"
@@ -30,6 +34,9 @@ pub fn offer(offer: &Offer<'_>) -> Reply {
     }
     if !auth.is_empty() {
         text = text + "\nAUTH " + auth;
+    }
+    if *xclient {
+        text = text + "\nXCLIENT " + xclient::ATTRIBUTES;
     }
     Reply::new(250, None, &text)
 }
@@ -173,6 +180,7 @@ mod tests {
             max_recipients: 1000,
             starttls: false,
             auth: "",
+            xclient: false,
         };
         let offered = offer(&plain);
         assert_eq!(

@@ -4,6 +4,7 @@
 pub mod line; // bytes -> command lines
 pub mod command; // a command line -> Command
 pub mod parameters; // what stands behind the path of MAIL and RCPT
+pub mod xclient; // who is behind a proxy
 pub mod sasl; // challenges and responses of AUTH
 pub mod data; // content as it arrives: dots removed, end found
 pub mod chunk; // content as it arrives in chunks

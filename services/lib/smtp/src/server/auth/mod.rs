@@ -13,4 +13,5 @@ pub use mechanism::Mechanism;
 pub use question::{AuthAnswer, AuthOutcome, AuthStep};
 
 pub(crate) use exchange::{Exchange, Setting, Step};
+pub(crate) use login::complete;
 pub(crate) use mechanism::{find, offered};

@@ -137,6 +137,7 @@ impl Session {
     /// SEED-116: a client may be wrong so often.
     fn failed(&mut self, signal: Signal) -> Signal {
         self.auth_failures += 1;
+        self.actions.push_back(Action::Pause);
         if self.auth_failures >= self.config.max_auth_failures { Signal::AuthTooOften } else { signal }
     }
 

@@ -9,10 +9,11 @@ use hikyaku_types::{
     reporting::Reporting,
 };
 
-use super::Session;
+use super::{Given, Session};
 use crate::{
     server::{
         action::{Action, Refusal},
+        auth,
         draft::{Client, Decoder, Draft, Incoming},
         event::Protocol,
         replies,
@@ -23,6 +24,7 @@ use crate::{
         data::Progress,
         line::{LineError, MAX_COMMAND_LINE, Scan},
         sasl::MAX_RESPONSE_LINE,
+        xclient::Named,
     },
 };
 
@@ -109,7 +111,11 @@ impl Session {
     }
 
     fn command(&mut self, line: &[u8]) {
-        let allowed = Allowed { smtputf8: self.draft.transfer.smtputf8, auth: self.config.auth.offered };
+        let allowed = Allowed {
+            smtputf8: self.draft.transfer.smtputf8,
+            xclient: self.may_name_client,
+            auth: self.config.auth.offered,
+        };
         let command = match Command::parse(line, allowed) {
             Ok(command) => command,
             Err(error @ CommandError::Chunk) => return self.hopeless_chunk(replies::bad_command(error)),
@@ -133,8 +139,23 @@ impl Session {
             }
             Command::StartTls => self.start_tls(),
             Command::Quit => Signal::Quit,
+            Command::Xclient(named) => return self.xclient(named),
         };
         self.signal(signal);
+    }
+
+    /// What is known of the peer is not known of its client.
+    fn xclient(&mut self, Named { address, login }: Named) {
+        let default_domain = self.config.default_domain.as_ref();
+        let identity = login.as_deref().map(|login| auth::complete(login, default_domain));
+        if identity == Some(None) {
+            return self.bad_command(replies::bad_command(CommandError::Arguments));
+        }
+        if matches!(self.state, State::Greeted | State::Ready) {
+            self.client = None;
+            self.identity = identity.flatten();
+        }
+        self.apply(Signal::Xclient, Given { named: address, ..Given::default() });
     }
 
     fn start_tls(&self) -> Signal {

@@ -10,6 +10,7 @@ mod auth;
 mod chunks;
 mod limits;
 mod tls;
+mod xclient;
 
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to start from")]
 fn start() -> Instant {
@@ -29,6 +30,8 @@ struct Bench {
     exchanges: Vec<(Mechanism, AuthOutcome)>,
     /// What was said in the clear is still in `writes` then.
     handshakes: usize,
+    pauses: usize,
+    adopted: Vec<Option<NamedAddress>>,
     closed: bool,
 }
 
@@ -52,6 +55,8 @@ impl Bench {
             outcomes: Vec::new(),
             exchanges: Vec::new(),
             handshakes: 0,
+            pauses: 0,
+            adopted: Vec::new(),
             closed: false,
         }
     }
@@ -92,6 +97,11 @@ impl Bench {
                     assert!(!self.session.wants_input());
                     self.handshakes += 1;
                     self.session.handle(Event::Secured, self.now);
+                }
+                Action::Pause => self.pauses += 1,
+                Action::Adopt(named) => {
+                    self.adopted.push(named);
+                    self.session.handle(Event::Connected(Verdict::Accept(())), self.now);
                 }
                 Action::Close => self.closed = true,
             }

@@ -109,6 +109,7 @@ impl State {
             G::Durable
             | G::Admitted
             | G::Barred
+            | G::TalkedEarly
             | G::Hello
             | G::Mail
             | G::MailUnauthenticated
@@ -138,6 +139,7 @@ impl State {
             | G::AuthRefused
             | G::AuthTooOften
             | G::Quit
+            | G::Xclient
             | G::BadCommand
             | G::BrokenLine
             | G::Secured

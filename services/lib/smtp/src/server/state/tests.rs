@@ -25,9 +25,10 @@ const STATES: [State; 19] = [
     State::Storing,
     State::Closed,
 ];
-const SIGNALS: [Signal; 53] = [
+const SIGNALS: [Signal; 55] = [
     Signal::Admitted,
     Signal::Barred,
+    Signal::TalkedEarly,
     Signal::Dismissed,
     Signal::Hello,
     Signal::Mail,
@@ -59,6 +60,7 @@ const SIGNALS: [Signal; 53] = [
     Signal::AuthRefused,
     Signal::AuthTooOften,
     Signal::Quit,
+    Signal::Xclient,
     Signal::BadCommand,
     Signal::BrokenLine,
     Signal::Secured,

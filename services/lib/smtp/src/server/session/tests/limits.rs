@@ -115,3 +115,37 @@ fn draining_while_a_question_is_open() {
     bench.handle(Event::SenderAnswered(Verdict::Accept(())));
     assert_eq!(bench.codes(), ["250 2.1.0", "421 4.3.2"]);
 }
+
+/// SEED-101.
+#[test]
+fn seed_101_who_talks_before_the_greeting_is_closed() {
+    let mut bench = Bench::unconnected(SessionConfig::default());
+    bench.handle(Event::TalkedEarly);
+    assert_eq!(bench.codes(), ["554 5.5.0"]);
+    assert!(bench.closed);
+    assert_eq!(bench.checks, ["smtp.early-talker"]);
+}
+
+/// The first five may be old addresses; 4yz says nothing about an address.
+#[test]
+fn who_guesses_recipients_waits() {
+    let mut bench = Bench::ready();
+    bench.say("MAIL FROM:<a@c.example>\r\n");
+    bench.say(&"RCPT TO:<refused@x.example>\r\n".repeat(5));
+    bench.say("RCPT TO:<later@own.example>\r\nRCPT TO:<b@own.example>\r\n");
+    assert_eq!(bench.pauses, 0);
+    let codes = bench.say("RCPT TO:<refused@x.example>\r\nRCPT TO:<b@own.example>\r\n");
+    assert_eq!((codes, bench.pauses), (vec!["550 5.7.1".to_owned(), "250 2.1.5".to_owned()], 1));
+    bench.say("RSET\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<refused@x.example>\r\n");
+    assert_eq!(bench.pauses, 2, "the next transaction does not begin anew");
+}
+
+#[test]
+fn the_banner_is_that_of_the_listener() {
+    let banner = "mx.example.jp ESMTP".to_owned();
+    let mut bench = Bench::unconnected(SessionConfig { banner, ..SessionConfig::default() });
+    bench.handle(Event::Connected(Verdict::Accept(())));
+    assert_eq!(bench.writes, ["220 mx.example.jp ESMTP\r\n"]);
+    bench.say("EHLO c\r\n");
+    assert!(bench.writes[0].starts_with("250-localhost\r\n"));
+}
