@@ -19,7 +19,10 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connection::{RemoteSession, dial},
+    connection::{
+        RemoteSession,
+        dial::{self, Wish},
+    },
     context::Context,
     metrics::RECIPIENT_QUESTIONS,
 };
@@ -80,7 +83,7 @@ async fn ask(context: &Context, question: &RecipientQuestion) -> Existence {
     let egress = context.egress(&ReversePath::Null, next_hop);
     let opened = async {
         let hosts = dial::hosts(context, next_hop).await?;
-        dial::open(context, next_hop, hosts, egress.as_ref()).await
+        dial::open(context, next_hop, &hosts, Wish::Nothing, egress.as_ref()).await
     };
     let mut remote: RemoteSession = match opened.await {
         Ok(remote) => remote,

@@ -21,6 +21,8 @@ pub struct IngressConfig {
     pub proxy_from: Vec<IpNet>,
     /// Proxies and filters that may say who is behind them (XCLIENT).
     pub xclient_from: Vec<IpNet>,
+    /// REQUIRETLS is offered over TLS (RFC 8689).
+    pub requiretls: bool,
     /// Octets of content; 0 is no limit (SEED-138).
     pub max_message_bytes: u64,
     /// Recipients of one transaction (SEED-139).
@@ -66,6 +68,7 @@ impl IngressConfig {
             hostname,
             proxy_from: Vec::new(),
             xclient_from: Vec::new(),
+            requiretls: session.requiretls,
             max_message_bytes: session.max_message_size,
             max_recipients: session.max_recipients,
             max_connections: 500,
@@ -99,6 +102,7 @@ impl IngressConfig {
             banner: service.banner.clone().unwrap_or_else(|| format!("{} ESMTP", self.hostname)),
             listener: service.listener,
             starttls: has_tls,
+            requiretls: self.requiretls,
             auth: AuthConfig { offered: offers_auth, cram_md5: self.cram_md5, scram: self.scram },
             default_domain: service.default_domain.clone(),
             max_auth_failures: SessionConfig::default().max_auth_failures,

@@ -78,6 +78,46 @@ pub(crate) async fn of_host(
     }
 }
 
+/// RFC 8689 4.2.1: a message that wants it goes only to a host that is known to be one of the destination, by a
+/// certificate that proves it.
+pub(crate) async fn protected(
+    context: &Context,
+    destination: &Destination,
+    sts: Option<&Arc<StsPolicy>>,
+    host: &HostName,
+    demand: Demand,
+) -> Result<Demand, Failure> {
+    let unprotected = |what| Err(classify::unprotected(what, SystemTime::now()));
+    match &demand.policy {
+        TlsPolicy::Dane(_) | TlsPolicy::Sts => return Ok(demand),
+        TlsPolicy::Off => return unprotected(format!("the rules say that {destination} gets no TLS")),
+        TlsPolicy::Opportunistic | TlsPolicy::Required | TlsPolicy::Verified => {}
+    }
+    let verified = Demand { policy: TlsPolicy::Verified, ..demand };
+    let (domain, name) = match (destination, host) {
+        // An administrator has named it.
+        (Destination::Host { .. }, _) => return Ok(verified),
+        (Destination::Mx(domain), HostName::Name(name)) => (domain, name),
+        (Destination::Mx(_), HostName::Address(_)) => {
+            return unprotected(format!("host {host} has no name that a certificate could prove"));
+        }
+    };
+    let is_published = sts.is_some_and(|policy| policy.mode != StsMode::None && policy.allows(name));
+    if domain == name || is_published {
+        return Ok(verified);
+    }
+    match context.resolver.proves_hosts_of(domain).await {
+        Ok(true) => Ok(verified),
+        Ok(false) => {
+            unprotected(format!("neither DNSSEC nor MTA-STS proves that {host} is a host of {domain}"))
+        }
+        Err(error) => {
+            let what = format!("whether {host} is a host of {domain} cannot be proven now: {error}");
+            Err(classify::no_reply(Phase::Dns, what, SystemTime::now()))
+        }
+    }
+}
+
 impl Demand {
     /// RFC 8461 5: what enforcing would have refused is told.
     pub(crate) fn rehearsed(&self, host: &HostName, channel: &Channel) {

@@ -32,10 +32,19 @@ pub(crate) async fn hosts(context: &Context, destination: &Destination) -> Resul
     }
 }
 
+/// What the mail asks for, beyond what the rules and the destination do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Nothing,
+    /// RFC 8689.
+    RequireTls,
+}
+
 pub(crate) async fn open(
     context: &Context,
     destination: &Destination,
-    hosts: Vec<HostName>,
+    hosts: &[HostName],
+    wish: Wish,
     egress: Option<&EgressAddress>,
 ) -> Result<RemoteSession, Failure> {
     let now = SystemTime::now;
@@ -49,8 +58,8 @@ pub(crate) async fn open(
         Destination::Mx(_) | Destination::Host { .. } => None,
     };
     let opening = Opening::new(context, destination, security, login, egress);
-    let mut failures = Failures::default();
-    let behind = behind_mx(context, destination, &hosts);
+    let mut failures = Failures { wish, remote: None, unwilling: None, local: None, unprotected: None };
+    let behind = behind_mx(context, destination, hosts);
     for host in hosts.iter().take(MAX_HOSTS).chain(&behind) {
         let addresses = match addresses(context, host).await {
             Ok(addresses) => addresses,
@@ -63,7 +72,13 @@ pub(crate) async fn open(
         };
         let demand =
             demand::of_host(context, destination, sts.as_ref(), host, opening.port, &opening.security.tls);
-        let demand = match demand.await {
+        let demand = match (demand.await, wish) {
+            (Ok(demand), Wish::RequireTls) => {
+                demand::protected(context, destination, sts.as_ref(), host, demand).await
+            }
+            (demand, Wish::Nothing | Wish::RequireTls) => demand,
+        };
+        let demand = match demand {
             Ok(demand) => demand,
             Err(failure) => {
                 failures.add(failure);
@@ -73,7 +88,13 @@ pub(crate) async fn open(
         for address in addresses {
             let opened = opening.at(host, SocketAddr::new(address, opening.port), &demand.policy).await;
             match opened {
-                Ok(session) => {
+                Ok(session) if wish == Wish::RequireTls && !session.offers_require_tls() => {
+                    let what = session.host.named("the server does not offer REQUIRETLS");
+                    failures.add(classify::no_require_tls(what, now()));
+                    session.quit().await;
+                }
+                Ok(mut session) => {
+                    session.keeps_require_tls = wish == Wish::RequireTls;
                     demand.rehearsed(host, &session.channel());
                     return Ok(session);
                 }
@@ -83,7 +104,7 @@ pub(crate) async fn open(
     }
     // Who has moved is found again with the next attempt (SEED-153).
     if let Destination::Mx(domain) = destination {
-        context.resolver.forget(domain, &hosts);
+        context.resolver.forget(domain, hosts);
     }
     Err(failures.most_telling().unwrap_or_else(|| classify::no_route(&RouteError::NoAddress, now())))
 }
@@ -140,17 +161,31 @@ pub(crate) fn describe(error: &std::io::Error) -> String {
 }
 
 /// Of several hosts' failures, the one that tells the sender most: what a server said comes before
-/// what we would not do there, and that before what we could not do.
-#[derive(Default)]
+/// what we would not do there, and that before what we could not do. What is for good comes last: another
+/// host may take it later.
 struct Failures {
+    wish: Wish,
     remote: Option<Failure>,
     unwilling: Option<Failure>,
     local: Option<Failure>,
+    /// No host may have it.
+    unprotected: Option<Failure>,
 }
 
 impl Failures {
     fn add(&mut self, failure: Failure) {
         match (&failure.cause, failure.class) {
+            // RFC 8689 4.2.1: no TLS is no reason to wait, but one for a report.
+            (cause, FailureClass::Policy | FailureClass::Perm)
+                if self.wish == Wish::RequireTls && failure.phase == Phase::Tls =>
+            {
+                self.unprotected = Some(match failure.class {
+                    FailureClass::Perm => failure,
+                    FailureClass::Policy | FailureClass::Temp | FailureClass::NoReply => {
+                        classify::unprotected(cause.to_string(), failure.at)
+                    }
+                });
+            }
             (Cause::Remote(_), _) => self.remote = Some(failure),
             (Cause::Local(_), FailureClass::Policy) => self.unwilling = Some(failure),
             (Cause::Local(_), FailureClass::Temp | FailureClass::NoReply | FailureClass::Perm) => {
@@ -160,6 +195,6 @@ impl Failures {
     }
 
     fn most_telling(self) -> Option<Failure> {
-        self.remote.or(self.unwilling).or(self.local)
+        self.remote.or(self.unwilling).or(self.local).or(self.unprotected)
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct RemoteSession {
     moved_at: Instant,
     /// Octets of content, of the message that is under way.
     sent: u64,
+    /// It was opened for mail that must stay protected (RFC 8689), which the server has promised.
+    pub(crate) keeps_require_tls: bool,
 }
 
 /// Why there is no session.
@@ -125,6 +127,7 @@ impl RemoteSession {
             opened_at: Instant::now(),
             moved_at: Instant::now(),
             sent: 0,
+            keeps_require_tls: false,
         };
         let mut is_new = false;
         loop {
@@ -161,6 +164,11 @@ impl RemoteSession {
                 }
             }
         }
+    }
+
+    /// RFC 8689.
+    pub(crate) fn offers_require_tls(&self) -> bool {
+        self.session.capabilities().require_tls
     }
 
     pub(crate) fn channel(&self) -> Channel {

@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::{
     connection::{
-        dial,
+        dial::{self, Wish},
         transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
@@ -69,7 +69,8 @@ pub(crate) async fn run(mut session: Session) {
     // Whoever may have lost the shard opens nothing: the next owner counts sessions too.
     context.fence.opened().await;
     let _open = OpenSession::count();
-    let mut remote = match dial::open(&context, &session.destination, hosts, session.egress.as_ref()).await {
+    let egress = session.egress.as_ref();
+    let mut remote = match dial::open(&context, &session.destination, &hosts, Wish::Nothing, egress).await {
         Ok(remote) => remote,
         Err(failure) => return session.tell_open_failed(failure),
     };
@@ -248,7 +249,10 @@ impl Session {
         );
         async {
             lease.origin().link_current_span();
-            let delivered = self.transfer(remote, &lease, recipients).await;
+            let delivered = match self.protected(remote, &lease).await {
+                Ok(()) => self.transfer(remote, &lease, recipients).await,
+                Err(not_begun) => not_begun,
+            };
             match delivered {
                 Delivered::Ended(outcomes) if used && remote.ended_before_mail(&outcomes) => {
                     Attempted::NotBegun(Box::new(lease))
@@ -275,6 +279,36 @@ impl Session {
         }
         .instrument(span)
         .await
+    }
+
+    /// A message that must stay protected has a session opened for it, in the place of one that was not; that
+    /// carries what comes after it too.
+    async fn protected(&self, remote: &mut RemoteSession, lease: &Lease) -> Result<(), Delivered> {
+        if !lease.envelope().transfer.require_tls || remote.keeps_require_tls {
+            return Ok(());
+        }
+        let renewal = lease.renewal();
+        let opening = async {
+            let hosts = dial::hosts(&self.context, &self.destination).await?;
+            dial::open(&self.context, &self.destination, &hosts, Wish::RequireTls, self.egress.as_ref()).await
+        };
+        self.context.fence.opened().await;
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = lease.tenure().hastened() => return Err(Delivered::Left),
+            () = renewal.keep() => return Err(Delivered::Fenced), // never: it has no end
+        };
+        match opened {
+            Ok(opened) => {
+                let before = std::mem::replace(remote, opened);
+                unless_hastened(Some(lease.tenure()), before.quit()).await;
+                Ok(())
+            }
+            Err(failure) => {
+                let recipients = lease.envelope().recipients.len();
+                Err(Delivered::Ended(vec![RecipientOutcome::Failed(failure); recipients]))
+            }
+        }
     }
 
     /// What an attempt failed by first, for who looks for faults.

@@ -96,6 +96,8 @@ async fn store(
         transfer: Transfer {
             body: BodyKind::EightBitMime,
             smtputf8: report.to.needs_smtputf8(),
+            // RFC 8689 5: a report tells as much as the message.
+            require_tls: about.transfer.require_tls,
             ..Transfer::PLAIN
         },
         accepted_at: now,

@@ -20,6 +20,10 @@ const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
 const NOT_SUPPORTED: EnhancedCode = EnhancedCode(4, 7, 4);
 /// RFC 3463: cryptographic failure.
 const CRYPTOGRAPHIC: EnhancedCode = EnhancedCode(4, 7, 5);
+/// RFC 3463: encryption needed.
+const ENCRYPTION_NEEDED: EnhancedCode = EnhancedCode(5, 7, 10);
+/// RFC 8689 4.2.1: REQUIRETLS needed.
+const REQUIRETLS_NEEDED: EnhancedCode = EnhancedCode(5, 7, 30);
 /// RFC 4954 6: authentication credentials invalid.
 const CREDENTIALS: EnhancedCode = EnhancedCode(4, 7, 8);
 
@@ -97,6 +101,17 @@ pub(crate) fn unmet(phase: Phase, status: EnhancedCode, what: String, now: Syste
 /// The handshake failed, and the rules bear no clear text.
 pub(crate) fn no_tls(what: String, now: SystemTime) -> Failure {
     unmet(Phase::Tls, CRYPTOGRAPHIC, what, now)
+}
+
+/// RFC 8689 4.2.1: the sender wants rather a report than mail that anybody may have read.
+pub(crate) fn unprotected(what: String, now: SystemTime) -> Failure {
+    let (phase, class) = (Phase::Tls, FailureClass::Perm);
+    Failure { at: now, phase, class, cause: Cause::Local(what), status: ENCRYPTION_NEEDED }
+}
+
+/// The server may hand it on in the clear.
+pub(crate) fn no_require_tls(what: String, now: SystemTime) -> Failure {
+    Failure { status: REQUIRETLS_NEEDED, ..unprotected(what, now) }
 }
 
 /// The rules name a login that cannot be used here.

@@ -17,6 +17,7 @@ const XCLIENT: &str = "ingress.xclient_from";
 pub(super) struct RawIngress {
     proxy_from: Vec<String>,
     xclient_from: Vec<String>,
+    requiretls: Option<bool>,
     max_message_bytes: Option<u64>,
     max_recipients: Option<usize>,
     max_connections: Option<usize>,
@@ -46,6 +47,7 @@ pub(super) fn check(
     config.proxy_from = raw.proxy_from.iter().filter_map(|text| named_peer(PROXY, text, problems)).collect();
     config.xclient_from =
         raw.xclient_from.iter().filter_map(|text| named_peer(XCLIENT, text, problems)).collect();
+    config.requiretls = raw.requiretls.unwrap_or(config.requiretls);
     let p = problems;
     config.max_message_bytes =
         p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);

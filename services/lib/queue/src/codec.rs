@@ -23,6 +23,8 @@ use prost::Message as _;
 const VERSION: u32 = 1;
 /// That of a binary message, so that who does not know of those leaves it alone: it would send it by DATA.
 const BINARY_VERSION: u32 = 2;
+/// That of a message that must not go in the clear, for the same reason.
+const REQUIRE_TLS_VERSION: u32 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
@@ -49,7 +51,11 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
     };
     let is_binary = envelope.transfer.body == BodyKind::BinaryMime;
     let record = wire::Envelope {
-        version: if is_binary { BINARY_VERSION } else { VERSION },
+        version: match (envelope.transfer.require_tls, is_binary) {
+            (true, _) => REQUIRE_TLS_VERSION,
+            (false, true) => BINARY_VERSION,
+            (false, false) => VERSION,
+        },
         queue_id: envelope.entry.queue_id.to_string(),
         hop: u32::from(envelope.entry.hop),
         destination: envelope.destination.to_string(),
@@ -67,6 +73,7 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
         envelope_id: envelope.transfer.envelope_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         delay_reported: envelope.delay_reported,
         binary_mime: is_binary,
+        require_tls: envelope.transfer.require_tls,
     };
     record.encode_to_vec().into()
 }
@@ -74,7 +81,7 @@ pub(crate) fn encode(envelope: &Envelope) -> Bytes {
 /// `bytes` is shared, not copied: an inline body is a slice of it.
 pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
     let record = wire::Envelope::decode(bytes)?;
-    if record.version == 0 || record.version > BINARY_VERSION {
+    if record.version == 0 || record.version > REQUIRE_TLS_VERSION {
         return Err(DecodeError::Version(record.version));
     }
     let lane = decode_lane(&record)?;
@@ -105,6 +112,7 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
             smtputf8: record.smtputf8,
             ret: decode_return(record.ret)?,
             envelope_id: optional(&record.envelope_id, "envelope_id")?,
+            require_tls: record.require_tls,
         },
         accepted_at: time(record.accepted_at, "accepted_at")?,
         attempt: record.attempt,

@@ -56,6 +56,11 @@ impl Resolver {
         self.tlsa(host, port).await
     }
 
+    /// Whether DNSSEC proves which hosts take the mail of this domain.
+    pub async fn proves_hosts_of(&self, domain: &Domain) -> Result<bool, RouteError> {
+        Ok(self.is_validating() && self.is_proven(domain, RecordType::MX).await?)
+    }
+
     async fn is_proven(&self, name: &Domain, kind: RecordType) -> Result<bool, RouteError> {
         match self.dns.lookup(format!("{name}."), kind).await {
             Ok(lookup) => Ok(is_secure(lookup.answers())),

@@ -81,10 +81,13 @@ pub struct Transfer {
     pub ret: Option<Return>,
     /// ENVID (RFC 3461).
     pub envelope_id: Option<EnvelopeId>,
+    /// REQUIRETLS (RFC 8689): rather not delivered than to a server that is not known, or in the clear.
+    pub require_tls: bool,
 }
 
 impl Transfer {
-    pub const PLAIN: Self = Self { body: BodyKind::SevenBit, smtputf8: false, ret: None, envelope_id: None };
+    pub const PLAIN: Self =
+        Self { body: BodyKind::SevenBit, smtputf8: false, ret: None, envelope_id: None, require_tls: false };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,6 +68,19 @@ fn round_trip() {
     assert_eq!(decode(encode(&stored)).unwrap(), stored);
 }
 
+/// Who does not know REQUIRETLS would send it in the clear.
+#[test]
+fn a_message_that_must_stay_protected_has_a_version_of_its_own() {
+    let mut strict = full_sample();
+    strict.transfer.require_tls = true;
+    for body in [BodyKind::SevenBit, BodyKind::BinaryMime] {
+        strict.transfer.body = body;
+        let bytes = encode(&strict);
+        assert_eq!(wire::Envelope::decode(&bytes[..]).unwrap().version, REQUIRE_TLS_VERSION);
+        assert_eq!(decode(bytes).unwrap(), strict);
+    }
+}
+
 /// Who knows only version 1 must not take it for text.
 #[test]
 fn a_binary_message_has_a_version_of_its_own() {
@@ -108,8 +121,8 @@ fn version_1_with_its_later_fields_is_read() {
 #[test]
 fn unknown_is_refused() {
     let mut record = wire::Envelope::decode(encode(&sample())).unwrap();
-    record.version = 3;
-    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(3))));
+    record.version = 4;
+    assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Version(4))));
     record.version = 1;
     record.lane = 99;
     assert!(matches!(decode(record.encode_to_vec().into()), Err(DecodeError::Field { field: "lane", .. })));

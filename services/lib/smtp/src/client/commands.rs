@@ -22,6 +22,11 @@ pub(crate) fn unsupported(delivery: &Delivery, offer: Capabilities) -> Option<(E
         let words = "message needs CHUNKING and BINARYMIME, which the server lacks";
         return Some((EnhancedCode(5, 6, 3), words.to_owned()));
     }
+    if delivery.transfer.require_tls && !offer.require_tls {
+        // RFC 8689 4.2.1.
+        let words = "message needs REQUIRETLS, which the server lacks";
+        return Some((EnhancedCode(5, 7, 30), words.to_owned()));
+    }
     if !offer.smtputf8 && needs_smtputf8(delivery) {
         return Some((EnhancedCode(5, 6, 7), "message needs SMTPUTF8, which the server lacks".to_owned()));
     }
@@ -70,6 +75,9 @@ pub(crate) fn mail(delivery: &Delivery, offer: Capabilities, out: &mut String) {
     }
     if says_smtputf8(delivery, offer) {
         out.push_str(" SMTPUTF8");
+    }
+    if delivery.transfer.require_tls {
+        out.push_str(" REQUIRETLS");
     }
     if offer.dsn {
         if let Some(ret) = delivery.transfer.ret {
@@ -146,9 +154,11 @@ mod tests {
         chunking: true,
         binary_mime: true,
         limits: Limits { transactions: None, recipients: None },
+        require_tls: true,
     };
     const BOTH: Transfer = Transfer { body: BodyKind::EightBitMime, smtputf8: true, ..Transfer::PLAIN };
     const NEITHER: Transfer = Transfer::PLAIN;
+    const STRICT: Transfer = Transfer { require_tls: true, ..Transfer::PLAIN };
     const BINARY: Transfer = Transfer { body: BodyKind::BinaryMime, ..Transfer::PLAIN };
 
     #[test]
@@ -206,6 +216,7 @@ mod tests {
             ("", NEITHER, ALL, "MAIL FROM:<> SIZE=3\r\n"),
             ("a@c.example", BOTH, Capabilities::default(), "MAIL FROM:<a@c.example>\r\n"),
             ("a@c.example", BOTH, ALL, "MAIL FROM:<a@c.example> SIZE=3 BODY=8BITMIME SMTPUTF8\r\n"),
+            ("a@c.example", STRICT, ALL, "MAIL FROM:<a@c.example> SIZE=3 REQUIRETLS\r\n"),
             ("a@c.example", BINARY, ALL, "MAIL FROM:<a@c.example> SIZE=3 BODY=BINARYMIME\r\n"),
         ] {
             let mut out = String::new();
@@ -238,6 +249,9 @@ mod tests {
             let offer = Capabilities { chunking, binary_mime, ..ALL };
             assert_eq!(status("a@c.example", BINARY, "x\r\n", offer), expected);
         }
+        assert_eq!(status("a@c.example", STRICT, "x\r\n", ALL), None);
+        let careless = Capabilities { require_tls: false, ..ALL };
+        assert_eq!(status("a@c.example", STRICT, "x\r\n", careless), Some(EnhancedCode(5, 7, 30)));
         let small = Capabilities { size: Size::AtMost(2), ..ALL };
         assert_eq!(status("a@c.example", NEITHER, "x\r\n", small), Some(EnhancedCode(5, 3, 4)));
     }

@@ -13,6 +13,8 @@ pub struct SessionConfig {
     pub listener: Listener,
     /// STARTTLS can be had.
     pub starttls: bool,
+    /// REQUIRETLS is offered over TLS (RFC 8689).
+    pub requiretls: bool,
     pub auth: AuthConfig,
     /// Completes a login without a domain (SEED-048).
     pub default_domain: Option<Domain>,
@@ -45,6 +47,7 @@ impl Default for SessionConfig {
             banner: "localhost ESMTP".to_owned(),
             listener: Listener::Relay,
             starttls: false,
+            requiretls: true,
             auth: AuthConfig::default(),
             default_domain: None,
             max_message_size: 50 * 1024 * 1024,

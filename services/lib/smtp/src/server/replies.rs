@@ -246,6 +246,7 @@ fn offer(context: &Context<'_>) -> Reply {
         max_size: config.max_message_size,
         max_recipients: config.max_recipients,
         starttls: config.starttls && !context.is_secure,
+        requiretls: config.requiretls && context.is_secure,
         auth: &auth::offered(&config.auth, context.is_secure),
         xclient: context.may_name_client,
     })

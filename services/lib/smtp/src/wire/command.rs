@@ -65,6 +65,8 @@ pub enum Command {
 pub struct Allowed {
     /// The open transaction declared SMTPUTF8.
     pub smtputf8: bool,
+    /// REQUIRETLS is offered.
+    pub requiretls: bool,
     /// The peer may say who is behind it.
     pub xclient: bool,
     /// AUTH is offered, and with it a parameter of MAIL.
@@ -113,7 +115,7 @@ impl Command {
         let (verb, argument) = (&line[..end], line[end..].trim_ascii_start());
         let is = |name: &str| verb.eq_ignore_ascii_case(name.as_bytes());
         if is("MAIL") {
-            mail(argument, allowed.auth)
+            mail(argument, allowed)
         } else if is("RCPT") {
             rcpt(argument, allowed.smtputf8)
         } else if is("DATA") {
@@ -189,14 +191,14 @@ fn name(argument: &[u8]) -> Result<String, CommandError> {
     String::from_utf8(argument.to_vec()).map_err(|_| CommandError::Arguments)
 }
 
-fn mail(argument: &[u8], auth: bool) -> Result<Command, CommandError> {
+fn mail(argument: &[u8], allowed: Allowed) -> Result<Command, CommandError> {
     let (path, rest) = split_path(argument, b"FROM:")?;
     let text = str::from_utf8(path).map_err(|_| CommandError::Sender(AddressError::LocalPart))?;
     let reverse_path = without_route(text)
         .ok_or(AddressError::LocalPart)
         .and_then(str::parse::<ReversePath>)
         .map_err(CommandError::Sender)?;
-    let MailParameters { size, transfer } = parameters::of_mail(rest, auth)?;
+    let MailParameters { size, transfer } = parameters::of_mail(rest, allowed)?;
     if !path.is_ascii() && !transfer.smtputf8 {
         return Err(CommandError::NeedsSmtputf8);
     }

@@ -12,6 +12,8 @@ pub struct Offer<'a> {
     /// In one transaction.
     pub max_recipients: usize,
     pub starttls: bool,
+    /// The session is over TLS, and what must stay there is kept there.
+    pub requiretls: bool,
     /// Mechanisms of AUTH, separated by blanks; empty when there is no AUTH.
     pub auth: &'a str,
     /// This peer may say who is behind it.
@@ -21,7 +23,7 @@ pub struct Offer<'a> {
 /// Our reply to `EHLO` (RFC 5321 4.1.1.1). Exactly what is implemented is listed; an enhanced
 /// status has no place here (RFC 2034 4).
 pub fn offer(offer: &Offer<'_>) -> Reply {
-    let Offer { hostname, max_size, max_recipients, starttls, auth, xclient } = offer;
+    let Offer { hostname, max_size, max_recipients, starttls, requiretls, auth, xclient } = offer;
     // RFC 1870 3: a size of 0 means that no limit is fixed.
     let mut text = format!(
         "{hostname}\nPIPELINING\nSIZE {max_size}\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME"
@@ -31,6 +33,9 @@ pub fn offer(offer: &Offer<'_>) -> Reply {
     }
     if *starttls {
         text += "\nSTARTTLS";
+    }
+    if *requiretls {
+        text += "\nREQUIRETLS";
     }
     if !auth.is_empty() {
         text = text + "\nAUTH " + auth;
@@ -69,6 +74,8 @@ pub struct Capabilities {
     pub binary_mime: bool,
     /// RFC 9422.
     pub limits: Limits,
+    /// RFC 8689.
+    pub require_tls: bool,
 }
 
 /// What a server takes, as far as it says so; `None` is not said.
@@ -117,6 +124,7 @@ impl Capabilities {
                 "STARTTLS" => found.starttls = true,
                 "CHUNKING" => found.chunking = true,
                 "BINARYMIME" => found.binary_mime = true,
+                "REQUIRETLS" => found.require_tls = true,
                 "LIMITS" => found.limits = Limits::parse(words),
                 "AUTH" => found.auth = AuthOffer::parse(words),
                 _ => {}
@@ -179,6 +187,7 @@ mod tests {
             max_size: 52_428_800,
             max_recipients: 1000,
             starttls: false,
+            requiretls: false,
             auth: "",
             xclient: false,
         };
@@ -200,6 +209,7 @@ mod tests {
             chunking: true,
             binary_mime: true,
             limits: Limits { transactions: None, recipients: Some(1000) },
+            require_tls: false,
         };
         assert_eq!(Capabilities::parse(&offered.text()), expected);
         plain.starttls = true;

@@ -8,7 +8,7 @@ use hikyaku_types::{
     reporting::{Reporting, from_xtext},
 };
 
-use super::command::CommandError;
+use super::command::{Allowed, CommandError};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailParameters {
@@ -16,8 +16,8 @@ pub struct MailParameters {
     pub transfer: Transfer,
 }
 
-/// `rest` is what stands behind the path. `auth` says whether AUTH is offered.
-pub fn of_mail(rest: &[u8], auth: bool) -> Result<MailParameters, CommandError> {
+/// `rest` is what stands behind the path.
+pub fn of_mail(rest: &[u8], allowed: Allowed) -> Result<MailParameters, CommandError> {
     let mut found = MailParameters::default();
     let (mut has_body, mut has_auth) = (false, false);
     for (keyword, value) in words(rest) {
@@ -33,14 +33,19 @@ pub fn of_mail(rest: &[u8], auth: bool) -> Result<MailParameters, CommandError> 
             found.transfer.ret = Some(as_written(value)?);
         } else if is("ENVID") && found.transfer.envelope_id.is_none() {
             found.transfer.envelope_id = Some(as_written(value)?);
-        } else if is("AUTH") && auth && !has_auth {
+        } else if is("REQUIRETLS") && allowed.requiretls && value.is_none() && !found.transfer.require_tls {
+            found.transfer.require_tls = true;
+        } else if is("REQUIRETLS") && !allowed.requiretls {
+            // RFC 8689 3: a parameter of sessions over TLS.
+            return Err(CommandError::Parameter);
+        } else if is("AUTH") && allowed.auth && !has_auth {
             // RFC 4954 5: whom another server says the message is from. It is trusted by nobody here.
             has_auth = true;
             is_submitter(value)?;
-        } else if is("AUTH") && !auth {
+        } else if is("AUTH") && !allowed.auth {
             return Err(CommandError::Parameter);
-        } else if ["AUTH", "SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"].into_iter().any(is) {
-            // Twice, or SMTPUTF8 with a value.
+        } else if ["AUTH", "SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "REQUIRETLS"].into_iter().any(is) {
+            // Twice, or a value where none belongs.
             return Err(CommandError::Arguments);
         } else {
             return Err(unknown(keyword));

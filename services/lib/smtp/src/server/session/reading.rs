@@ -113,6 +113,7 @@ impl Session {
     fn command(&mut self, line: &[u8]) {
         let allowed = Allowed {
             smtputf8: self.draft.transfer.smtputf8,
+            requiretls: self.config.requiretls && self.is_secure,
             xclient: self.may_name_client,
             auth: self.config.auth.offered,
         };

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const UTF8: Allowed = Allowed { smtputf8: true, xclient: false, auth: false };
+const UTF8: Allowed = Allowed { smtputf8: true, requiretls: false, xclient: false, auth: false };
 
 fn parse(line: &str) -> Result<Command, CommandError> {
     Command::parse(line.as_bytes(), Allowed::default())

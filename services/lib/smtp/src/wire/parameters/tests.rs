@@ -2,6 +2,8 @@ use hikyaku_types::reporting::{Notify, Return};
 
 use super::*;
 
+const AUTH: Allowed = Allowed { smtputf8: false, requiretls: false, xclient: false, auth: true };
+
 #[test]
 fn of_mail_table() {
     let with = |size, eight_bit_mime, smtputf8| {
@@ -47,7 +49,7 @@ fn of_mail_table() {
         (" =x", Err(CommandError::Arguments)),
         (" <b@c>", Err(CommandError::Arguments)),
     ] {
-        assert_eq!(of_mail(rest.as_bytes(), false), expected, "{rest:?}");
+        assert_eq!(of_mail(rest.as_bytes(), Allowed::default()), expected, "{rest:?}");
     }
 }
 
@@ -63,7 +65,7 @@ fn whom_another_server_says_it_is_from() {
         (" AUTH=nobody", Err(CommandError::Arguments)),
         (" AUTH=a+0D@example.com", Err(CommandError::Arguments)),
     ] {
-        assert_eq!(of_mail(rest.as_bytes(), true), expected, "{rest:?}");
+        assert_eq!(of_mail(rest.as_bytes(), AUTH), expected, "{rest:?}");
     }
 }
 
@@ -100,4 +102,19 @@ fn of_rcpt_table() {
     }
     let declared = of_rcpt(" ORCPT=utf-8;\u{7528}@d.example".as_bytes(), true);
     assert_eq!(declared, Ok(original("utf-8;\u{7528}@d.example")));
+}
+
+/// RFC 8689 3: only over TLS, where it is offered.
+#[test]
+fn what_must_stay_protected() {
+    let offered = Allowed { requiretls: true, ..Allowed::default() };
+    let strict = Transfer { require_tls: true, ..Transfer::PLAIN };
+    for (rest, expected) in [
+        (" REQUIRETLS", Ok(MailParameters { size: None, transfer: strict })),
+        (" requiretls=yes", Err(CommandError::Arguments)),
+        (" REQUIRETLS REQUIRETLS", Err(CommandError::Arguments)),
+    ] {
+        assert_eq!(of_mail(rest.as_bytes(), offered), expected, "{rest:?}");
+        assert_eq!(of_mail(rest.as_bytes(), Allowed::default()), Err(CommandError::Parameter), "{rest:?}");
+    }
 }
