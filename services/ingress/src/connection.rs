@@ -148,6 +148,9 @@ impl Connection {
         match secured {
             Ok(stream) => {
                 self.stream = stream;
+                if let Some(exporter) = self.stream.exporter() {
+                    self.session.bind_to(exporter);
+                }
                 metrics::handshake(Ok(self.stream.tls_version().unwrap_or("none")));
                 Some(self)
             }

@@ -32,7 +32,8 @@ with smtplib.SMTP('127.0.0.1', int(submission), source_address=(stranger, 0)) as
         assert client.docmd(command)[0] == code, command
 
 with starttls(submission, trusted, stranger) as client:
-    assert client.esmtp_features['auth'].split() == ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256']
+    assert client.esmtp_features['auth'].split() == ['PLAIN', 'LOGIN', 'CRAM-MD5', 'SCRAM-SHA-256',
+                                                     'SCRAM-SHA-256-PLUS']
     assert client.docmd(f'MAIL FROM:<{user}>') [0] == 530
     for login, word in [(user, 'wrong'), ('nobody@own.test', password)]:
         code, text = client.docmd(plain(login, word))
@@ -240,6 +241,39 @@ async fn swaks_logs_in_and_sends() -> anyhow::Result<()> {
         let header = text.split("\r\n\r\n").next().unwrap_or_default();
         assert!(!header.contains("192.0.2.77") && !header.contains("127.0.0."), "{header}");
         submission.is_traced(&mail).await?;
+    }
+    Ok(())
+}
+
+/// RFC 9266: GNU SASL binds its login to the connection, and sees that the server knows the password too.
+#[tokio::test]
+async fn a_login_is_bound_to_its_connection() -> anyhow::Result<()> {
+    let submission = Submission::start("").await?;
+    let address = submission.relay.address("submission")?;
+    let connect = format!("127.0.0.1:{}", address.port());
+    for (mechanism, password, is_accepted) in [
+        ("SCRAM-SHA-256-PLUS", PASSWORD, true),
+        ("SCRAM-SHA-256", PASSWORD, true),
+        ("SCRAM-SHA-256-PLUS", "wrong", false),
+    ] {
+        let mut gsasl = tokio::process::Command::new("gsasl");
+        gsasl.args(["--smtp", "--connect", &connect, "--starttls", "--hostname", "gw.test"]);
+        gsasl.args(["--x509-ca-file", "", "--mechanism", mechanism, "--authentication-id", USER]);
+        gsasl.args(["--password", password, "--quality-of-protection", "qop-auth"]);
+        if mechanism == "SCRAM-SHA-256" {
+            gsasl.arg("--no-cb");
+        }
+        let output = match gsasl.stdin(std::process::Stdio::null()).output().await {
+            Ok(output) => output,
+            Err(error) => {
+                println!("skipped: gsasl: {error}; tests/get-peers gets it");
+                return Ok(());
+            }
+        };
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(said.contains("235 2.7.0"), is_accepted, "{mechanism}: {said}");
+        assert!(said.contains("SCRAM-SHA-256-PLUS"), "it is offered: {said}");
     }
     Ok(())
 }

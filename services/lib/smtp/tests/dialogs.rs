@@ -47,7 +47,10 @@ impl InMemory {
             ..shipped
         };
         let now = Instant::now();
-        let session = Session::new(Arc::new(config), setting.tls == Tls::Implicit, || [1; 18], now);
+        let mut session = Session::new(Arc::new(config), setting.tls == Tls::Implicit, || [1; 18], now);
+        if setting.tls == Tls::Implicit {
+            session.bind_to([2; 32]);
+        }
         let mut wire = Self { session, now, setting: setting.clone(), said: Vec::new(), stored: Vec::new() };
         wire.session.handle(Event::Connected(Verdict::Accept(())), now);
         wire.drive();
@@ -143,6 +146,7 @@ impl Wire for InMemory {
     }
 
     fn secure(&mut self) -> io::Result<()> {
+        self.session.bind_to([2; 32]);
         self.session.handle(Event::Secured, self.now);
         self.drive();
         Ok(())

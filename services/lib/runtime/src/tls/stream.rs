@@ -47,6 +47,16 @@ impl ServerStream {
         }
     }
 
+    /// RFC 9266 2: what both ends know of their connection, over TLS 1.3.
+    pub fn exporter(&self) -> Option<[u8; 32]> {
+        let Self::Secure(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
     /// `1.2` or `1.3` over TLS.
     pub fn tls_version(&self) -> Option<&'static str> {
         let Self::Secure(stream) = self else { return None };

@@ -8,7 +8,7 @@ use hikyaku_types::{
     reply::{EnhancedCode, Reply},
 };
 
-use super::{action::Refusal, limits::SessionConfig, state::Say};
+use super::{action::Refusal, auth::Means, limits::SessionConfig, state::Say};
 use crate::{
     server::auth,
     wire::{
@@ -209,7 +209,7 @@ impl Say {
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a SessionConfig,
     pub(crate) has_extensions: bool,
-    pub(crate) is_secure: bool,
+    pub(crate) means: Means,
     pub(crate) may_name_client: bool,
     pub(crate) given: Option<&'a Reply>,
     pub(crate) queue_id: Option<QueueId>,
@@ -245,9 +245,9 @@ fn offer(context: &Context<'_>) -> Reply {
         hostname: &config.hostname,
         max_size: config.max_message_size,
         max_recipients: config.max_recipients,
-        starttls: config.starttls && !context.is_secure,
-        requiretls: config.requiretls && context.is_secure,
-        auth: &auth::offered(&config.auth, context.is_secure),
+        starttls: config.starttls && !context.means.is_secure,
+        requiretls: config.requiretls && context.means.is_secure,
+        auth: &auth::offered(&config.auth, context.means),
         xclient: context.may_name_client,
     })
 }

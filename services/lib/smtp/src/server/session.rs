@@ -13,7 +13,7 @@ use hikyaku_types::{address::Mailbox, envelope::BodyKind, ids::QueueId, origin::
 
 use super::{
     action::{Action, Question},
-    auth::{AuthStep, Exchange},
+    auth::{AuthStep, Exchange, Exporter, Means},
     content::Content,
     draft::{Chunk, Client, Decoder, Draft, Incoming},
     event::{AcceptedRecipient, Addressee, Event, Protocol, Stored, Transaction, Verdict},
@@ -42,6 +42,7 @@ pub struct Session {
     client: Option<Client>,
     is_secure: bool,
     may_name_client: bool,
+    exporter: Option<Exporter>,
     nonce: fn() -> [u8; 18],
     exchange: Option<Exchange>,
     auth_failures: u32,
@@ -91,6 +92,7 @@ impl Session {
             client: None,
             is_secure,
             may_name_client: false,
+            exporter: None,
             nonce,
             exchange: None,
             auth_failures: 0,
@@ -109,6 +111,15 @@ impl Session {
     /// The peer is a proxy of ours, which may say who its client is (XCLIENT).
     pub fn let_peer_name_its_client(&mut self) {
         self.may_name_client = true;
+    }
+
+    /// The keying material of the connection (RFC 9266), to which logins can be bound.
+    pub fn bind_to(&mut self, exporter: [u8; 32]) {
+        self.exporter = Some(exporter);
+    }
+
+    fn means(&self) -> Means {
+        Means { is_secure: self.is_secure, is_bound: self.exporter.is_some() }
     }
 
     pub fn handle(&mut self, event: Event<'_>, now: Instant) {
@@ -335,7 +346,7 @@ impl Session {
             has_extensions: self.client.as_ref().is_some_and(|client| client.protocol == Protocol::Esmtp),
             given: given.reply.as_ref(),
             queue_id: given.queue_id,
-            is_secure: self.is_secure,
+            means: self.means(),
             may_name_client: self.may_name_client,
             challenge: &given.challenge,
         };

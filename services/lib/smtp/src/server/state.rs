@@ -228,8 +228,8 @@ impl State {
             (S::Connecting, G::TalkedEarly) => (S::Closed, &[Reply(Say::TalkedEarly), Close]),
             (S::Connecting, G::Dismissed) => (S::Closed, &[Reply(Say::Given), Close]),
 
-            // RFC 3207 4.2: nothing is left of what was said in the clear.
-            (S::Ready, G::StartTls) => (S::Securing, &[Reply(Say::StartTlsOk), Secure]),
+            // RFC 3207 4.2: nothing is left of what was said in the clear, so nothing needs to have been.
+            (S::Greeted | S::Ready, G::StartTls) => (S::Securing, &[Reply(Say::StartTlsOk), Secure]),
             (S::Securing, G::Secured) => (S::Greeted, &[]),
 
             // As if it had just connected.

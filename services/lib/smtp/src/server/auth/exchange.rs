@@ -6,7 +6,7 @@ use super::{
     login,
     mechanism::Mechanism,
     question::AuthStep,
-    scram::{self, ClientFinal, ClientFirst, Wrong},
+    scram::{self, Binding, ClientFinal, ClientFirst, Exporter, Wrong},
 };
 use crate::wire::sasl;
 
@@ -16,6 +16,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) hostname: &'a str,
     /// Completes a bare login (SEED-048).
     pub(crate) default_domain: Option<&'a Domain>,
+    /// What the connection can be bound by.
+    pub(crate) exporter: Option<Exporter>,
     /// Octets that nobody has seen before.
     pub(crate) nonce: fn() -> [u8; 18],
 }
@@ -66,7 +68,7 @@ impl Exchange {
     /// `AUTH` without an initial response.
     pub(crate) fn begin(&mut self, setting: &Setting<'_>) -> Step {
         Step::Challenge(match self.mechanism {
-            Mechanism::Plain | Mechanism::ScramSha256 => String::new(),
+            Mechanism::Plain | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => String::new(),
             Mechanism::Login => USERNAME.to_owned(),
             Mechanism::CramMd5 => {
                 // RFC 2195 2: in the form of a message id.
@@ -86,7 +88,9 @@ impl Exchange {
                 self.phase = Phase::Password(login::complete(text, setting.default_domain));
                 Step::Challenge(PASSWORD.to_owned())
             }
-            (Phase::New, Mechanism::ScramSha256) => self.scram_first(text, setting),
+            (Phase::New, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus) => {
+                self.scram_first(text, setting)
+            }
             (Phase::Password(login), _) => password(login, text),
             (Phase::CramMd5(challenge), _) => cram_md5(text, challenge, setting),
             (Phase::ScramChallenged(challenged, login), _) => match challenged.read(text) {
@@ -105,7 +109,16 @@ impl Exchange {
     }
 
     fn scram_first(&mut self, text: &str, setting: &Setting<'_>) -> Step {
-        let Some(first) = ClientFirst::parse(text) else { return Step::Malformed };
+        let binding = match (self.mechanism == Mechanism::ScramSha256Plus, setting.exporter) {
+            (true, Some(exporter)) => Binding::Bound(exporter),
+            (false, Some(_)) => Binding::Unused,
+            (_, None) => Binding::NotOffered,
+        };
+        let first = match ClientFirst::parse(text, binding) {
+            Ok(first) => first,
+            Err(Wrong::Syntax) => return Step::Malformed,
+            Err(Wrong::Mismatch) => return Step::Refused,
+        };
         let login = login::complete(&first.user, setting.default_domain);
         let authorization = first.authorization.as_deref();
         let Some(login) = login.filter(|login| acts_for_itself(login, authorization, setting)) else {

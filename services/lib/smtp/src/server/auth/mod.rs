@@ -14,4 +14,5 @@ pub use question::{AuthAnswer, AuthOutcome, AuthStep};
 
 pub(crate) use exchange::{Exchange, Setting, Step};
 pub(crate) use login::complete;
-pub(crate) use mechanism::{find, offered};
+pub(crate) use mechanism::{Means, find, offered};
+pub(crate) use scram::Exporter;

@@ -1,8 +1,21 @@
-//! The messages of SCRAM (RFC 5802 7), read strictly. Channel binding is not offered.
+//! The messages of SCRAM (RFC 5802 7), read strictly.
 
 use std::borrow::Cow;
 
 use crate::wire::sasl;
+
+/// RFC 9266: what both ends of a connection of TLS 1.3 know, and nobody between them.
+pub(crate) type Exporter = [u8; 32];
+
+/// Whether the exchange belongs to its connection (RFC 5802 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// The client chose the mechanism that ends in -PLUS.
+    Bound(Exporter),
+    /// It could have, and did not.
+    Unused,
+    NotOffered,
+}
 
 /// `client-first-message`.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,12 +26,14 @@ pub(crate) struct ClientFirst {
     pub(crate) user: String,
     bare: String,
     nonce: String,
+    exporter: Option<Exporter>,
 }
 
 /// Waiting for `client-final-message`.
 #[derive(Debug)]
 pub(crate) struct Challenged {
     gs2_header: String,
+    exporter: Option<Exporter>,
     nonce: String,
     /// `client-first-message-bare , server-first-message`.
     so_far: String,
@@ -40,13 +55,25 @@ pub(crate) enum Wrong {
 }
 
 impl ClientFirst {
-    pub(crate) fn parse(message: &str) -> Option<Self> {
+    pub(crate) fn parse(message: &str, binding: Binding) -> Result<Self, Wrong> {
         let mut parts = message.splitn(3, ',');
-        let (binding, authorization, bare) = (parts.next()?, parts.next()?, parts.next()?);
-        // `p=...` asks for a binding that was not offered.
-        if !matches!(binding, "n" | "y") {
-            return None;
-        }
+        let flag = parts.next().unwrap_or_default();
+        let exporter = match (flag, binding) {
+            ("p=tls-exporter", Binding::Bound(exporter)) => Some(exporter),
+            ("n", Binding::Unused | Binding::NotOffered) | ("y", Binding::NotOffered) => None,
+            // The client did not see that there is a binding: somebody has cut the offer.
+            ("y", Binding::Unused) => return Err(Wrong::Mismatch),
+            (_, Binding::Bound(_) | Binding::Unused | Binding::NotOffered) => return Err(Wrong::Syntax),
+        };
+        Self::of(message, parts, exporter).ok_or(Wrong::Syntax)
+    }
+
+    fn of<'a>(
+        message: &str,
+        mut parts: impl Iterator<Item = &'a str>,
+        exporter: Option<Exporter>,
+    ) -> Option<Self> {
+        let (authorization, bare) = (parts.next()?, parts.next()?);
         let authorization = match authorization {
             "" => None,
             given => Some(name(given.strip_prefix("a=")?)?),
@@ -56,7 +83,14 @@ impl ClientFirst {
         let user = name(fields.next()?.strip_prefix("n=")?)?;
         let nonce = fields.next()?.strip_prefix("r=").filter(|nonce| is_nonce(nonce))?;
         let gs2_header = message.get(..message.len() - bare.len())?.to_owned();
-        Some(Self { gs2_header, authorization, user, bare: bare.to_owned(), nonce: nonce.to_owned() })
+        Some(Self {
+            gs2_header,
+            authorization,
+            user,
+            bare: bare.to_owned(),
+            nonce: nonce.to_owned(),
+            exporter,
+        })
     }
 
     /// `server-first-message`, and what is to come.
@@ -64,7 +98,7 @@ impl ClientFirst {
         let nonce = self.nonce + server_nonce;
         let server_first = format!("r={nonce},s={},i={iterations}", sasl::encode(salt));
         let so_far = format!("{},{server_first}", self.bare);
-        (server_first, Challenged { gs2_header: self.gs2_header, nonce, so_far })
+        (server_first, Challenged { gs2_header: self.gs2_header, exporter: self.exporter, nonce, so_far })
     }
 }
 
@@ -76,7 +110,9 @@ impl Challenged {
         let mut field = |key: &str| fields.next().and_then(|field| field.strip_prefix(key));
         let binding = field("c=").ok_or(Wrong::Syntax)?;
         let nonce = field("r=").ok_or(Wrong::Syntax)?;
-        if binding != sasl::encode(&self.gs2_header) || nonce != self.nonce {
+        let mut expected = self.gs2_header.clone().into_bytes();
+        expected.extend(self.exporter.iter().flatten());
+        if binding != sasl::encode(expected) || nonce != self.nonce {
             return Err(Wrong::Mismatch);
         }
         let auth_message = format!("{},{without_proof}", self.so_far);
@@ -109,10 +145,44 @@ fn is_nonce(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn parse(message: &str) -> Result<ClientFirst, Wrong> {
+        ClientFirst::parse(message, Binding::NotOffered)
+    }
+
+    /// RFC 5802 6, RFC 9266: only the connection on which both began; who could bind and was not shown how is
+    /// being deceived.
+    #[test]
+    fn an_exchange_is_bound_to_its_connection() {
+        let bound = Binding::Bound([7; 32]);
+        let parse = |flag: &str, binding| ClientFirst::parse(&format!("{flag},,n=a,r=n"), binding);
+        for (flag, binding, expected) in [
+            ("y", Binding::Unused, Wrong::Mismatch),
+            ("p=tls-exporter", Binding::Unused, Wrong::Syntax),
+            ("p=tls-exporter", Binding::NotOffered, Wrong::Syntax),
+            ("p=tls-unique", bound, Wrong::Syntax),
+            ("n", bound, Wrong::Syntax),
+            ("y", bound, Wrong::Syntax),
+        ] {
+            assert_eq!(parse(flag, binding), Err(expected), "{flag} {binding:?}");
+        }
+        assert!(parse("n", Binding::Unused).is_ok());
+        let final_of = |exporter: [u8; 32]| {
+            let (_, challenged) = parse("p=tls-exporter", bound).unwrap().challenge("s", b"salt", 1);
+            let mut header = b"p=tls-exporter,,".to_vec();
+            header.extend(exporter);
+            challenged.read(&format!("c={},r=ns,p=AA==", sasl::encode(header)))
+        };
+        assert!(final_of([7; 32]).is_ok());
+        assert_eq!(final_of([8; 32]), Err(Wrong::Mismatch), "another connection");
+        let (_, challenged) = parse("p=tls-exporter", bound).unwrap().challenge("s", b"salt", 1);
+        let header = sasl::encode("p=tls-exporter,,");
+        assert_eq!(challenged.read(&format!("c={header},r=ns,p=AA==")), Err(Wrong::Mismatch));
+    }
+
     /// RFC 7677 3.
     #[test]
     fn the_example_of_rfc_7677() {
-        let first = ClientFirst::parse("n,,n=user,r=rOprNGfwEbeRWgbNEkqO").unwrap();
+        let first = parse("n,,n=user,r=rOprNGfwEbeRWgbNEkqO").unwrap();
         assert_eq!((first.user.as_str(), &first.authorization), ("user", &None));
         let salt = sasl::decode(b"W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         let (server_first, challenged) = first.challenge("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", &salt, 4096);
@@ -134,7 +204,7 @@ mod tests {
 
     #[test]
     fn first_messages() {
-        let parsed = ClientFirst::parse("y,a=x=3Dy,n=a=2Cb,r=n,ext=1").unwrap();
+        let parsed = parse("y,a=x=3Dy,n=a=2Cb,r=n,ext=1").unwrap();
         assert_eq!((parsed.authorization.as_deref(), parsed.user.as_str()), (Some("x=y"), "a,b"));
         assert_eq!((parsed.gs2_header.as_str(), parsed.bare.as_str()), ("y,a=x=3Dy,", "n=a=2Cb,r=n,ext=1"));
         for message in [
@@ -154,13 +224,13 @@ mod tests {
             "x,,n=a,r=n",
             "p=tls-exporter,,n=a,r=n",
         ] {
-            assert_eq!(ClientFirst::parse(message), None, "{message:?}");
+            assert_eq!(parse(message), Err(Wrong::Syntax), "{message:?}");
         }
     }
 
     #[test]
     fn final_messages() {
-        let (_, challenged) = ClientFirst::parse("n,,n=a,r=n").unwrap().challenge("s", b"salt", 1);
+        let (_, challenged) = parse("n,,n=a,r=n").unwrap().challenge("s", b"salt", 1);
         for (message, expected) in [
             ("c=biws,r=ns,p=AA==", Ok("n=a,r=n,r=ns,s=c2FsdA==,i=1,c=biws,r=ns")),
             ("c=biws,r=ns,x=1,p=AA==", Ok("n=a,r=n,r=ns,s=c2FsdA==,i=1,c=biws,r=ns,x=1")),

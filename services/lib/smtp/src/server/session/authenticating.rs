@@ -30,7 +30,7 @@ impl Session {
         if self.state != State::Ready || self.identity.is_some() {
             return self.signal(Signal::Auth);
         }
-        let Some(mechanism) = auth::find(&self.config.auth, keyword) else {
+        let Some(mechanism) = auth::find(&self.config.auth, self.means(), keyword) else {
             return self.signal(Signal::AuthUnknown);
         };
         if mechanism.sends_password() && !self.is_secure {
@@ -67,6 +67,7 @@ impl Session {
         Setting {
             hostname: &self.config.hostname,
             default_domain: self.config.default_domain.as_ref(),
+            exporter: self.exporter,
             nonce: self.nonce,
         }
     }

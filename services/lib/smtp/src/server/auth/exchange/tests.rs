@@ -3,7 +3,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 
 const SETTING: Setting<'static> =
-    Setting { hostname: "gw.example", default_domain: None, nonce: || [0xab; 18] };
+    Setting { hostname: "gw.example", default_domain: None, exporter: None, nonce: || [0xab; 18] };
 
 fn exchange(mechanism: Mechanism, phase: Phase) -> Exchange {
     Exchange { mechanism, phase }
