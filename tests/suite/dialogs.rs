@@ -183,7 +183,13 @@ impl World {
         let address = socket.local_addr()?;
         let publisher = Publisher::new(self.nats.clone(), self.shards);
         let stop = CancellationToken::new();
-        let ingress = Ingress::build(config, vec![Listening { socket, service }], tls, client, publisher);
+        let ingress = Ingress::build(
+            config,
+            vec![Listening { address: socket.local_addr()?, socket, service }],
+            tls,
+            client,
+            publisher,
+        );
         let ingress = tokio::spawn(ingress.run(stop.clone()));
 
         let from = if setting.client_may_relay() { INSIDE } else { OUTSIDE };

@@ -47,7 +47,7 @@ impl Command {
     }
 }
 
-#[derive(Debug, Default, Args, Serialize)]
+#[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct Flags {
     /// Configuration file (TOML).
     #[arg(long, value_name = "FILE")]
@@ -106,7 +106,7 @@ pub(crate) struct Flags {
 }
 
 /// The section "tls" of the file.
-#[derive(Debug, Default, Args, Serialize)]
+#[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct TlsFlags {
     /// Certificate for clients, PEM, with those that lead to its root; read again when it changes.
     #[arg(long = "tls-certificate", value_name = "FILE", requires = "key")]

@@ -13,12 +13,13 @@ mod cli; // flags and help texts
 mod config; // file < environment < flags -> Config
 mod nats_child; // finds, starts and supervises the broker of `up`
 mod parts; // configuration -> services
+mod reload; // SIGHUP -> listeners
 mod role; // up | ingress | delivery | policy
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let (role, flags) = cli.command.split();
-    let config = match config::load(role, flags) {
+    let config = match config::load(role, flags.clone()) {
         Ok(config) => config,
         Err(error) => return fail(&error.into()),
     };
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let code = match runtime.block_on(run(role, config)) {
+    let code = match runtime.block_on(run(role, config, flags)) {
         Ok(code) => code,
         Err(error) => fail(&error),
     };
@@ -42,9 +43,10 @@ fn raise_file_limit() {
     }
 }
 
-async fn run(role: cli::Role, config: config::Config) -> anyhow::Result<ExitCode> {
+async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyhow::Result<ExitCode> {
     hikyaku_runtime::crypto::install();
     let signals = Signals::listen()?;
+    let reload = reload::Reload::listen(role, flags)?;
     let telemetry = telemetry::init(&config.telemetry)?;
     if let Some(address) = config.metrics {
         hikyaku_runtime::prometheus::serve(address)?;
@@ -54,7 +56,7 @@ async fn run(role: cli::Role, config: config::Config) -> anyhow::Result<ExitCode
     tracing::info!(?config, "starting");
     let shutdown = CancellationToken::new();
     let code = tokio::select! {
-        result = role::run(role, config, shutdown.clone()) => result.map(|()| ExitCode::SUCCESS),
+        result = role::run(role, config, reload, shutdown.clone()) => result.map(|()| ExitCode::SUCCESS),
         // Nothing is lost: what was not acknowledged is still in the queue.
         EndNow = signals.run(shutdown) => Ok(ExitCode::from(130)),
     };

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use hikyaku_delivery::{admin::Admin, app::Records};
 use hikyaku_grpc::Guard;
-use hikyaku_ingress::service::Listening;
+use hikyaku_ingress::{listeners::Listeners, service::Listening};
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
@@ -136,7 +136,7 @@ pub(crate) async fn ingress(
     let mut listeners = Vec::new();
     for place in &config.places {
         let socket = bind(place.key, place.address).await?;
-        listeners.push(Listening { socket, service: place.service.clone() });
+        listeners.push(Listening { socket, address: place.address, service: place.service.clone() });
     }
     let tls = config.tls.clone().map(TlsAcceptor::new).transpose()?;
     if let Err(reason) = nats.durability().first_verdict().await {
@@ -173,13 +173,34 @@ pub(crate) async fn delivery(
     Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver)?)
 }
 
+/// SEED-130: listeners are those of the configuration, also when that has changed. A new one is bound before an
+/// old one ends; when it cannot be, nothing changes.
+pub(crate) async fn change_listeners(
+    listeners: &Listeners,
+    config: &Config,
+    has_tls: bool,
+) -> anyhow::Result<()> {
+    if config.tls.is_some() != has_tls {
+        anyhow::bail!("tls was added or taken away, which takes a restart");
+    }
+    let wanted: Vec<_> = config.places.iter().map(|place| (place.address, place.service.clone())).collect();
+    let mut bound = Vec::new();
+    for (address, service) in listeners.missing(&wanted).await {
+        let place = config.places.iter().find(|place| place.address == address && place.service == service);
+        let socket = bind(place.map_or("smtp", |place| place.key), address).await?;
+        bound.push(Listening { socket, address, service });
+    }
+    listeners.change(&wanted, bound).await;
+    Ok(())
+}
+
 /// Tells the others of this process until `shutdown`. `listeners` is where it takes mail, `version` that of the
 /// directory, when it serves it.
 pub(crate) async fn announce(
     config: &Config,
     nats: &Nats,
     role: &str,
-    listeners: Vec<SocketAddr>,
+    listeners: Option<watch::Receiver<Vec<SocketAddr>>>,
     version: Option<watch::Receiver<Option<u64>>>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -188,10 +209,10 @@ pub(crate) async fn announce(
         node: config.delivery.node.clone(),
         role: role.to_owned(),
         hostname: config.ingress.hostname.to_string(),
-        listeners,
+        listeners: Vec::new(),
         directory_version: None,
     };
-    tokio::spawn(shutdown.clone().run_until_cancelled_owned(register.keep(presence, version)));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(register.keep(presence, listeners, version)));
     Ok(())
 }
 

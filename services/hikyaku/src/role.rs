@@ -10,11 +10,17 @@ use crate::{
     config::{Broker, Config},
     nats_child::NatsChild,
     parts,
+    reload::Reload,
 };
 
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    role: Role,
+    config: Config,
+    reload: Reload,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     match (role, &config.nats) {
         (Role::Up, Broker::Embedded(program)) => {
             let child = NatsChild::prepare(program.as_deref(), &config.data_dir).await?;
@@ -22,12 +28,12 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let process = child.start().await?;
             let stop_broker = CancellationToken::new();
             let broker = tokio::spawn(child.supervise(process, stop_broker.clone()));
-            let result = Box::pin(everything(&config, &nats, shutdown)).await;
+            let result = Box::pin(everything(&config, &nats, reload, shutdown)).await;
             stop_broker.cancel();
             broker.await?;
             result
         }
-        (Role::Up, Broker::Given(nats)) => Box::pin(everything(&config, nats, shutdown)).await,
+        (Role::Up, Broker::Given(nats)) => Box::pin(everything(&config, nats, reload, shutdown)).await,
         (_, Broker::Embedded(_)) => {
             anyhow::bail!("a single role needs a NATS server that others reach too: set nats to its URL")
         }
@@ -35,14 +41,16 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let nats = parts::queue(nats, &config).await?;
             let (policy, _) = parts::policy(&config, nats.clone(), parts::guard(&config.grpc)?).await?;
             let version = Some(policy.store().versions_in_force());
-            parts::announce(&config, &nats, "policy", Vec::new(), version, &shutdown).await?;
+            parts::announce(&config, &nats, "policy", None, version, &shutdown).await?;
             Ok(Box::pin(policy.run(shutdown)).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let Some(policy) = parts::policy_client(&config.grpc, &shutdown).await? else { return Ok(()) };
             let ingress = parts::ingress(&config, &nats, policy).await?;
-            parts::announce(&config, &nats, "ingress", ingress.addresses(), None, &shutdown).await?;
+            let listeners = ingress.listeners();
+            parts::announce(&config, &nats, "ingress", Some(listeners.addresses()), None, &shutdown).await?;
+            reload.follow(listeners, config.tls.is_some(), &shutdown);
             ingress.run(shutdown).await;
             nats.flush().await;
             Ok(())
@@ -51,7 +59,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
             let nats = parts::queue(nats, &config).await?;
             let Some(policy) = parts::policy_client(&config.grpc, &shutdown).await? else { return Ok(()) };
             let delivery = parts::delivery(&config, &nats, policy).await?;
-            parts::announce(&config, &nats, "delivery", Vec::new(), None, &shutdown).await?;
+            parts::announce(&config, &nats, "delivery", None, None, &shutdown).await?;
             let guard = parts::guard(&config.grpc)?;
             let admin = parts::admin(&config, delivery.admin(), guard, shutdown.clone()).await?;
             let delivery = delivery.run(shutdown);
@@ -65,6 +73,7 @@ pub(crate) async fn run(role: Role, config: Config, shutdown: CancellationToken)
 async fn everything(
     config: &Config,
     nats: &hikyaku_queue::NatsConfig,
+    reload: Reload,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let grpc = parts::operator_token(config)?;
@@ -82,7 +91,9 @@ async fn everything(
     let Some(client) = parts::policy_client(&ours, &shutdown).await? else { return Ok(()) };
     let ingress = parts::ingress(config, &nats, client.clone()).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
-    parts::announce(config, &nats, "up", ingress.addresses(), Some(version), &shutdown).await?;
+    let listeners = ingress.listeners();
+    parts::announce(config, &nats, "up", Some(listeners.addresses()), Some(version), &shutdown).await?;
+    reload.follow(listeners, config.tls.is_some(), &shutdown);
     let admin = parts::admin(config, delivery.admin(), guard, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
     tracing::info!("ready");

@@ -1,6 +1,6 @@
 //! Composition root of ingress.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::publish::Publisher;
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clients::Clients, config::IngressConfig, connection::Door, lanes::Lanes, listener, rates::Rates,
+    clients::Clients, config::IngressConfig, lanes::Lanes, listeners::Listeners, rates::Rates,
     service::Listening,
 };
 
@@ -34,7 +34,8 @@ pub(crate) struct Context {
 
 pub struct App {
     context: Arc<Context>,
-    listeners: Vec<Listening>,
+    bound: Vec<Listening>,
+    listeners: Listeners,
 }
 
 impl fmt::Debug for App {
@@ -47,7 +48,7 @@ impl App {
     /// Without `tls` nothing is encrypted, and nobody can authenticate by a password.
     pub fn build(
         config: IngressConfig,
-        listeners: Vec<Listening>,
+        bound: Vec<Listening>,
         tls: Option<TlsAcceptor>,
         policy: PolicyClient,
         publisher: Publisher,
@@ -65,25 +66,24 @@ impl App {
             end: CancellationToken::new(),
             config,
         };
-        Self { context: Arc::new(context), listeners }
+        let context = Arc::new(context);
+        let listeners = Listeners::new(Arc::clone(&context), &bound);
+        Self { context, bound, listeners }
     }
 
-    /// Where it takes mail.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).collect()
+    /// Where it takes mail, and may take it from now on.
+    pub fn listeners(&self) -> Listeners {
+        self.listeners.clone()
     }
 
     /// Accepts until `shutdown`, then drains: what a client has begun to send may end, everything
     /// else hears 421 4.3.2.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { context, listeners } = self;
+        let Self { context, bound, listeners } = self;
         if let Some(tls) = &context.tls {
             context.tasks.spawn(tls.clone().follow_files(context.drain.clone()));
         }
-        for Listening { socket, service } in listeners {
-            let door = Arc::new(Door::new(service, &context));
-            context.tasks.spawn(listener::accept(socket, door, Arc::clone(&context)));
-        }
+        listeners.open(bound).await;
         shutdown.cancelled().await;
         context.drain.cancel();
         context.tasks.close();

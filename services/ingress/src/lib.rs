@@ -10,6 +10,7 @@ pub mod config; // limits and clocks
 pub mod service; // what a listener is for
 pub mod app; // composition root
 mod proxy; // who a connection is from, by a load balancer's word
+pub mod listeners; // which are open
 mod listener; // accept loop, limits on connections
 mod clients; // how many connections each client has
 mod connection; // socket <-> session

@@ -10,12 +10,15 @@ use hikyaku_runtime::error_chain::chain;
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Context,
     connection::{Connection, Door},
     decide::Peer,
+    listeners::LAST_CALL,
     mail_log, metrics,
     proxy::{self, Proxied},
     service::TlsStart,
@@ -25,12 +28,25 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(100);
 const TOO_MANY: &[u8] = b"421 4.3.2 too many connections; try again\r\n";
 
-pub(crate) async fn accept(listener: TcpListener, door: Arc<Door>, context: Arc<Context>) {
+/// `door` may change for connections that are to come; `stop` ends this, and no connection.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    door: watch::Receiver<Arc<Door>>,
+    stop: CancellationToken,
+    context: Arc<Context>,
+) {
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_CALL).await;
+    };
+    tokio::pin!(stopped);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = context.drain.cancelled() => return,
+            () = &mut stopped => return,
         };
+        let door = Arc::clone(&door.borrow());
         match accepted {
             Ok((stream, address)) => admit(stream, address, &door, &context).await,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! What a listener is for.
 
+use std::net::SocketAddr;
+
 use hikyaku_types::{domain::Domain, origin::Listener};
 use tokio::net::TcpListener;
 
@@ -7,6 +9,8 @@ use tokio::net::TcpListener;
 #[derive(Debug)]
 pub struct Listening {
     pub socket: TcpListener,
+    /// What it was bound to, as it is written in the configuration.
+    pub address: SocketAddr,
     pub service: Service,
 }
 

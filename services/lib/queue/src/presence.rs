@@ -43,11 +43,19 @@ impl Register {
     }
 
     /// Tells of this process for as long as it is polled, at once when it answers from another version.
-    pub async fn keep(self, presence: Presence, mut version: Option<watch::Receiver<Option<u64>>>) {
+    /// `listeners` are those of the moment, where there are any.
+    pub async fn keep(
+        self,
+        presence: Presence,
+        listeners: Option<watch::Receiver<Vec<SocketAddr>>>,
+        mut version: Option<watch::Receiver<Option<u64>>>,
+    ) {
         let key = format!("{}.{}", presence.role, key_part(&presence.node));
         loop {
             let directory_version = version.as_mut().and_then(|version| *version.borrow_and_update());
-            let told = Presence { directory_version, ..presence.clone() };
+            let listeners = listeners.as_ref().map(|listeners| listeners.borrow().clone());
+            let listeners = listeners.unwrap_or_else(|| presence.listeners.clone());
+            let told = Presence { directory_version, listeners, ..presence.clone() };
             // Records of plain fields cannot fail to be written.
             let json = serde_json::to_vec(&told).unwrap_or_default();
             if let Err(error) = self.bucket.put(&key, json.into()).await {

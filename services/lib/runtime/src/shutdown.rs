@@ -1,4 +1,4 @@
-//! SIGTERM or SIGINT starts the drain; a second one ends the process at once.
+//! SIGTERM or SIGINT starts the drain; a second one ends the process at once. SIGHUP asks for a change.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,20 @@ pub struct EndNow;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP, which does not end the process then.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 impl Signals {

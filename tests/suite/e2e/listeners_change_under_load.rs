@@ -1,0 +1,148 @@
+//! SEED-130.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use hikyaku_testkit::{
+    client::SmtpClient,
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+    relay::{Relay, signal},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::lab::{CONTENT, SOON};
+
+async fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
+}
+
+struct Setup {
+    folder: tempfile::TempDir,
+    mx: ScriptedMx,
+}
+
+impl Setup {
+    /// The configuration names these listeners from now on.
+    fn configure(&self, smtp: &[SocketAddr], more: &str) -> anyhow::Result<()> {
+        let smtp: Vec<String> = smtp.iter().map(ToString::to_string).collect();
+        let nats = hikyaku_testkit::nats::program();
+        let text = format!(
+            "smtp = {smtp:?}\nhostname = \"gw.test\"\nnats_server = {nats:?}\n\
+             own_domain = [\"own.test=[127.0.0.1]:{}\"]\n{more}",
+            self.mx.address().port()
+        );
+        Ok(std::fs::write(self.folder.path().join("hikyaku.toml"), text)?)
+    }
+
+    async fn up(&self) -> anyhow::Result<Relay> {
+        let (data, config) = (self.folder.path().join("data"), self.folder.path().join("hikyaku.toml"));
+        let arguments = ["up", "--data-dir", &data.to_string_lossy(), "--config", &config.to_string_lossy()]
+            .map(str::to_owned);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let relay = Relay::start(&data, &arguments).await?;
+        relay.wait_for_message("ready").await;
+        Ok(relay)
+    }
+}
+
+async fn hang_up(relay: &Relay, answer: &str) -> anyhow::Result<()> {
+    let told = || relay.log().iter().filter(|line| line["message"] == answer).count();
+    let before = told();
+    signal("HUP", relay.pid().unwrap_or_default()).await?;
+    eventually(
+        SOON,
+        async || if told() > before { Ok(()) } else { Err(format!("{:#?}", relay.log().last())) },
+    )
+    .await;
+    Ok(())
+}
+
+const CHANGED: &str = "listeners are as the configuration says";
+const UNCHANGED: &str = "listeners are unchanged";
+
+/// Sessions, one after the other, until the address refuses connections: how many, and none was reset.
+async fn load(address: SocketAddr, sent: Arc<AtomicUsize>, is_over: Arc<AtomicBool>) -> anyhow::Result<()> {
+    while !is_over.load(Ordering::SeqCst) {
+        let mut client = match TcpStream::connect(address).await {
+            Ok(_) => SmtpClient::connect(address).await,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if let Err(error) = &client {
+            // The listener ended between the two connections.
+            let refused = error.downcast_ref::<std::io::Error>();
+            anyhow::ensure!(
+                refused.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused),
+                "{error:#}"
+            );
+            return Ok(());
+        }
+        let client = client.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        client.expect("EHLO client.test").await?;
+        client.send_mail("a@client.test", &["b@own.test"], CONTENT).await?;
+        client.expect("QUIT").await?;
+        sent.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn seed_130_ports_change_while_mail_comes_in() -> anyhow::Result<()> {
+    let setup = Setup { folder: tempfile::tempdir()?, mx: ScriptedMx::start(Script::Accept).await? };
+    let (old, new) = (free_address().await?, free_address().await?);
+    setup.configure(&[old], "")?;
+    let relay = setup.up().await?;
+
+    let mut begun = SmtpClient::connect(old).await?;
+    begun.expect("EHLO client.test").await?;
+    begun.expect("MAIL FROM:<a@client.test>").await?;
+    let (sent, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let loads: Vec<_> =
+        (0..4).map(|_| tokio::spawn(load(old, Arc::clone(&sent), Arc::clone(&is_over)))).collect();
+    eventually(SOON, async || match sent.load(Ordering::SeqCst) {
+        0..20 => Err("little was sent".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+
+    setup.configure(&[new], "")?;
+    hang_up(&relay, CHANGED).await?;
+    // Whoever was let in ends as if nothing had happened, and then nobody is.
+    for load in loads {
+        load.await??;
+    }
+    begun.expect("RCPT TO:<b@own.test>").await?;
+    begun.expect("RSET").await?;
+    begun.send_mail("a@client.test", &["b@own.test"], CONTENT).await?;
+    let mut client = SmtpClient::connect(new).await?;
+    client.expect("EHLO client.test").await?;
+    client.send_mail("a@client.test", &["b@own.test"], CONTENT).await?;
+
+    // A port in use, an address of somebody else, a file that cannot be read: nothing changes.
+    let taken = TcpListener::bind("127.0.0.1:0").await?;
+    for (listeners, more) in [
+        (vec![old, taken.local_addr()?], ""),
+        (vec![old, "192.0.2.1:25".parse()?], ""),
+        (vec![old], "nonsense = 1\n"),
+    ] {
+        setup.configure(&listeners, more)?;
+        hang_up(&relay, UNCHANGED).await?;
+        SmtpClient::connect(new).await?;
+        assert!(TcpStream::connect(old).await.is_err(), "{listeners:?}: half of it is in force");
+    }
+
+    // A banner is for connections that come; both ports; the program ends as ever.
+    setup.configure(&[new, old], &format!("[ingress.banners]\n\"{new}\" = \"mx.own.test hello\"\n"))?;
+    hang_up(&relay, CHANGED).await?;
+    let mut greeted = SmtpClient::silent_from("127.0.0.1:0".parse()?, new).await?;
+    assert_eq!(greeted.reply().await?, "220 mx.own.test hello");
+    SmtpClient::connect(old).await?;
+    assert_eq!(relay.terminate().await?, Some(0));
+    Ok(())
+}
