@@ -41,7 +41,7 @@ pub(crate) async fn answer(context: Arc<Context>) {
         let text = String::from_utf8_lossy(&question.payload).into_owned();
         let Ok(domain) = text.parse::<Domain>() else { continue };
         let hosts = context.resolver.hosts(&Destination::Mx(domain.clone())).await.unwrap_or_default();
-        context.resolver.forget(&domain, &hosts);
+        context.resolver.forget(&domain, &hosts, context.config.mx_port);
         question.answer(context.config.node.clone().into()).await;
     }
 }

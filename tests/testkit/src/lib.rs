@@ -9,6 +9,7 @@ pub mod nats_cluster; // three of them
 pub mod disk; // a disk that can be filled and lose its power
 pub mod dns; // a DNS server with a zone that tests write
 pub mod nsd; // one with signed zones
+pub mod liar; // one that forges
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
 pub mod web; // a web server with a certificate

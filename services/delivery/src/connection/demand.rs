@@ -45,9 +45,9 @@ pub(crate) async fn of_host(
 ) -> Result<Demand, Failure> {
     // Who says that there is no TLS, or which, has the last word.
     let may_be_raised = matches!(asked, TlsPolicy::Opportunistic | TlsPolicy::Required);
-    let unchanged = Demand { policy: asked.clone(), rehearsal: None };
+    let mut least = Demand { policy: asked.clone(), rehearsal: None };
     if !may_be_raised {
-        return Ok(unchanged);
+        return Ok(least);
     }
     let domain = match destination {
         Destination::Mx(domain) => Some(domain.clone()),
@@ -58,14 +58,15 @@ pub(crate) async fn of_host(
             let policy = TlsPolicy::Dane(DaneTrust { records, domain });
             return Ok(Demand { policy, rehearsal: None });
         }
-        Ok(Dane::Unusable) => return Ok(Demand { policy: TlsPolicy::Required, rehearsal: None }),
+        // RFC 7672 2.2: never in the clear. What else the domain wants to see, it may say by MTA-STS.
+        Ok(Dane::Unusable) => least.policy = TlsPolicy::Required,
         Ok(Dane::Absent) => {}
         Err(error) => {
             let what = format!("host {host}: whether it has TLSA records cannot be known: {error}");
             return Err(classify::no_reply(Phase::Dns, what, SystemTime::now()));
         }
     }
-    let (Some(domain), Some(policy)) = (domain, sts) else { return Ok(unchanged) };
+    let (Some(domain), Some(policy)) = (domain, sts) else { return Ok(least) };
     let is_named = matches!(host, HostName::Name(name) if policy.allows(name));
     match policy.mode {
         StsMode::Enforce if is_named => Ok(Demand { policy: TlsPolicy::Sts, rehearsal: None }),
@@ -73,8 +74,8 @@ pub(crate) async fn of_host(
             let what = format!("host {host} is not named by the MTA-STS policy of {domain}");
             Err(classify::no_tls(what, SystemTime::now()))
         }
-        StsMode::Testing => Ok(Demand { rehearsal: Some(Rehearsal { domain, is_named }), ..unchanged }),
-        StsMode::None => Ok(unchanged),
+        StsMode::Testing => Ok(Demand { rehearsal: Some(Rehearsal { domain, is_named }), ..least }),
+        StsMode::None => Ok(least),
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn open(
     }
     // Who has moved is found again with the next attempt (SEED-153).
     if let Destination::Mx(domain) = destination {
-        context.resolver.forget(domain, hosts);
+        context.resolver.forget(domain, hosts, opening.port);
     }
     Err(failures.most_telling().unwrap_or_else(|| classify::no_route(&RouteError::NoAddress, now())))
 }

@@ -13,9 +13,9 @@ use hikyaku_types::{
 };
 
 use crate::{
-    answer::{absence, is_secure},
+    answer::{Proven, proven},
     plan::RouteError,
-    resolver::Resolver,
+    resolver::{Resolver, forged, read_name},
 };
 
 /// What a host's certificate is held to.
@@ -62,22 +62,28 @@ impl Resolver {
     }
 
     async fn is_proven(&self, name: &Domain, kind: RecordType) -> Result<bool, RouteError> {
-        match self.dns.lookup(format!("{name}."), kind).await {
-            Ok(lookup) => Ok(is_secure(lookup.answers())),
-            Err(error) if absence(&error).is_some() => Ok(false),
-            Err(error) => Err(RouteError::TryAgain(error.to_string())),
+        Ok(self.published(&read_name(name.as_str())?, kind).await?.is_some())
+    }
+
+    /// Records that are proven; `None`: there are none, or none that are.
+    async fn published(&self, name: &Name, kind: RecordType) -> Result<Option<Vec<Record>>, RouteError> {
+        match self.dns.lookup(name.clone(), kind).await {
+            Ok(lookup) => match proven(lookup.answers(), name, kind) {
+                Some((Proven::Signed, records)) => Ok(Some(records)),
+                Some((Proven::Unsigned, _)) => Ok(None),
+                None => Err(forged()),
+            },
+            Err(error) => match self.absence(&error).await {
+                Some(_) => Ok(None),
+                None => Err(RouteError::TryAgain(error.to_string())),
+            },
         }
     }
 
     async fn tlsa(&self, host: &Domain, port: u16) -> Result<Dane, RouteError> {
-        let name = Name::from_ascii(format!("_{port}._tcp.{host}."));
-        let name = name.map_err(|error| RouteError::TryAgain(error.to_string()))?;
-        match self.dns.lookup(name, RecordType::TLSA).await {
-            Ok(lookup) if is_secure(lookup.answers()) => Ok(usable(lookup.answers())),
-            Ok(_) => Ok(Dane::Absent),
-            Err(error) if absence(&error).is_some() => Ok(Dane::Absent),
-            Err(error) => Err(RouteError::TryAgain(error.to_string())),
-        }
+        let name = read_name(&format!("_{port}._tcp.{host}"))?;
+        let records = self.published(&name, RecordType::TLSA).await?;
+        Ok(records.map_or(Dane::Absent, |records| usable(&records)))
     }
 }
 

@@ -24,7 +24,8 @@ pub struct NoAnswer(String);
 impl Resolver {
     /// All exchanges in the order of their preference, ourselves too; `None` is the null MX.
     pub async fn mx(&self, domain: &Domain) -> Records<Option<Domain>> {
-        let mut records = answered(self.dns.mx_lookup(format!("{domain}.")).await.map(|it| mx_records(&it)))?;
+        let mut records =
+            answered(self.dns.mx_lookup(format!("{domain}.")).await.map(|it| mx_records(it.answers())))?;
         records.sort_by_key(|record| record.preference);
         Ok(records.into_iter().map(|record| record.exchange).collect())
     }

@@ -11,11 +11,10 @@ use std::{
 use hickory_resolver::{
     TokioResolver,
     config::{NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy},
-    lookup::Lookup,
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::{
         dnssec::TrustAnchors,
-        rr::{RData, Record, RecordType},
+        rr::{Name, RData, Record, RecordType},
     },
 };
 use hikyaku_types::{
@@ -24,7 +23,7 @@ use hikyaku_types::{
 };
 
 use crate::{
-    answer::{Absence, absence},
+    answer::{Absence, proven},
     plan::{MxRecord, RouteError, order},
 };
 
@@ -101,8 +100,9 @@ impl Resolver {
         Self::new(Arc::clone(&self.settings))
     }
 
-    /// Forgets what is remembered of a domain and of its hosts, so that the next message asks again (SEED-153).
-    pub fn forget(&self, domain: &Domain, hosts: &[HostName]) {
+    /// Forgets what is remembered of a domain and of its hosts at this port, so that the next message asks again
+    /// (SEED-153).
+    pub fn forget(&self, domain: &Domain, hosts: &[HostName], port: u16) {
         let names = hosts.iter().filter_map(|host| match host {
             HostName::Name(name) => Some(name),
             HostName::Address(_) => None,
@@ -110,6 +110,7 @@ impl Resolver {
         self.dns.clear_lookup_cache(format!("{domain}."), RecordType::MX);
         self.dns.clear_lookup_cache(format!("_mta-sts.{domain}."), RecordType::TXT);
         for name in names.chain([domain]) {
+            self.dns.clear_lookup_cache(format!("_{port}._tcp.{name}."), RecordType::TLSA);
             for kind in [RecordType::A, RecordType::AAAA, RecordType::CNAME] {
                 self.dns.clear_lookup_cache(format!("{name}."), kind);
             }
@@ -126,15 +127,32 @@ impl Resolver {
             Destination::Host { host, .. } => return Ok(vec![host.clone()]),
             Destination::Mx(domain) => domain,
         };
-        match self.dns.mx_lookup(format!("{domain}.")).await {
-            Ok(lookup) => order(&mx_records(&lookup), &self.settings.own_name, rand::random),
-            Err(error) => match absence(&error) {
+        match self.mx_records_of(domain).await? {
+            Ok(records) => order(&mx_records(&records), &self.settings.own_name, rand::random),
+            Err(error) => match self.absence(&error).await {
                 Some(Absence::Name) => Err(RouteError::NoSuchDomain),
                 // RFC 5321 5.1: without MX records the domain itself is the host.
                 Some(Absence::Records) => Ok(vec![HostName::Name(domain.clone())]),
                 None => Err(RouteError::TryAgain(error.to_string())),
             },
         }
+    }
+
+    /// The MX records of a domain. An answer that is about something else is none.
+    pub(crate) async fn mx_records_of(
+        &self,
+        domain: &Domain,
+    ) -> Result<Result<Vec<Record>, NetError>, RouteError> {
+        let lookup = match self.dns.mx_lookup(format!("{domain}.")).await {
+            Ok(lookup) => lookup,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self.is_validating() {
+            return Ok(Ok(lookup.answers().to_vec()));
+        }
+        let (_, records) =
+            proven(lookup.answers(), &read_name(domain.as_str())?, RecordType::MX).ok_or_else(forged)?;
+        Ok(Ok(records))
     }
 
     /// All addresses of a host. The cluster's host map is the caller's to ask first.
@@ -145,13 +163,22 @@ impl Resolver {
         };
         match self.dns.lookup_ip(format!("{name}.")).await {
             Ok(lookup) => Ok(lookup.iter().collect()),
-            Err(error) => Err(match absence(&error) {
+            Err(error) => Err(match self.absence(&error).await {
                 Some(Absence::Name) => RouteError::NoSuchDomain,
                 Some(Absence::Records) => RouteError::NoAddress,
                 None => RouteError::TryAgain(error.to_string()),
             }),
         }
     }
+}
+
+/// Of a name in full, without the last dot.
+pub(crate) fn read_name(text: &str) -> Result<Name, RouteError> {
+    Name::from_ascii(format!("{text}.")).map_err(|error| RouteError::TryAgain(error.to_string()))
+}
+
+pub(crate) fn forged() -> RouteError {
+    RouteError::TryAgain("the answer is forged, or about something else".to_owned())
 }
 
 fn anchors(path: &Path) -> Result<TrustAnchors, ResolverError> {
@@ -161,12 +188,15 @@ fn anchors(path: &Path) -> Result<TrustAnchors, ResolverError> {
 }
 
 /// Beside MX there may be the CNAME that led here.
-pub(crate) fn mx_records(lookup: &Lookup) -> Vec<MxRecord> {
+pub(crate) fn mx_records(records: &[Record]) -> Vec<MxRecord> {
     let record = |record: &Record| {
         let RData::MX(mx) = &record.data else { return None };
-        Some(MxRecord { preference: mx.preference, exchange: mx.exchange.to_ascii().parse().ok() })
+        let exchange: Option<Domain> = mx.exchange.to_ascii().parse().ok();
+        // What is no name of a host, such as an address, is no null MX either.
+        (exchange.is_some() || mx.exchange.is_root())
+            .then_some(MxRecord { preference: mx.preference, exchange })
     };
-    lookup.answers().iter().filter_map(record).collect()
+    records.iter().filter_map(record).collect()
 }
 
 fn name_server(server: &SocketAddr) -> NameServerConfig {

@@ -18,7 +18,7 @@ use hikyaku_types::{
 };
 
 use crate::{
-    answer::{Absence, absence},
+    answer::Absence,
     plan::{RouteError, order},
     resolver::{Dnssec, Resolver, ResolverSettings, mx_records},
 };
@@ -47,10 +47,10 @@ impl Resolver {
             Destination::Host { host, .. } => return Ok(vec![Waypoint { host: host.clone(), mx: None }]),
             Destination::Mx(domain) => domain,
         };
-        let lookup = match self.dns.mx_lookup(format!("{domain}.")).await {
-            Ok(lookup) => lookup,
+        let answers = match self.mx_records_of(domain).await? {
+            Ok(answers) => answers,
             Err(error) => {
-                return match absence(&error) {
+                return match self.absence(&error).await {
                     Some(Absence::Name) => Err(RouteError::NoSuchDomain),
                     Some(Absence::Records) => {
                         Ok(vec![Waypoint { host: HostName::Name(domain.clone()), mx: None }])
@@ -59,8 +59,8 @@ impl Resolver {
                 };
             }
         };
-        let records = mx_records(&lookup);
-        let ttl = least_ttl(lookup.answers(), &[RecordType::MX]).unwrap_or_default();
+        let records = mx_records(&answers);
+        let ttl = least_ttl(&answers, &[RecordType::MX]).unwrap_or_default();
         let preference = |host: &HostName| {
             let names = |name: &Domain| matches!(host, HostName::Name(host) if host == name);
             let record = records.iter().find(|record| record.exchange.as_ref().is_some_and(names))?;
@@ -84,7 +84,7 @@ impl Resolver {
                 let ttl = least_ttl(lookup.as_lookup().answers(), &[RecordType::A, RecordType::AAAA]);
                 Ok((lookup.iter().collect(), ttl))
             }
-            Err(error) => Err(match absence(&error) {
+            Err(error) => Err(match self.absence(&error).await {
                 Some(Absence::Name) => RouteError::NoSuchDomain,
                 Some(Absence::Records) => RouteError::NoAddress,
                 None => RouteError::TryAgain(error.to_string()),

@@ -10,7 +10,10 @@ use hikyaku_route::{
     plan::RouteError,
     resolver::{Dnssec, Resolver, ResolverSettings},
 };
-use hikyaku_testkit::nsd::{Nsd, Zone, ZoneState};
+use hikyaku_testkit::{
+    liar::{self, Liar, Lie},
+    nsd::{Nsd, Zone, ZoneState},
+};
 use hikyaku_types::{
     destination::Destination,
     tlsa::{TlsaData, TlsaRecord, TlsaSelector, TlsaUsage},
@@ -106,4 +109,96 @@ async fn forged_answers_defer() {
     assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?}");
     let answer = resolver.hosts(&"mx.test".parse().unwrap()).await;
     assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?}");
+}
+
+/// Records of a zone that proves nothing say nothing of one that is signed, wherever in an answer they stand.
+#[tokio::test]
+async fn what_another_zone_says_is_no_answer() {
+    let zones = [
+        Zone { name: "signed.test", records: SIGNED, state: ZoneState::Signed },
+        Zone { name: "plain.test", records: SIGNED, state: ZoneState::Unsigned },
+    ];
+    let Some((nsd, _)) = start(&zones).await else { return };
+    let (host, tlsa_name) = ("mx.signed.test", "_25._tcp.mx.signed.test");
+    let tlsa = |lie: Lie| Lie { name: tlsa_name, kind: "TLSA".parse().unwrap(), ..lie };
+    let mx = |lie: Lie| Lie { name: "signed.test", kind: "MX".parse().unwrap(), ..lie };
+    let nothing = || Lie::nothing(tlsa_name, "TLSA");
+    let (soa, ns) = (vec![liar::soa("plain.test")], vec![liar::ns("plain.test")]);
+    let unrelated = vec![liar::address("mx.plain.test", [127, 0, 0, 1].into())];
+    let forged = vec![liar::tlsa(tlsa_name, [0x22; 32])];
+    let elsewhere = vec![liar::tlsa("_25._tcp.mx.plain.test", [0x11; 32])];
+    for lie in [
+        // There is nothing, says a zone that has not been asked.
+        Lie { authorities: soa.clone(), ..nothing() },
+        Lie { authorities: ns.clone(), ..nothing() },
+        Lie { authorities: soa.clone(), is_nxdomain: true, ..nothing() },
+        Lie { answers: unrelated.clone(), authorities: soa.clone(), ..nothing() },
+        Lie { answers: unrelated.clone(), authorities: ns.clone(), ..nothing() },
+        // Something that nobody has signed, beside it.
+        Lie { authorities: soa.clone(), additionals: forged.clone(), ..nothing() },
+        Lie {
+            answers: unrelated.clone(),
+            authorities: soa.clone(),
+            additionals: forged.clone(),
+            ..nothing()
+        },
+        Lie { answers: elsewhere.clone(), authorities: soa.clone(), ..nothing() },
+        Lie { answers: elsewhere, authorities: soa.clone(), additionals: forged, ..nothing() },
+        nothing(),
+    ]
+    .map(tlsa)
+    {
+        let resolver = deceived(&nsd, &lie).await;
+        let answer = resolver.0.dane(&"signed.test".parse().unwrap(), &host.parse().unwrap(), 25).await;
+        assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?} by {lie:?}");
+    }
+    let no_mx = vec![liar::mx("plain.test", ".")];
+    let other_mx = vec![liar::mx("plain.test", "mx.plain.test")];
+    let in_addition = vec![liar::mx("signed.test", "mx.plain.test")];
+    for lie in [
+        Lie { authorities: soa.clone(), ..nothing() },
+        Lie { authorities: soa.clone(), is_nxdomain: true, ..nothing() },
+        Lie { answers: unrelated, authorities: ns, ..nothing() },
+        Lie { answers: no_mx, authorities: soa.clone(), additionals: in_addition.clone(), ..nothing() },
+        Lie { answers: other_mx, authorities: soa, additionals: in_addition, ..nothing() },
+        nothing(),
+    ]
+    .map(mx)
+    {
+        let resolver = deceived(&nsd, &lie).await;
+        let answer = resolver.0.hosts(&"signed.test".parse().unwrap()).await;
+        assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?} by {lie:?}");
+        let answer = resolver.0.way(&"signed.test".parse().unwrap()).await;
+        assert!(matches!(answer, Err(RouteError::TryAgain(_))), "{answer:?} by {lie:?}");
+    }
+}
+
+/// Servers of zones without signatures are believed, also those that give no SOA with what they lack.
+#[tokio::test]
+async fn a_zone_without_signatures_may_say_that_there_is_nothing() {
+    let zones = [Zone {
+        name: "plain.test",
+        records: "@ IN A 127.0.0.1\nmx IN A 127.0.0.1",
+        state: ZoneState::Unsigned,
+    }];
+    let Some((nsd, _)) = start(&zones).await else { return };
+    for authorities in [vec![liar::soa("plain.test")], Vec::new()] {
+        let lie = Lie { authorities, ..Lie::nothing("plain.test", "MX") };
+        let resolver = deceived(&nsd, &lie).await;
+        let hosts = resolver.0.hosts(&"plain.test".parse().unwrap()).await.unwrap();
+        assert_eq!(hosts[0].to_string(), "plain.test");
+        let answer = resolver.0.dane(&"plain.test".parse().unwrap(), &hosts[0], 25).await.unwrap();
+        assert_eq!(answer, Dane::Absent);
+    }
+}
+
+/// A resolver whose questions pass through somebody else.
+async fn deceived(nsd: &Nsd, lie: &Lie) -> (Resolver, Liar) {
+    let liar = Liar::before(nsd.address, vec![lie.clone()]).await.unwrap();
+    let settings = ResolverSettings {
+        servers: vec![liar.address],
+        own_name: "gw.test".parse().unwrap(),
+        dnssec: Dnssec::Anchors(nsd.anchors.clone()),
+    };
+    (Resolver::new(settings).unwrap(), liar)
 }
