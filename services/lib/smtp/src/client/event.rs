@@ -12,7 +12,8 @@ pub enum Event<'a> {
     Input(&'a [u8]),
     /// The handshake that [`Action::StartTls`] asked for is done.
     Secured,
-    /// The oldest [`Action::Write`] that was not reported yet is in the kernel's hands.
+    /// The oldest [`Action::Write`] that was not reported yet is in the kernel's hands. It comes before anything
+    /// that was read after that: who answers content before its end has answered something else.
     WriteDone,
     /// The time of [`ClientSession::next_deadline`](super::ClientSession::next_deadline) has come.
     TimedOut,

@@ -42,8 +42,6 @@ pub struct ClientSession {
     unwritten: usize,
     /// Content that was not handed out yet.
     content: Option<Outgoing>,
-    /// A 2yz that overtook the report that the content was written.
-    early: Option<RawReply>,
     deadline: Option<Instant>,
     /// Of the message that is under way.
     message_deadline: Option<Instant>,
@@ -66,7 +64,6 @@ impl ClientSession {
             active: None,
             unwritten: 0,
             content: None,
-            early: None,
             deadline,
             message_deadline: None,
         }
@@ -172,8 +169,6 @@ impl ClientSession {
                 }
             }
             Event::Closed(cut) => {
-                // What the server said before it left counts.
-                self.take_early(now);
                 self.lost(Signal::Cut, Silence::Cut, &cut.to_string(), now);
             }
         }
@@ -218,12 +213,6 @@ impl ClientSession {
         if let (Some(login), Some(_)) = (&self.config.login, &self.exchange) {
             reply.text = login.withheld(&reply.text);
         }
-        // The server may answer the content before our driver reports that it was written.
-        let is_handed_out = self.state.is_sending() && self.content.is_none();
-        if is_handed_out && signal == Signal::Positive && self.early.is_none() {
-            self.early = Some(reply);
-            return;
-        }
         self.apply(signal, &Cause::Reply(reply), now);
     }
 
@@ -247,14 +236,6 @@ impl ClientSession {
             self.next_piece();
         } else {
             self.apply(Signal::ContentSent, &Cause::Us, now);
-            self.take_early(now);
-        }
-    }
-
-    fn take_early(&mut self, now: Instant) {
-        if let Some(reply) = self.early.take() {
-            self.apply(Signal::ContentSent, &Cause::Us, now);
-            self.reply(reply, now);
         }
     }
 

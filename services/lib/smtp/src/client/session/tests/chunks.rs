@@ -108,18 +108,25 @@ fn a_premature_250_is_not_a_delivery() {
     bench.hear("250 ok\r\n250 ok\r\n250 ok\r\n250 fine already\r\n");
     let early = "content: unexpected 250 reply while sending content";
     assert_eq!(bench.summary(), [early, early]);
+
+    // However small it is.
+    let mut bench = Bench::ready(PIPELINED);
+    bench.start(binary(CONTENT));
+    bench.hear("250 ok\r\n250 ok\r\n250 ok\r\n250 one too many\r\n");
+    assert_eq!(bench.summary(), [early, early]);
 }
 
 /// Every pair of cut positions in what the server says gives the same results.
 #[test]
 fn cuts_are_invisible() {
-    let rest = "250 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n250 ok\r\n250 2.0.0 kept\r\n";
+    let rest = "250 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n250 ok\r\n";
     let run = |pieces: [&str; 3]| {
         let mut bench = Bench::ready(PIPELINED);
         bench.start(binary(CONTENT));
         for piece in pieces {
             bench.hear(piece);
         }
+        bench.hear("250 2.0.0 kept\r\n");
         (bench.sent(), bench.actions)
     };
     let expected = run([rest, "", ""]);
