@@ -109,12 +109,18 @@ async fn hosts_with_tlsa_records_are_held_to_them() -> anyhow::Result<()> {
     };
     let (good, wrong, clear) = (zone("127.0.0.1", &tlsa), zone("127.0.0.1", &none), zone("127.0.0.2", &tlsa));
     let unusable = zone("127.0.0.1", &none.replace("3 0 1", "1 0 1"));
+    // Where DANE says nothing that can be used, MTA-STS may.
+    let strict = format!("{unusable}mta-sts IN A 127.0.0.1\n_mta-sts IN TXT \"v=STSv1; id=1;\"\n");
+    let web = WebServer::start(&hosts.authority, &["mta-sts.strict.test"]).await?;
+    let policy = "version: STSv1\nmode: enforce\nmx: mx.strict.test\nmax_age: 86400\n";
+    web.says("mta-sts.strict.test", "200 OK\r\nContent-Type: text/plain", policy);
     let signed = ZoneState::Signed;
     let zones = [
         Zone { name: "good.test", records: &good, state: signed },
         Zone { name: "wrong.test", records: &wrong, state: signed },
         Zone { name: "clear.test", records: &clear, state: signed },
         Zone { name: "unusable.test", records: &unusable, state: signed },
+        Zone { name: "strict.test", records: &strict, state: signed },
         Zone { name: "forged.test", records: &wrong, state: ZoneState::Forged { was: &none, is: &tlsa } },
         Zone { name: "unproven.test", records: &wrong, state: ZoneState::Unsigned },
         Zone { name: "plain.test", records: &clear, state: ZoneState::Unsigned },
@@ -126,7 +132,8 @@ async fn hosts_with_tlsa_records_are_held_to_them() -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let relay = hosts.relay(nsd.address, &format!("dnssec_anchors = {:?}", nsd.anchors), "").await?;
+    let anchors = format!("dnssec_anchors = {:?}", nsd.anchors);
+    let relay = hosts.relay(nsd.address, &anchors, &format!("mta_sts_port = {}", web.port)).await?;
     // The certificate is for another name and of an authority that the record does not need.
     assert_eq!(delivered(&relay, "good.test").await?, over("dane", true));
     assert_eq!(delivered(&relay, "unusable.test").await?, over("required", false));
@@ -137,6 +144,8 @@ async fn hosts_with_tlsa_records_are_held_to_them() -> anyhow::Result<()> {
 
     let cause = deferred(&relay, "wrong.test").await?;
     assert!(cause.contains("fits none of the host's TLSA records"), "{cause}");
+    let cause = deferred(&relay, "strict.test").await?;
+    assert!(cause.contains("certificate"), "{cause}");
     let cause = deferred(&relay, "clear.test").await?;
     assert!(cause.contains("STARTTLS"), "{cause}");
     let cause = deferred(&relay, "forged.test").await?;

@@ -4,7 +4,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hikyaku_route::resolver::{Dnssec, Resolver, ResolverSettings};
+use hikyaku_route::{
+    plan::RouteError,
+    resolver::{Dnssec, Resolver, ResolverSettings},
+};
 use hikyaku_testkit::dns::DnsServer;
 use hikyaku_types::domain::Domain;
 
@@ -23,6 +26,7 @@ async fn seed_222_records_as_they_stand_there() {
     dns.address_of("gw.test", ADDRESS.into());
     dns.name_of(ADDRESS, "gw.test");
     dns.mx("null.test", 0, ".");
+    dns.mx("numbers.test", 10, "192.0.2.1");
     dns.fails("broken.test");
     let settings =
         ResolverSettings { servers: vec![dns.address()], own_name: name("gw.test"), dnssec: Dnssec::Off };
@@ -33,6 +37,12 @@ async fn seed_222_records_as_they_stand_there() {
         [Some(name("gw.test")), Some(name("spare.test"))]
     );
     assert_eq!(resolver.mx(&name("null.test")).await.unwrap(), [None]);
+    // An address is no host, and not the null MX, which says that there is no mail.
+    assert_eq!(resolver.mx(&name("numbers.test")).await.unwrap(), []);
+    let hosts = resolver.hosts(&"numbers.test".parse().unwrap()).await;
+    assert_eq!(hosts, Err(RouteError::NoAddress));
+    let hosts = resolver.hosts(&"null.test".parse().unwrap()).await;
+    assert_eq!(hosts, Err(RouteError::NullMx));
     assert_eq!(resolver.texts(&name("own.test")).await.unwrap(), ["v=spf1 mx -all"]);
     assert_eq!(resolver.host_addresses(&name("gw.test")).await.unwrap(), [IpAddr::from(ADDRESS)]);
     assert_eq!(resolver.names(ADDRESS.into()).await.unwrap(), [name("gw.test")]);

@@ -72,6 +72,9 @@ fn rule<'t, P, S>(
     let pattern = pattern(about, at, findings);
     let mut fields = Fields::read(words, at.line, findings);
     let settings = S::read(&mut fields);
+    if let Some(reason) = settings.misplaced(about) {
+        fields.error("E-TR-LOGIN", reason.to_owned());
+    }
     let is_good = fields.finish(S::KNOWN);
     if let Some(pattern) = pattern.filter(|_| is_good) {
         add(rules, Rule { pattern, settings, line: at }, findings);
@@ -84,6 +87,11 @@ trait OfFields {
     const KNOWN: &str;
 
     fn read(fields: &mut Fields<'_, '_>) -> Self;
+
+    /// Why this cannot be said of what the line is about.
+    fn misplaced(&self, _about: &str) -> Option<&'static str> {
+        None
+    }
 }
 
 impl OfFields for DestinationTraffic {
@@ -136,6 +144,12 @@ impl OfFields for DestinationTraffic {
             fields.error("E-TR-LOGIN", reason);
         }
         settings
+    }
+
+    /// By MX, whoever answers for the domain's DNS says which host is shown the password.
+    fn misplaced(&self, about: &str) -> Option<&'static str> {
+        let is_misplaced = self.login.is_some() && !about.starts_with('[');
+        is_misplaced.then_some("a login is for fixed next hops: want [host]:port, [host] or [*]")
     }
 }
 

@@ -17,7 +17,7 @@ fn site(rules: &TrafficRules, host: &str) -> String {
 #[test]
 fn all_that_can_be_said() {
     let text = "# ours\n\
-        destination example.org connections=5 messages_per_connection=10 rate=50/s recipients=20 \
+        destination [example.org]:587 connections=5 messages_per_connection=10 rate=50/s recipients=20 \
         egress=slow tls=verified login=smart-1 timeout_connect=10s timeout_greeting=1m timeout_command=20m \
         timeout_data=3m timeout_block=4m timeout_final_dot=15m timeout_message=1h retry_base=5m retry_cap=2h backoff=fixed jitter=0.2 give_up_temp=1d \
         give_up_noreply=2d retry_5xx=2 # all of it\n\
@@ -29,10 +29,10 @@ fn all_that_can_be_said() {
         egress slow 192.0.2.2 via [2001:db8::9]:1080 name mx.example.net\n";
     let (rules, problems) = parsed(text);
     assert_eq!(problems, Vec::<String>::new());
-    let traffic = rules.destination(&"example.org".parse().unwrap());
+    let traffic = rules.destination(&"[example.org]:587".parse().unwrap());
     assert_eq!(traffic.retry.backoff, Some(Backoff::Fixed));
     let said: Vec<String> = rules
-        .explain_destination(&"example.org".parse().unwrap())
+        .explain_destination(&"[example.org]:587".parse().unwrap())
         .into_iter()
         .map(|it| format!("{}={}", it.key, it.value))
         .collect();
@@ -82,9 +82,21 @@ fn refused() {
         ("destination a.jp rate=5", "E-TR-VALUE: rate=5: want a number and a unit: 50/s, 100/m or 2000/h"),
         ("destination a.jp egress=a.b", "E-TR-VALUE: egress=a.b: want 1 to 64 letters, digits, - or _"),
         ("destination a.jp tls=on", "E-TR-VALUE: tls=on: want off, opportunistic, required or verified"),
-        ("destination a.jp login=a@b", "E-TR-VALUE: login=a@b: want 1 to 64 letters, digits, - or _"),
         (
-            "destination a.jp tls=required login=a",
+            "destination a.jp login=a",
+            "E-TR-LOGIN: a login is for fixed next hops: want [host]:port, [host] or [*]",
+        ),
+        (
+            "destination *.a.jp login=a",
+            "E-TR-LOGIN: a login is for fixed next hops: want [host]:port, [host] or [*]",
+        ),
+        (
+            "destination * tls=verified login=a",
+            "E-TR-LOGIN: a login is for fixed next hops: want [host]:port, [host] or [*]",
+        ),
+        ("destination [a.jp] login=a@b", "E-TR-VALUE: login=a@b: want 1 to 64 letters, digits, - or _"),
+        (
+            "destination [a.jp] tls=required login=a",
             "E-TR-LOGIN: a login is sent over verified TLS only, so tls=required cannot stand with it",
         ),
         ("destination a.jp egress=none", "E-TR-POOL: there is no egress line for none"),
