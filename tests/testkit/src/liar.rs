@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use hickory_server::proto::{
@@ -32,6 +32,7 @@ pub struct Lie {
 #[derive(Debug)]
 pub struct Liar {
     pub address: SocketAddr,
+    lies: Arc<Mutex<Vec<Lie>>>,
     task: JoinHandle<()>,
 }
 
@@ -47,12 +48,13 @@ impl Lie {
 impl Liar {
     pub async fn before(server: SocketAddr, lies: Vec<Lie>) -> anyhow::Result<Self> {
         let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-        let (address, lies) = (socket.local_addr()?, Arc::new(lies));
+        let (address, lies) = (socket.local_addr()?, Arc::new(Mutex::new(lies)));
+        let told = Arc::clone(&lies);
         let task = tokio::spawn(async move {
             let mut buffer = [0; MAX_DATAGRAM];
             while let Ok((count, from)) = socket.recv_from(&mut buffer).await {
                 let question = buffer[..count].to_vec();
-                let (socket, lies) = (Arc::clone(&socket), Arc::clone(&lies));
+                let (socket, lies) = (Arc::clone(&socket), told.lock().unwrap().clone());
                 tokio::spawn(async move {
                     if let Ok(answer) = answer(server, &question, &lies).await {
                         let _ = socket.send_to(&answer, from).await; // who asked may be gone
@@ -60,7 +62,12 @@ impl Liar {
                 });
             }
         });
-        Ok(Self { address, task })
+        Ok(Self { address, lies, task })
+    }
+
+    /// From now on.
+    pub fn says(&self, lies: Vec<Lie>) {
+        *self.lies.lock().unwrap() = lies;
     }
 }
 

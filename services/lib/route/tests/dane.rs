@@ -25,7 +25,11 @@ const SIGNED: &str = "\
     _25._tcp.mx IN TLSA 3 1 1 1111111111111111111111111111111111111111111111111111111111111111\n\
     pkix IN A 127.0.0.1\n\
     _25._tcp.pkix IN TLSA 1 1 1 1111111111111111111111111111111111111111111111111111111111111111\n\
-    bare IN A 127.0.0.1\n";
+    bare IN A 127.0.0.1\n\
+    alias IN CNAME mx\n\
+    _25._tcp.alias IN CNAME _25._tcp.mx\n\
+    pointed IN A 127.0.0.1\n\
+    _25._tcp.pointed IN CNAME _25._tcp.mx\n";
 
 async fn start(zones: &[Zone<'_>]) -> Option<(Nsd, Resolver)> {
     let nsd = match Nsd::start(zones).await.unwrap() {
@@ -73,6 +77,8 @@ async fn what_is_proven_counts_and_nothing_else() {
         ("signed.test", "mx.signed.test", 25, &published),
         ("nomx.test", "nomx.test", 25, &published),
         ("[mx.signed.test]:25", "mx.signed.test", 25, &published),
+        ("signed.test", "alias.signed.test", 25, &published),
+        ("signed.test", "pointed.signed.test", 25, &published),
         // Of another port nothing is said.
         ("[mx.signed.test]:587", "mx.signed.test", 587, &Dane::Absent),
         ("signed.test", "bare.signed.test", 25, &Dane::Absent),
@@ -82,7 +88,7 @@ async fn what_is_proven_counts_and_nothing_else() {
         ("hosted.test", "mx.signed.test", 25, &Dane::Absent),
         ("signed.test", "192.0.2.1", 25, &Dane::Absent),
     ] {
-        assert_eq!(&dane(destination, host, port).await.unwrap(), expected, "{destination} {host}");
+        assert_eq!(dane(destination, host, port).await.as_ref(), Ok(expected), "{destination} {host}");
     }
     // Validation takes nothing from the rest.
     let hosts = async |destination: &str| resolver.hosts(&destination.parse().unwrap()).await;
@@ -190,6 +196,22 @@ async fn a_zone_without_signatures_may_say_that_there_is_nothing() {
         let answer = resolver.0.dane(&"plain.test".parse().unwrap(), &hosts[0], 25).await.unwrap();
         assert_eq!(answer, Dane::Absent);
     }
+}
+
+/// SEED-153: TLSA records are forgotten with the names that they are about.
+#[tokio::test]
+async fn records_are_forgotten_with_their_host() {
+    let zones = [Zone { name: "signed.test", records: SIGNED, state: ZoneState::Signed }];
+    let Some((nsd, _)) = start(&zones).await else { return };
+    let lie = Lie::nothing("_25._tcp.mx.signed.test", "TLSA");
+    let (resolver, liar) = deceived(&nsd, &Lie { name: "elsewhere.test", ..lie.clone() }).await;
+    let (domain, host) = ("signed.test", "mx.signed.test".parse().unwrap());
+    let dane = async || resolver.dane(&domain.parse().unwrap(), &host, 25).await;
+    assert!(matches!(dane().await, Ok(Dane::Records(_))));
+    liar.says(vec![lie]);
+    assert!(matches!(dane().await, Ok(Dane::Records(_))), "they are remembered");
+    resolver.forget(&domain.parse().unwrap(), std::slice::from_ref(&host), 25);
+    assert!(matches!(dane().await, Err(RouteError::TryAgain(_))), "they are asked for again");
 }
 
 /// A resolver whose questions pass through somebody else.
