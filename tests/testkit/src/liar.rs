@@ -24,6 +24,8 @@ pub struct Lie {
     pub name: &'static str,
     pub kind: RecordType,
     pub is_nxdomain: bool,
+    /// SERVFAIL.
+    pub is_failure: bool,
     pub answers: Vec<Record>,
     pub authorities: Vec<Record>,
     pub additionals: Vec<Record>,
@@ -41,7 +43,7 @@ impl Lie {
     pub fn nothing(name: &'static str, kind: &str) -> Self {
         let kind = kind.parse().expect("a kind of records");
         let (answers, authorities, additionals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, kind, is_nxdomain: false, answers, authorities, additionals }
+        Self { name, kind, is_nxdomain: false, is_failure: false, answers, authorities, additionals }
     }
 }
 
@@ -88,8 +90,11 @@ async fn answer(server: SocketAddr, question: &[u8], lies: &[Lie]) -> anyhow::Re
         lies.iter().find(is_about)
     });
     if let Some(lie) = lie.cloned() {
-        message.metadata.response_code =
-            if lie.is_nxdomain { ResponseCode::NXDomain } else { ResponseCode::NoError };
+        message.metadata.response_code = match (lie.is_failure, lie.is_nxdomain) {
+            (true, _) => ResponseCode::ServFail,
+            (false, true) => ResponseCode::NXDomain,
+            (false, false) => ResponseCode::NoError,
+        };
         message.answers = lie.answers;
         message.authorities = lie.authorities;
         message.additionals = lie.additionals;

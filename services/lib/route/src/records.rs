@@ -11,6 +11,7 @@ use hikyaku_types::domain::Domain;
 
 use crate::{
     answer::absence,
+    plan::RouteError,
     resolver::{Resolver, mx_records},
 };
 
@@ -31,7 +32,13 @@ impl Resolver {
     }
 
     pub async fn host_addresses(&self, host: &Domain) -> Records<IpAddr> {
-        answered(self.dns.lookup_ip(format!("{host}.")).await.map(|lookup| lookup.iter().collect()))
+        match self.address_records(host).await {
+            Ok(records) => Ok(records.iter().filter_map(|record| record.data.ip_addr()).collect()),
+            Err(RouteError::TryAgain(why)) => Err(NoAnswer(why)),
+            Err(RouteError::NoSuchDomain | RouteError::NoAddress | RouteError::NullMx | RouteError::Loop) => {
+                Ok(Vec::new())
+            }
+        }
     }
 
     /// The texts of TXT records, each in one piece.

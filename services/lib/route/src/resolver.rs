@@ -161,13 +161,36 @@ impl Resolver {
             HostName::Address(address) => return Ok(vec![*address]),
             HostName::Name(name) => name,
         };
-        match self.dns.lookup_ip(format!("{name}.")).await {
-            Ok(lookup) => Ok(lookup.iter().collect()),
-            Err(error) => Err(match self.absence(&error).await {
-                Some(Absence::Name) => RouteError::NoSuchDomain,
-                Some(Absence::Records) => RouteError::NoAddress,
-                None => RouteError::TryAgain(error.to_string()),
-            }),
+        let records = self.address_records(name).await?;
+        Ok(records.iter().filter_map(|record| record.data.ip_addr()).collect())
+    }
+
+    /// Of both families; never empty. That one has none says nothing while the other is not known.
+    pub(crate) async fn address_records(&self, host: &Domain) -> Result<Vec<Record>, RouteError> {
+        let of = |kind| self.dns.lookup(format!("{host}."), kind);
+        let (v6, v4) = futures::future::join(of(RecordType::AAAA), of(RecordType::A)).await;
+        let mut found = Vec::new();
+        let mut absences = Vec::new();
+        let mut unknown = None;
+        for answer in [v6, v4] {
+            match answer {
+                Ok(lookup) => {
+                    let addresses = lookup.answers().iter().filter(|record| record.data.ip_addr().is_some());
+                    let before = found.len();
+                    found.extend(addresses.cloned());
+                    unknown = unknown.or((found.len() == before).then(forged));
+                }
+                Err(error) => match self.absence(&error).await {
+                    Some(absence) => absences.push(absence),
+                    None => unknown = Some(RouteError::TryAgain(error.to_string())),
+                },
+            }
+        }
+        match (found.is_empty(), unknown) {
+            (false, _) => Ok(found),
+            (true, Some(unknown)) => Err(unknown),
+            (true, None) if absences.contains(&Absence::Name) => Err(RouteError::NoSuchDomain),
+            (true, None) => Err(RouteError::NoAddress),
         }
     }
 }

@@ -79,17 +79,9 @@ impl Resolver {
             HostName::Address(address) => return Ok((vec![*address], None)),
             HostName::Name(name) => name,
         };
-        match self.dns.lookup_ip(format!("{name}.")).await {
-            Ok(lookup) => {
-                let ttl = least_ttl(lookup.as_lookup().answers(), &[RecordType::A, RecordType::AAAA]);
-                Ok((lookup.iter().collect(), ttl))
-            }
-            Err(error) => Err(match self.absence(&error).await {
-                Some(Absence::Name) => RouteError::NoSuchDomain,
-                Some(Absence::Records) => RouteError::NoAddress,
-                None => RouteError::TryAgain(error.to_string()),
-            }),
-        }
+        let records = self.address_records(name).await?;
+        let addresses = records.iter().filter_map(|record| record.data.ip_addr()).collect();
+        Ok((addresses, least_ttl(&records, &[RecordType::A, RecordType::AAAA])))
     }
 
     /// Each server of the list by itself. One that answers for the root and not for `domain` is alive: then

@@ -8,8 +8,11 @@ use hikyaku_route::{
     plan::RouteError,
     resolver::{Dnssec, Resolver, ResolverSettings},
 };
-use hikyaku_testkit::dns::DnsServer;
-use hikyaku_types::domain::Domain;
+use hikyaku_testkit::{
+    dns::DnsServer,
+    liar::{Liar, Lie},
+};
+use hikyaku_types::{destination::HostName, domain::Domain};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 11);
 
@@ -55,4 +58,30 @@ async fn seed_222_records_as_they_stand_there() {
     // What was mended is seen at once by one that asks afresh.
     dns.text("gw.test", "v=spf1 -all");
     assert_eq!(resolver.afresh().unwrap().texts(&name("gw.test")).await.unwrap(), ["v=spf1 -all"]);
+}
+
+/// A domain without MX whose A records cannot be had has an address for all that anybody knows.
+#[tokio::test]
+async fn half_an_answer_is_none() {
+    let dns = DnsServer::start().await.unwrap();
+    dns.address_of("own.test", ADDRESS.into());
+    let fails = |kind| Lie { is_failure: true, ..Lie::nothing("own.test", kind) };
+    let hosts = async |lies| {
+        let liar = Liar::before(dns.address(), lies).await.unwrap();
+        let settings =
+            ResolverSettings { servers: vec![liar.address], own_name: name("gw.test"), dnssec: Dnssec::Off };
+        let resolver = Resolver::new(settings).unwrap();
+        let addresses = resolver.addresses(&HostName::Name(name("own.test"))).await;
+        let with_ttl = resolver.addresses_with_ttl(&HostName::Name(name("own.test"))).await;
+        assert_eq!(with_ttl.map(|(addresses, _)| addresses), addresses);
+        (addresses, resolver.host_addresses(&name("own.test")).await.is_ok())
+    };
+    let found = Ok(vec![IpAddr::from(ADDRESS)]);
+    assert_eq!(hosts(Vec::new()).await, (found.clone(), true));
+    assert_eq!(hosts(vec![fails("AAAA")]).await, (found, true));
+    let (addresses, is_known) = hosts(vec![fails("A")]).await;
+    assert!(matches!(addresses, Err(RouteError::TryAgain(_))), "{addresses:?}");
+    assert!(!is_known);
+    let none = hosts(vec![Lie::nothing("own.test", "A")]).await;
+    assert_eq!(none, (Err(RouteError::NoAddress), true));
 }
