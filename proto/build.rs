@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "hikyaku/queue/v1/envelope.proto",
     "hikyaku/queue/v1/custody.proto",
     "hikyaku/policy/v1/policy_service.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 10] = [
     "hikyaku/admin/v1/destination_admin_service.proto",
     "hikyaku/admin/v1/dead_letter_admin_service.proto",
     "hikyaku/admin/v1/doctor_admin_service.proto",
+    "hikyaku/admin/v1/session_admin_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

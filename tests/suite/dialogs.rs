@@ -189,6 +189,7 @@ impl World {
             tls,
             client,
             publisher,
+            hikyaku_queue::watch::Watches::new("dialogs"),
         );
         let ingress = tokio::spawn(ingress.run(stop.clone()));
 

@@ -15,6 +15,7 @@ use hikyaku_queue::{
     reschedule::Rescheduler,
     roster::{Roster, WorkerId},
     sts::StsStore,
+    watch::Watches,
 };
 use hikyaku_route::{
     resolver::Resolver,
@@ -125,6 +126,7 @@ impl App {
             clock: QueueClock::new(Instant::now()),
             local_addresses: LocalAddresses::default(),
             tasks: TaskTracker::new(),
+            watches: Watches::new(&config.node),
             config,
             nats,
             shards,
@@ -151,6 +153,8 @@ impl App {
         self.context.tasks.spawn(recipients::answer(Arc::clone(&self.context), shutdown.clone()));
         let forgetting = stale_names::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(forgetting));
+        let watching = self.context.watches.clone().listen(self.context.nats.clone());
+        self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(watching));
         let answering = doctor::answer(Arc::clone(&self.context));
         self.context.tasks.spawn(shutdown.clone().run_until_cancelled_owned(answering));
         let answering = diagnose::answer(Arc::clone(&self.context));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{
     Nats, body_store::BodyStore, holds::HoldStore, presence::Register, publish::Publisher,
-    reschedule::Rescheduler,
+    reschedule::Rescheduler, watch::Watches,
 };
 use hikyaku_route::{resolver::Resolver, sts::StsPolicy};
 use hikyaku_runtime::tls::TlsConnector;
@@ -44,6 +44,8 @@ pub(crate) struct Context {
     /// `None`: MTA-STS is off.
     pub(crate) sts: Option<StsPolicies>,
     pub(crate) tls: TlsConnector,
+    /// Who watches which sessions.
+    pub(crate) watches: Watches,
     /// One for each session that has its greeting.
     pub(crate) slots: Slots,
     pub(crate) greylists: Greylists,

@@ -20,6 +20,7 @@ use hikyaku_queue::{
     roster::Roster,
     sts::StsStore,
     topology::{self, TopologyConfig},
+    watch::Watches,
 };
 use hikyaku_route::resolver::Resolver;
 use hikyaku_runtime::tls::TlsAcceptor;
@@ -132,6 +133,7 @@ pub(crate) async fn ingress(
     config: &Config,
     nats: &Nats,
     policy: PolicyClient,
+    shutdown: &CancellationToken,
 ) -> anyhow::Result<hikyaku_ingress::app::App> {
     let mut listeners = Vec::new();
     for place in &config.places {
@@ -143,7 +145,9 @@ pub(crate) async fn ingress(
         tracing::error!(%reason, "mail is answered 451 until this is mended");
     }
     let publisher = Publisher::new(nats.clone(), config.topology.shards);
-    Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, tls, policy, publisher))
+    let watches = Watches::new(&config.delivery.node);
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(watches.clone().listen(nats.clone())));
+    Ok(hikyaku_ingress::app::App::build(config.ingress.clone(), listeners, tls, policy, publisher, watches))
 }
 
 pub(crate) async fn delivery(

@@ -47,7 +47,7 @@ pub(crate) async fn run(
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let Some(policy) = parts::policy_client(&config.grpc, &shutdown).await? else { return Ok(()) };
-            let ingress = parts::ingress(&config, &nats, policy).await?;
+            let ingress = parts::ingress(&config, &nats, policy, &shutdown).await?;
             let listeners = ingress.listeners();
             parts::announce(&config, &nats, "ingress", Some(listeners.addresses()), None, &shutdown).await?;
             reload.follow(listeners, config.tls.is_some(), &shutdown);
@@ -89,7 +89,7 @@ async fn everything(
     let mut policy = tokio::spawn(policy.run(stop_policy.clone()));
     let ours = grpc.to_ourselves(address);
     let Some(client) = parts::policy_client(&ours, &shutdown).await? else { return Ok(()) };
-    let ingress = parts::ingress(config, &nats, client.clone()).await?;
+    let ingress = parts::ingress(config, &nats, client.clone(), &shutdown).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
     let listeners = ingress.listeners();
     parts::announce(config, &nats, "up", Some(listeners.addresses()), Some(version), &shutdown).await?;

@@ -18,6 +18,7 @@ mod route; // hikyakuctl route ...
 mod account; // hikyakuctl account ...
 mod import; // hikyakuctl import
 mod explain; // hikyakuctl explain, selftest, replay
+mod live; // hikyakuctl trace, as it happens
 mod trace; // hikyakuctl trace
 mod mail_log; // what a mail log tells
 mod dns; // hikyakuctl dns
@@ -114,7 +115,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Import(args) => import::run(args, &directory, &mut output).await,
         Noun::Doctor(args) => doctor::run(args, &server, &mut output).await,
         Noun::Diagnose(args) => diagnose::run(args, &server, &mut output).await,
-        Noun::Trace(args) => trace::run(args, &server, stdin, &mut output).await,
+        Noun::Trace(args) => trace::run(args, (&server, &directory), stdin, &mut output).await,
         Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
         Noun::Selftest { command } => explain::selftest(command, &directory, &mut output).await,

@@ -45,6 +45,23 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
+    /// The same for one of many that come by and by: a document of a program is one line.
+    pub(crate) fn print_line(
+        &mut self,
+        document: &impl Serialize,
+        human: impl FnOnce(&mut W) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Human => human(&mut self.writer)?,
+            Format::Json => {
+                serde_json::to_writer(&mut self.writer, document).map_err(io::Error::from)?;
+                writeln!(self.writer)?;
+            }
+        }
+        self.writer.flush()?;
+        Ok(())
+    }
+
     pub(crate) fn version(&mut self, version: &'static str) -> anyhow::Result<End> {
         #[derive(Serialize)]
         struct Version {

@@ -1,4 +1,4 @@
-//! `hikyakuctl trace`: where did a message come from (SEED-102)? Its header names our queue ids, and may name
+//! `hikyakuctl trace --header`: where did a message come from (SEED-102)? Its header names our queue ids, and may name
 //! others that somebody has made up: only what the cluster, or a mail log, knows of an id is told as true.
 
 use std::{
@@ -18,6 +18,7 @@ use tonic::Code;
 use crate::{
     End,
     input::{self, Unreadable},
+    live::{self, LiveArgs},
     mail_log,
     output::{Output, harmless, rfc3339},
     server::{Server, connect, refusal},
@@ -28,32 +29,40 @@ const MOST: usize = 10;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-Exit status 1: no Received field is confirmed.
+With --header: exit status 1: no Received field is confirmed.
+With --client or --destination: what matching sessions say and what is decided, as it happens, from all nodes,
+without a restart; content and passwords are not shown. With --json one document for each line.
 
 Examples:
   hikyakuctl trace --header spam.eml
-  hikyakuctl trace --header spam.eml --log relay.log")]
+  hikyakuctl trace --header spam.eml --log relay.log
+  hikyakuctl trace --client 192.168.0.102 --for 10m
+  hikyakuctl trace --destination example.net")]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["header", "client", "destination"])))]
 pub(crate) struct TraceArgs {
     /// A message with its header, as it was received elsewhere; - reads the standard input.
     #[arg(long, value_name = "FILE")]
-    header: PathBuf,
+    header: Option<PathBuf>,
     /// Look into this mail log (JSON lines) instead of asking the cluster, which keeps 7 days.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "header")]
     log: Option<PathBuf>,
+    #[command(flatten)]
+    live: LiveArgs,
 }
 
 pub(crate) async fn run(
     args: TraceArgs,
-    server: &Server,
+    (server, directory): (&Server, &Server),
     stdin: impl io::Read,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
-    let message = input::read(&args.header, stdin)?;
+    let Some(header) = &args.header else { return live::run(args.live, server, directory, output).await };
+    let message = input::read(header, stdin)?;
     let passages: Vec<Passage> = passages::of(&with_crlf(&message));
     anyhow::ensure!(
         !passages.is_empty(),
         "{} has no Received field of this relay in its header",
-        input::name(&args.header)
+        input::name(header)
     );
     let known = match &args.log {
         Some(file) => {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use hikyaku_policy_client::PolicyClient;
-use hikyaku_queue::publish::Publisher;
+use hikyaku_queue::{publish::Publisher, watch::Watches};
 use hikyaku_runtime::tls::TlsAcceptor;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) lanes: Lanes,
     /// Of clients whom the access table limits.
     pub(crate) rates: Arc<Rates>,
+    /// Who watches which sessions.
+    pub(crate) watches: Watches,
     pub(crate) tasks: TaskTracker,
     /// Asks sessions to come to an end.
     pub(crate) drain: CancellationToken,
@@ -52,6 +54,7 @@ impl App {
         tls: Option<TlsAcceptor>,
         policy: PolicyClient,
         publisher: Publisher,
+        watches: Watches,
     ) -> Self {
         let context = Context {
             tls,
@@ -61,6 +64,7 @@ impl App {
             clients: Clients::default(),
             lanes: Lanes::default(),
             rates: Arc::default(),
+            watches,
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             end: CancellationToken::new(),

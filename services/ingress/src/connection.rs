@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hikyaku_queue::watch::{Kind, Watched};
 use hikyaku_runtime::{
     error_chain::chain,
     tls::{HandshakeError, ServerStream},
@@ -110,6 +111,7 @@ impl Connection {
             let Some(secured) = self.secured().await else { return };
             self = secured;
         }
+        self.look_for_watchers();
         let verdict = self.decider.connection().await;
         let mut buffer = vec![0; READ_BUFFER];
         let first = match verdict {
@@ -151,7 +153,9 @@ impl Connection {
                 if let Some(exporter) = self.stream.exporter() {
                     self.session.bind_to(exporter);
                 }
-                metrics::handshake(Ok(self.stream.tls_version().unwrap_or("none")));
+                let version = self.stream.tls_version().unwrap_or("none");
+                metrics::handshake(Ok(version));
+                self.tell(Kind::Note, &format!("TLS {version}"));
                 Some(self)
             }
             Err(error) => {
@@ -161,6 +165,9 @@ impl Connection {
                 };
                 metrics::handshake(Err(outcome));
                 let client = self.decider.client();
+                if let Some(watched) = &self.decider.watched {
+                    watched.line(Kind::Note, &format!("no TLS: {}", chain(&error)));
+                }
                 tracing::info!(client.address = %client, error = chain(&error), "no TLS with a client");
                 None
             }
@@ -180,11 +187,18 @@ impl Connection {
 
     /// Waits for octets, for the deadline or for the end of the service.
     async fn wait(&mut self, buffer: &mut [u8], mut timer: Pin<&mut Sleep>) {
+        self.look_for_watchers();
         let drain = self.context.drain.clone();
         tokio::select! {
             read = self.stream.read(buffer) => match read {
-                Ok(0) | Err(_) => self.handle(Event::Closed),
-                Ok(count) => self.handle(Event::Input(&buffer[..count])),
+                Ok(0) | Err(_) => {
+                    self.tell(Kind::Note, "the client closed the connection");
+                    self.handle(Event::Closed);
+                }
+                Ok(count) => {
+                    self.look_for_watchers();
+                    self.handle(Event::Input(&buffer[..count]));
+                }
             },
             () = timer.as_mut() => {
                 self.handle(Event::TimedOut);
@@ -209,8 +223,32 @@ impl Connection {
             (Some(NamedAddress::Unavailable), Peer::Probe(_)) | (None, _) => {}
         }
         self.decider = Decider::new(self.peer, self.door.service.listener, &self.context);
+        self.look_for_watchers();
         let verdict = self.decider.connection().await;
         self.handle(Event::Connected(verdict));
+    }
+
+    /// SEED-203: sessions that go on already are watched too.
+    fn look_for_watchers(&mut self) {
+        let watched = self.decider.watched.as_ref();
+        if watched.is_some_and(Watched::is_over) || watched.is_none() {
+            self.decider.watched = self.context.watches.client(self.decider.client());
+            self.session.tell_lines(self.decider.watched.is_some());
+        }
+    }
+
+    fn tell(&self, kind: Kind, text: &str) {
+        if let Some(watched) = &self.decider.watched {
+            watched.line(kind, text);
+        }
+    }
+
+    /// Challenges are part of what is secret.
+    fn tell_replies(&self, octets: &[u8]) {
+        let Some(watched) = &self.decider.watched else { return };
+        for line in String::from_utf8_lossy(octets).lines() {
+            watched.line(Kind::Server, if line.starts_with("334 ") { "334 ***" } else { line });
+        }
     }
 
     /// SEED-101: who talks before the greeting does not speak SMTP, but sends what it has.
@@ -254,6 +292,7 @@ impl Connection {
             self.note(&action);
             match action {
                 Action::Write(octets) => {
+                    self.tell_replies(&octets);
                     self.paused = Duration::ZERO;
                     let write = async {
                         self.stream.write_all(&octets).await?;
@@ -264,11 +303,13 @@ impl Connection {
                         Ok(Err(_)) | Err(_) => return End::Lost,
                     }
                 }
+                Action::Heard(line) => self.tell(Kind::Client, &line),
                 Action::Pause => self.pause().await,
                 Action::Adopt(named) => self.adopt(named).await,
                 Action::StartTls => return End::Handshake,
                 Action::Ask(question) => self.answer(question).await,
                 Action::Store(transaction) => {
+                    self.tell(Kind::Client, &format!("[{} octets of content]", transaction.content.len()));
                     let stored = self.store(*transaction).await;
                     self.handle(Event::Stored(stored));
                 }
@@ -294,6 +335,7 @@ impl Connection {
             Action::AuthEnded { mechanism, outcome } => metrics::authentication(*mechanism, *outcome),
             Action::Write(_)
             | Action::Pause
+            | Action::Heard(_)
             | Action::Adopt(_)
             | Action::StartTls
             | Action::Ask(_)

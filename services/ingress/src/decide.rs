@@ -8,6 +8,7 @@ use hikyaku_policy_client::{
     AuthenticationAnswer, ConnectionAnswer, PolicyClient, PolicyUnavailable, Proof, RecipientVerdict,
     Verdict as PolicyVerdict, answer::unavailable_reply,
 };
+use hikyaku_queue::watch::{Envelope, Kind, Watched};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
 use hikyaku_types::{
@@ -63,6 +64,8 @@ pub(crate) struct Decider {
     admitted_by: Arc<str>,
     /// The authors of the message are to be asked about (SEED-115).
     checks_author: bool,
+    /// Somebody looks on (SEED-203).
+    pub(crate) watched: Option<Watched>,
 }
 
 impl Decider {
@@ -80,6 +83,7 @@ impl Decider {
             is_trusted: false,
             admitted_by: Arc::default(),
             checks_author: false,
+            watched: None,
         }
     }
 
@@ -126,7 +130,10 @@ impl Decider {
         }
         match &self.admitted {
             Some(ConnectionAnswer { decision, .. }) => match &decision.verdict {
-                PolicyVerdict::Accept => Verdict::Accept(()),
+                PolicyVerdict::Accept => {
+                    self.tell("connection", &decision.decided_by, "accepted", None, None);
+                    Verdict::Accept(())
+                }
                 PolicyVerdict::Refuse(reply) => {
                     self.refuse(None, None, None, reply.clone(), &decision.decided_by)
                 }
@@ -164,6 +171,7 @@ impl Decider {
                     self.refuse(helo, sender, None, too_many(), &answer.decision.decided_by)
                 }
                 PolicyVerdict::Accept => {
+                    self.tell("sender", &answer.decision.decided_by, "accepted", sender, None);
                     self.is_trusted = answer.trusted;
                     self.admitted_by = answer.decision.decided_by;
                     self.checks_author = answer.check_author;
@@ -195,6 +203,8 @@ impl Decider {
         match self.policy.check_recipient(&self.asker, reverse_path, &forward_path).await {
             Ok(answer) => match answer.verdict {
                 RecipientVerdict::Accept { deliver_to, destination } => {
+                    let result = format!("accepted for {deliver_to}, by {destination}");
+                    self.tell("recipient", &answer.decided_by, &result, sender, Some(&forward_path));
                     Verdict::Accept(AcceptedRecipient { forward_path, deliver_to, destination })
                 }
                 RecipientVerdict::Refuse(reply) => {
@@ -270,6 +280,28 @@ impl Decider {
         self.refuse(helo, sender, recipient, unavailable_reply(), UNAVAILABLE)
     }
 
+    /// SEED-204: the step, the line that decided, and what came of it.
+    fn tell(
+        &self,
+        step: &str,
+        decided_by: &str,
+        result: &str,
+        sender: Option<&ReversePath>,
+        recipient: Option<&ForwardPath>,
+    ) {
+        let Some(watched) = &self.watched else { return };
+        let text = format!("{step}: {result} ({decided_by})");
+        let Some(sender) = sender else { return watched.line(Kind::Decision, &text) };
+        let envelope = Envelope {
+            client: self.client,
+            is_submission: self.asker.listener == Listener::Submission,
+            identity: self.asker.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+            reverse_path: sender.to_string(),
+            forward_path: recipient.map(ToString::to_string).unwrap_or_default(),
+        };
+        watched.decision(&text, envelope);
+    }
+
     fn warn(&self, error: &PolicyUnavailable) {
         tracing::warn!(error = chain(error), "policy gave no answer; the client is put off");
     }
@@ -283,6 +315,12 @@ impl Decider {
         reply: Reply,
         decided_by: &str,
     ) -> Verdict<T> {
+        let step = match (sender, recipient) {
+            (None, _) => "connection",
+            (Some(_), None) => "sender",
+            (Some(_), Some(_)) => "recipient",
+        };
+        self.tell(step, decided_by, &format!("refused: {}", reply.to_string().trim_end()), sender, recipient);
         mail_log::refused(
             &Refused { client: self.client, helo, identity: self.asker.identity.as_ref(), sender, recipient },
             &reply,

@@ -92,6 +92,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
             "hikyaku-policy",
             "hikyaku-delivery",
             "hikyakuctl",
+            // A call that looks up nothing, beside those that do.
+            "hikyaku-load",
         ],
     ),
 ];

@@ -194,7 +194,18 @@ impl Relay {
         Ok((output.status.code(), format!("{text}{errors}")))
     }
 
+    /// `hikyakuctl` as the operator, with a command that goes on: it is not started yet.
+    pub fn ctl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("http");
+        command.arg("--token-file").arg(self.data_dir.join(OPERATOR_TOKEN)).args(arguments);
+        command
+    }
+
     async fn output_of(&self, scheme: &str, who: &[&str], arguments: &[&str]) -> anyhow::Result<Output> {
+        Ok(self.command(scheme).args(who).args(arguments).output().await?)
+    }
+
+    fn command(&self, scheme: &str) -> Command {
         let mut command = ctl();
         for (option, service) in [("--server", "admin"), ("--directory-server", "policy")] {
             // A single role serves one of them.
@@ -202,7 +213,7 @@ impl Relay {
                 command.arg(option).arg(format!("{scheme}://{address}"));
             }
         }
-        Ok(command.args(who).args(arguments).output().await?)
+        command
     }
 
     /// What is in the queue, at most 100,000 entries.

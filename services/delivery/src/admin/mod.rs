@@ -7,6 +7,7 @@ mod dead; // dead letters
 mod custody; // is every recipient accounted for?
 mod node; // who delivers
 mod doctor; // what is wrong
+mod session; // what goes on
 mod job; // changes that take their time
 mod wire; // ours -> generated types, and back
 mod status; // the only way from an error to a gRPC status
@@ -23,6 +24,7 @@ use hikyaku_proto::{
         doctor_admin_service_server::DoctorAdminServiceServer,
         node_admin_service_server::NodeAdminServiceServer,
         queue_admin_service_server::QueueAdminServiceServer,
+        session_admin_service_server::SessionAdminServiceServer,
     },
 };
 use hikyaku_queue::{
@@ -41,6 +43,7 @@ use custody::Tools;
 
 /// At the same time.
 const DIAGNOSES: usize = 4;
+const WATCHERS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -62,6 +65,7 @@ pub struct Admin {
     /// One examination at a time.
     doctor: Arc<Mutex<()>>,
     diagnoses: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
     roster: Roster,
     shards: ShardCount,
 }
@@ -80,6 +84,7 @@ impl Admin {
             tools,
             doctor: Arc::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES)),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
             roster,
             shards,
         }
@@ -103,6 +108,7 @@ impl Admin {
             .add_service(DestinationAdminServiceServer::new(self.clone()))
             .add_service(CustodyAdminServiceServer::new(self.clone()))
             .add_service(NodeAdminServiceServer::new(self.clone()))
+            .add_service(SessionAdminServiceServer::new(self.clone()))
             .add_service(DoctorAdminServiceServer::new(self.clone()))
             .add_service(DeadLetterAdminServiceServer::new(self))
             .serve_with_incoming_shutdown(guard.incoming(listener), shutdown.cancelled_owned())

@@ -20,6 +20,7 @@ use crate::{
         security::{Channel, Security, TlsPolicy},
         source,
         transfer::{RemoteSession, Unopened},
+        watching::Watching,
     },
     context::Context,
     history::{Ending, Reach},
@@ -124,6 +125,25 @@ impl<'a> Opening<'a> {
         policy: &TlsPolicy,
         starttls: StartTls,
     ) -> Result<RemoteSession, Unopened> {
+        let watching = Watching::new(self.context.watches.clone(), self.destination.clone());
+        watching.note(|| host.named(&format!("connecting, TLS {}", policy.name())));
+        let opened = self.begun(host, policy, starttls, watching.clone()).await;
+        if let Err(unopened) = &opened {
+            watching.note(|| match unopened {
+                Unopened::Failed(failure) => failure.cause.to_string(),
+                Unopened::NoTls(reason) => format!("no TLS: {reason}"),
+            });
+        }
+        opened
+    }
+
+    async fn begun(
+        &self,
+        host: &Host,
+        policy: &TlsPolicy,
+        starttls: StartTls,
+        watching: Watching,
+    ) -> Result<RemoteSession, Unopened> {
         let mut stream = self.connect(host).await?;
         let mut channel = Channel { policy: policy.clone(), secured: None };
         let tls = policy.trust().map(|trust| (&self.context.tls, trust));
@@ -142,7 +162,7 @@ impl<'a> Opening<'a> {
             timeouts: self.timeouts.dialogue,
         };
         let asked = (channel, self.security.clone());
-        RemoteSession::open(stream, host.clone(), asked, config, tls).await
+        RemoteSession::open(stream, host.clone(), asked, config, tls, watching).await
     }
 
     async fn connect(&self, host: &Host) -> Result<ClientStream, Unopened> {

@@ -32,6 +32,7 @@ use crate::{
         host::Host,
         octets::{self, Moved},
         security::{Channel, Security},
+        watching::{Part, Watching},
     },
     history::Ending,
     outcome::classify,
@@ -66,6 +67,7 @@ pub(crate) struct RemoteSession {
     sent: u64,
     /// It was opened for mail that must stay protected (RFC 8689), which the server has promised.
     pub(crate) keeps_require_tls: bool,
+    watching: Watching,
 }
 
 /// Why there is no session.
@@ -112,6 +114,7 @@ impl RemoteSession {
         (channel, security): (Channel, Security),
         config: ClientConfig,
         tls: Option<(&TlsConnector, Trust)>,
+        watching: Watching,
     ) -> Result<Self, Unopened> {
         let mut remote = Self {
             stream,
@@ -128,6 +131,7 @@ impl RemoteSession {
             moved_at: Instant::now(),
             sent: 0,
             keeps_require_tls: false,
+            watching,
         };
         let mut is_new = false;
         loop {
@@ -142,6 +146,7 @@ impl RemoteSession {
                     let secured = connector.secure(remote.stream, &remote.host.name, trust).await;
                     let (stream, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
                     remote.stream = stream;
+                    remote.watching.note(|| format!("TLS {} {}", secured.version, secured.cipher));
                     remote.channel.secured = Some(secured);
                     is_new = true;
                     remote.session.handle(Event::Secured, Instant::now());
@@ -256,10 +261,13 @@ impl RemoteSession {
             content,
         };
         self.transactions += 1;
+        self.watching.look();
+        self.watching.note(|| format!("{}, attempt {}", envelope.entry, envelope.attempt + 1));
         if self.session.start(delivery, Instant::now()).is_ok() {
             loop {
                 match self.turn(&gate).await {
                     Turn::Done(result) => {
+                        self.watching.note(|| format!("[{} octets of content were written]", self.sent));
                         let hop_reports = self.session.capabilities().dsn;
                         let outcome = |result| self.host.outcome(result, hop_reports);
                         return Delivered::Ended(result.recipients.into_iter().map(outcome).collect());
@@ -363,7 +371,10 @@ impl RemoteSession {
         loop {
             while let Some(action) = self.session.next_action() {
                 match action {
-                    Action::Write(octets) => self.outgoing.push_back(octets),
+                    Action::Write(octets) => {
+                        self.watching.said(&octets, self.part());
+                        self.outgoing.push_back(octets);
+                    }
                     Action::StartTls => return Turn::StartTls,
                     Action::Ready => return Turn::Ready,
                     Action::Done(result) => return Turn::Done(result),
@@ -383,6 +394,14 @@ impl RemoteSession {
                 return Turn::Fenced;
             }
             self.wait(gate).await;
+        }
+    }
+
+    fn part(&self) -> Part {
+        match (self.session.is_logging_in(), self.session.has_begun_content()) {
+            (true, _) => Part::Login,
+            (false, true) => Part::Content,
+            (false, false) => Part::Commands,
         }
     }
 
@@ -410,16 +429,21 @@ impl RemoteSession {
                 Moved::Read(count) => {
                     self.moved_at = now();
                     let octets = self.incoming.get(..count).unwrap_or_default();
+                    self.watching.heard(octets);
                     self.session.handle(Event::Input(octets), now());
                 }
                 Moved::Written(count) => self.written(count),
                 Moved::Flushed => self.is_unflushed = false,
                 Moved::Broken(cut) => {
+                    self.watching.note(|| "the connection ended".to_owned());
                     self.outgoing.clear();
                     self.session.handle(Event::Closed(cut), now());
                 }
             },
-            () = timer => self.session.handle(Event::TimedOut, now()),
+            () = timer => {
+                self.watching.note(|| "the time for an answer is over".to_owned());
+                self.session.handle(Event::TimedOut, now());
+            }
             () = look_again => {}
         }
     }

@@ -27,6 +27,8 @@ pub enum Topic {
     StaleNames,
     /// How far a delivery to one destination comes: every worker answers.
     Diagnosis,
+    /// Sessions are watched: every process that fits sends lines.
+    Watch,
 }
 
 impl Topic {
@@ -37,6 +39,7 @@ impl Topic {
             Self::Surroundings => subject::SURROUNDINGS.to_owned(),
             Self::StaleNames => subject::STALE_NAMES.to_owned(),
             Self::Diagnosis => subject::DIAGNOSIS.to_owned(),
+            Self::Watch => subject::WATCH.to_owned(),
         }
     }
 }
@@ -55,6 +58,11 @@ impl std::fmt::Debug for Question {
 }
 
 impl Question {
+    /// For more than one answer.
+    pub(crate) fn way_back(self) -> (Client, Subject) {
+        (self.client, self.reply)
+    }
+
     pub async fn answer(self, payload: Bytes) {
         if let Err(error) = self.client.publish(self.reply, payload).await {
             tracing::debug!(%error, "a question was not answered");
@@ -139,7 +147,7 @@ pub fn questions(nats: &Nats, topic: Topic) -> impl Stream<Item = Question> + Se
 async fn subscribe(client: &Client, topic: Topic) -> Result<Subscriber, SubscribeError> {
     match topic {
         // Who has lost the shard may hear them for a while longer; it must not take them from the owner.
-        Topic::Sites(_) | Topic::Surroundings | Topic::StaleNames | Topic::Diagnosis => {
+        Topic::Sites(_) | Topic::Surroundings | Topic::StaleNames | Topic::Diagnosis | Topic::Watch => {
             client.subscribe(topic.subject()).await
         }
         Topic::Recipients => client.queue_subscribe(topic.subject(), WORKERS.to_owned()).await,

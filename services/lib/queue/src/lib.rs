@@ -32,6 +32,7 @@ pub mod dead; // failed mail without a sender
 pub mod kv; // buckets, for the directory
 pub mod sts; // MTA-STS policies that workers share
 pub mod presence; // which processes there are
+pub mod watch; // sessions that an operator watches
 mod survey; // brokers and streams, for the doctor
 pub mod metrics; // names, labels, descriptions
 

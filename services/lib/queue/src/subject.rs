@@ -140,6 +140,8 @@ pub(crate) const SURROUNDINGS: &str = "hikyaku.surroundings.v1";
 /// To all workers: forget what the DNS said of a domain.
 pub(crate) const STALE_NAMES: &str = "hikyaku.stale-names.v1";
 pub(crate) const DIAGNOSIS: &str = "hikyaku.diagnosis.v1";
+/// To all processes: an operator watches sessions.
+pub(crate) const WATCH: &str = "hikyaku.watch.v1";
 
 /// What happened to recipients, many events in each message.
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";

@@ -73,6 +73,7 @@ impl InMemory {
                 // `secure` does the handshake.
                 Action::StartTls
                 | Action::Pause
+                | Action::Heard(_)
                 | Action::Adopt(_)
                 | Action::Refused { .. }
                 | Action::Ended(_)

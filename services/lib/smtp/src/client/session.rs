@@ -77,6 +77,11 @@ impl ClientSession {
         self.state == State::Closed
     }
 
+    /// What is said now may be secret.
+    pub fn is_logging_in(&self) -> bool {
+        self.state == State::Auth
+    }
+
     /// The server may have the message from now on.
     pub fn has_begun_content(&self) -> bool {
         self.state.is_sending() || matches!(self.state, State::FinalDot | State::ChunkSent | State::MootDot)

@@ -16,6 +16,9 @@ use crate::wire::xclient::NamedAddress;
 pub enum Action {
     /// Send these octets: one or more replies.
     Write(Bytes),
+    /// A line of the client, for somebody who watches; what may be a secret is not in it. Only after
+    /// [`Session::tell_lines`](super::Session::tell_lines).
+    Heard(String),
     /// Let the client wait for what follows: it guesses passwords or recipients.
     Pause,
     /// Answer by the event that belongs to the question; the session waits for it.

@@ -42,10 +42,12 @@ pub struct Session {
     client: Option<Client>,
     is_secure: bool,
     may_name_client: bool,
+    tells_lines: bool,
     exporter: Option<Exporter>,
     nonce: fn() -> [u8; 18],
     exchange: Option<Exchange>,
     auth_failures: u32,
+    has_tried_auth: bool,
     identity: Option<Mailbox>,
     draft: Draft,
     content: Option<Incoming>,
@@ -92,10 +94,12 @@ impl Session {
             client: None,
             is_secure,
             may_name_client: false,
+            tells_lines: false,
             exporter: None,
             nonce,
             exchange: None,
             auth_failures: 0,
+            has_tried_auth: false,
             identity: None,
             draft: Draft::EMPTY,
             content: None,
@@ -111,6 +115,11 @@ impl Session {
     /// The peer is a proxy of ours, which may say who its client is (XCLIENT).
     pub fn let_peer_name_its_client(&mut self) {
         self.may_name_client = true;
+    }
+
+    /// Somebody watches, or nobody does any more.
+    pub fn tell_lines(&mut self, wanted: bool) {
+        self.tells_lines = wanted;
     }
 
     /// The keying material of the connection (RFC 9266), to which logins can be bound.

@@ -80,6 +80,12 @@ impl Session {
         let is_response = self.state.is_in_exchange();
         let limit = if is_response { MAX_RESPONSE_LINE } else { MAX_COMMAND_LINE };
         let (consumed, scan) = self.lines.next(input, limit);
+        if self.tells_lines
+            && let Scan::Line(line) = scan
+        {
+            let line = shown(line, is_response, self.has_tried_auth);
+            self.actions.push_back(Action::Heard(line));
+        }
         match scan {
             Scan::NeedMore => {}
             Scan::Line(line) if is_response => self.response(line),
@@ -213,6 +219,51 @@ impl Session {
                 self.signal(Signal::ContentBroken);
                 input.len()
             }
+        }
+    }
+}
+
+/// What is said in AUTH may be a password, and so may be what a client says that does not notice how AUTH ended.
+fn shown(line: &[u8], is_response: bool, has_tried_auth: bool) -> String {
+    const HIDDEN: &str = "***";
+    let text = String::from_utf8_lossy(line);
+    let verb: String = text.chars().take_while(char::is_ascii_alphabetic).collect();
+    if is_response {
+        return HIDDEN.to_owned();
+    }
+    if verb.eq_ignore_ascii_case("AUTH") {
+        let mechanism = text.split_ascii_whitespace().nth(1).unwrap_or_default();
+        let is_keyword =
+            mechanism.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet));
+        return format!("{verb} {} {HIDDEN}", if is_keyword { mechanism } else { HIDDEN });
+    }
+    let is_verb = VERBS.iter().any(|known| verb.eq_ignore_ascii_case(known));
+    if has_tried_auth && !is_verb { HIDDEN.to_owned() } else { text.into_owned() }
+}
+
+const VERBS: [&str; 14] = [
+    "EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP",
+    "STARTTLS", "XCLIENT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (line, is_response, has_tried_auth, expected) in [
+            ("AUTH PLAIN AGEAYg==", false, false, "AUTH PLAIN ***"),
+            ("auth\tplain\tAGEAYg==", false, false, "auth plain ***"),
+            ("AUTH AGEAYg==", false, false, "AUTH *** ***"),
+            ("AUTH", false, false, "AUTH  ***"),
+            ("AGEAYg==", true, true, "***"),
+            ("MAIL FROM:<a@b>", true, true, "***"),
+            ("cGFzc3dvcmQ=", false, true, "***"),
+            ("NOPE", false, false, "NOPE"),
+            ("MAIL FROM:<a@b>", false, true, "MAIL FROM:<a@b>"),
+        ] {
+            assert_eq!(shown(line.as_bytes(), is_response, has_tried_auth), expected, "{line}");
         }
     }
 }

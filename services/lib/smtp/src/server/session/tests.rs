@@ -31,6 +31,7 @@ struct Bench {
     /// What was said in the clear is still in `writes` then.
     handshakes: usize,
     pauses: usize,
+    heard: Vec<String>,
     adopted: Vec<Option<NamedAddress>>,
     closed: bool,
 }
@@ -56,6 +57,7 @@ impl Bench {
             exchanges: Vec::new(),
             handshakes: 0,
             pauses: 0,
+            heard: Vec::new(),
             adopted: Vec::new(),
             closed: false,
         }
@@ -99,6 +101,7 @@ impl Bench {
                     self.session.handle(Event::Secured, self.now);
                 }
                 Action::Pause => self.pauses += 1,
+                Action::Heard(line) => self.heard.push(line),
                 Action::Adopt(named) => {
                     self.adopted.push(named);
                     self.session.handle(Event::Connected(Verdict::Accept(())), self.now);
