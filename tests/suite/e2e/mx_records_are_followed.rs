@@ -139,3 +139,35 @@ async fn seed_153_records_are_asked_for_anew() -> anyhow::Result<()> {
     assert_eq!(moved_to.received_count(), 2);
     Ok(())
 }
+
+/// RFC 8305: addresses that say nothing cost a moment, however long a connection may take.
+#[tokio::test]
+async fn addresses_of_a_host_are_tried_beside_each_other() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    let port = mx.address().port();
+    lab.configure(&format!("[delivery]\nmx_port = {port}\nconnect_timeout_seconds = 300\n"))?;
+    // Who has a full queue of connections does not answer to more.
+    let mut full = Vec::new();
+    for last in 20..23 {
+        let address = SocketAddr::from(([127, 0, 0, last], port));
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(address)?;
+        let listener = socket.listen(1)?;
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) =
+            tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address)).await
+        {
+            waiting.push(stream);
+        }
+        full.push((listener, waiting));
+        lab.dns.address_of("mixed.test", address.ip());
+    }
+    lab.dns.address_of("mixed.test", mx.address().ip());
+    lab.dns.mx("z.test", 10, "mixed.test");
+    let relay = lab.up().await?;
+    let id = send_one(relay.smtp(), "a@home.test", &["b@z.test"], CONTENT).await?;
+    let delivered = relay.wait_for_mail_log("delivered", &id, SOON).await;
+    assert_eq!(delivered["attempt"], 1);
+    Ok(())
+}

@@ -1,14 +1,10 @@
 //! Destination -> hosts -> addresses -> a session that takes mail. All hosts of a destination are
 //! tried in one attempt, in preference order (SEED-151).
 
-use std::{
-    io::ErrorKind,
-    net::{IpAddr, SocketAddr},
-    time::SystemTime,
-};
+use std::{io::ErrorKind, net::IpAddr, time::SystemTime};
 
 use crate::{
-    connection::{demand, login, opening::Opening, security::TlsPolicy, transfer::RemoteSession},
+    connection::{demand, login, opening::Opening, race, security::TlsPolicy, transfer::RemoteSession},
     context::Context,
     outcome::classify,
 };
@@ -85,9 +81,11 @@ pub(crate) async fn open(
                 continue;
             }
         };
-        for address in addresses {
-            let opened = opening.at(host, SocketAddr::new(address, opening.port), &demand.policy).await;
-            match opened {
+        let mut left = race::in_turn(&addresses, opening.port);
+        while let Some((address, stream)) =
+            race::first(&mut left, |to| opening.connection(host, to), |failure| failures.add(failure)).await
+        {
+            match opening.on(host, address, stream, &demand.policy).await {
                 Ok(session) if wish == Wish::RequireTls && !session.offers_require_tls() => {
                     let what = session.host.named("the server does not offer REQUIRETLS");
                     failures.add(classify::no_require_tls(what, now()));

@@ -6,6 +6,7 @@ pub(crate) mod source; // a connection from one of our addresses
 pub(crate) mod dial; // destination -> hosts -> addresses -> session
 pub(crate) mod security; // what a session must be before it takes mail
 pub(crate) mod watching; // what an operator sees of it
+mod race; // which address of a host
 pub(crate) mod demand; // what one host must show
 mod login; // who we are at a host
 pub(crate) mod opening; // address -> session: connection, TLS, greeting, login

@@ -65,39 +65,60 @@ impl<'a> Opening<'a> {
         Self { context, destination, security, login, egress, port, is_implicit, timeouts }
     }
 
-    /// `policy` is what this host must show.
-    pub(crate) async fn at(
+    /// TCP. What fails here is remembered here.
+    pub(crate) async fn connection(
         &self,
         host: &HostName,
         address: SocketAddr,
+    ) -> Result<ClientStream, Failure> {
+        let begun = Instant::now();
+        let host = Host { name: host.to_string(), address };
+        let connected = self.connect(&host).await;
+        if let Err(failure) = &connected {
+            self.remember(Reach::Unconnected, Some(failure), begun);
+        }
+        connected
+    }
+
+    /// What comes after it. `policy` is what this host must show.
+    pub(crate) async fn on(
+        &self,
+        host: &HostName,
+        address: SocketAddr,
+        stream: ClientStream,
         policy: &TlsPolicy,
     ) -> Result<RemoteSession, Failure> {
         let begun = Instant::now();
-        let opened = self.opened(host, address, policy).await;
-        let failure = opened.as_ref().err();
-        let is_reached = failure.is_none_or(|failure| failure.phase != Phase::Connect);
-        let reach = if is_reached { Reach::Connected } else { Reach::Unconnected };
+        let opened = self.opened(host, address, stream, policy).await;
+        self.remember(Reach::Connected, opened.as_ref().err(), begun);
+        opened
+    }
+
+    fn remember(&self, reach: Reach, failure: Option<&Failure>, begun: Instant) {
         self.context.history.session(self.destination, reach, Instant::now());
         if let Some(failure) = failure {
             let (waited, lasted) = (begun.elapsed(), begun.elapsed());
             self.context.failed(self.destination, failure, Ending { waited, lasted, ..Ending::default() });
         }
-        opened
     }
 
     async fn opened(
         &self,
         host: &HostName,
         address: SocketAddr,
+        stream: ClientStream,
         policy: &TlsPolicy,
     ) -> Result<RemoteSession, Failure> {
         let host = Host { name: host.to_string(), address };
-        let opened = match self.attempt(&host, policy, policy.starttls()).await {
+        let opened = match self.attempt(&host, stream, policy, policy.starttls()).await {
             Err(Unopened::NoTls(reason)) if policy.bears_clear() && !self.is_implicit => {
                 metrics::tls_session(policy, TlsOutcome::Failed);
                 tracing::info!(host = host.name, %address, reason,
                     "no TLS with a host that offers it; going on in the clear");
-                self.attempt(&host, policy, StartTls::Never).await
+                match self.connect(&host).await {
+                    Ok(stream) => self.attempt(&host, stream, policy, StartTls::Never).await,
+                    Err(failure) => Err(Unopened::Failed(failure)),
+                }
             }
             opened => opened,
         };
@@ -122,12 +143,13 @@ impl<'a> Opening<'a> {
     async fn attempt(
         &self,
         host: &Host,
+        stream: ClientStream,
         policy: &TlsPolicy,
         starttls: StartTls,
     ) -> Result<RemoteSession, Unopened> {
         let watching = Watching::new(self.context.watches.clone(), self.destination.clone());
-        watching.note(|| host.named(&format!("connecting, TLS {}", policy.name())));
-        let opened = self.begun(host, policy, starttls, watching.clone()).await;
+        watching.note(|| host.named(&format!("connected, TLS {}", policy.name())));
+        let opened = self.begun(host, stream, policy, starttls, watching.clone()).await;
         if let Err(unopened) = &opened {
             watching.note(|| match unopened {
                 Unopened::Failed(failure) => failure.cause.to_string(),
@@ -140,11 +162,11 @@ impl<'a> Opening<'a> {
     async fn begun(
         &self,
         host: &Host,
+        mut stream: ClientStream,
         policy: &TlsPolicy,
         starttls: StartTls,
         watching: Watching,
     ) -> Result<RemoteSession, Unopened> {
-        let mut stream = self.connect(host).await?;
         let mut channel = Channel { policy: policy.clone(), secured: None };
         let tls = policy.trust().map(|trust| (&self.context.tls, trust));
         if let (true, Some((connector, trust))) = (self.is_implicit, &tls) {
@@ -165,10 +187,13 @@ impl<'a> Opening<'a> {
         RemoteSession::open(stream, host.clone(), asked, config, tls, watching).await
     }
 
-    async fn connect(&self, host: &Host) -> Result<ClientStream, Unopened> {
+    async fn connect(&self, host: &Host) -> Result<ClientStream, Failure> {
         let address = host.address;
         let failed = |what: String| {
-            Unopened::Failed(classify::no_reply(Phase::Connect, host.named(&what), SystemTime::now()))
+            let failure = classify::no_reply(Phase::Connect, host.named(&what), SystemTime::now());
+            Watching::new(self.context.watches.clone(), self.destination.clone())
+                .note(|| failure.cause.to_string());
+            failure
         };
         let limit = self.timeouts.connect;
         let stream = match tokio::time::timeout(limit, source::connect(address, self.egress)).await {
