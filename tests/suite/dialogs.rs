@@ -145,6 +145,7 @@ impl World {
             pairs: vec![KeyPair { certificate: files.certificate, key: files.key }],
             min_version: TlsVersion::Tls12,
             handshake_timeout: READ_LIMIT,
+            client_certificates: false,
         };
         Ok(Self {
             _server: server,

@@ -111,7 +111,8 @@ Documents:
   own-domains     a domain a line: mail for it is accepted
   connections     clients accept|refuse: who is greeted without limits, or not at all
   access          pattern value, as effect.dat: true, false, default, only, norelay, and rate=60/m
-  relay-networks  an address, network/length or IPv4,mask a line: its clients may send anywhere
+  relay-networks  an address, network/length or IPv4,mask a line: its clients may send anywhere; so may clients
+                  that show the certificate of a line certificate=SHA-256-FINGERPRINT
   aliases         alias TAB target; *@d TAB *@d accepts every address of d unchanged
   accounts        an address a line, then name=, smtp=off, receive=off, separated by TABs
   credentials     verifiers of secrets; made by `account secret` and `import`

@@ -42,6 +42,9 @@ pub(crate) struct ExplainArgs {
     /// The client came to a submission port.
     #[arg(long)]
     submission: bool,
+    /// SHA-256 fingerprint of the certificate that the client has shown.
+    #[arg(long, value_name = "FINGERPRINT")]
+    client_certificate: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,13 +74,14 @@ pub(crate) async fn explain(
     server: &Server,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
-    let ExplainArgs { client: address, from, to, login, submission } = args;
+    let ExplainArgs { client: address, from, to, login, submission, client_certificate } = args;
     let question = Question {
         client: address,
         submission,
         identity: login.unwrap_or_default(),
         reverse_path: from,
         recipient: to,
+        certificate: client_certificate.unwrap_or_default(),
     };
     let request = ExplainRequest { question: Some(question) };
     let answer = client(server).await?.explain(request).await.map_err(refusal)?.into_inner();

@@ -61,8 +61,9 @@ pub(crate) async fn run(
 
 /// By the rules of now, which the same question has just met.
 async fn explain(server: &Server, envelope: &TracedEnvelope) -> anyhow::Result<Vec<Step>> {
-    let TracedEnvelope { client, submission, identity, reverse_path, forward_path } = envelope.clone();
-    let question = Question { client, submission, identity, reverse_path, recipient: forward_path };
+    let TracedEnvelope { client, submission, identity, reverse_path, forward_path: recipient, certificate } =
+        envelope.clone();
+    let question = Question { client, submission, identity, reverse_path, recipient, certificate };
     let request = ExplainRequest { question: Some(question) };
     Ok(directory::client(server).await?.explain(request).await.map_err(refusal)?.into_inner().steps)
 }

@@ -150,6 +150,7 @@ impl Connection {
         match secured {
             Ok(stream) => {
                 self.stream = stream;
+                self.decider.shows(self.stream.client_certificate());
                 if let Some(exporter) = self.stream.exporter() {
                     self.session.bind_to(exporter);
                 }

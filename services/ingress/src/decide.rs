@@ -13,6 +13,7 @@ use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
+    fingerprint::Fingerprint,
     origin::{Asker, Listener, limited_as},
     reply::{EnhancedCode, Reply},
     shard::fnv1a,
@@ -99,6 +100,11 @@ impl Decider {
     /// The line or rule by which the sender of the transaction was accepted (SEED-102).
     pub(crate) fn admitted_by(&self) -> &Arc<str> {
         &self.admitted_by
+    }
+
+    /// A certificate that the client has proved to be its own.
+    pub(crate) fn shows(&mut self, certificate: Option<Fingerprint>) {
+        self.asker.certificate = certificate;
     }
 
     /// What the directory says, if it says something.
@@ -296,6 +302,7 @@ impl Decider {
             client: self.client,
             is_submission: self.asker.listener == Listener::Submission,
             identity: self.asker.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+            certificate: self.asker.certificate.map(|shown| shown.to_string()).unwrap_or_default(),
             reverse_path: sender.to_string(),
             forward_path: recipient.map(ToString::to_string).unwrap_or_default(),
         };

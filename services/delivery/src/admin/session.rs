@@ -80,9 +80,11 @@ fn traced(line: Line) -> proto::TraceSessionsResponse {
         Kind::Decision => proto::LineKind::Decision,
         Kind::Note => proto::LineKind::Note,
     };
-    let about = |Envelope { client, is_submission, identity, reverse_path, forward_path }| {
-        let (client, submission) = (IpAddr::to_string(&client), is_submission);
-        proto::TracedEnvelope { client, submission, identity, reverse_path, forward_path }
+    let about = |about: Envelope| {
+        let Envelope { client, is_submission: submission, identity, certificate, reverse_path, forward_path } =
+            about;
+        let client = client.to_string();
+        proto::TracedEnvelope { client, submission, identity, reverse_path, forward_path, certificate }
     };
     proto::TraceSessionsResponse {
         node,

@@ -19,6 +19,7 @@ pub(super) struct RawTls {
     key: Option<OneOrMany>,
     min_version: Option<String>,
     handshake_timeout_seconds: Option<u64>,
+    client_certificates: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -133,7 +134,8 @@ pub(super) fn tls(raw: RawTls, problems: &mut Problems) -> Option<TlsConfig> {
     let default = Duration::from_secs(HANDSHAKE_SECONDS);
     let handshake_timeout =
         problems.seconds("tls.handshake_timeout_seconds", raw.handshake_timeout_seconds, default, (1, 300));
+    let client_certificates = raw.client_certificates.unwrap_or_default();
     let pairs: Vec<KeyPair> =
         certificates.into_iter().zip(keys).map(|(certificate, key)| KeyPair { certificate, key }).collect();
-    (!pairs.is_empty()).then_some(TlsConfig { pairs, min_version, handshake_timeout })
+    (!pairs.is_empty()).then_some(TlsConfig { pairs, min_version, handshake_timeout, client_certificates })
 }

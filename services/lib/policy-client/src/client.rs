@@ -21,6 +21,7 @@ use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     destination::Destination,
     domain::Domain,
+    fingerprint::Fingerprint,
     origin::Asker,
     traffic::TrafficRules,
 };
@@ -147,6 +148,7 @@ impl PolicyClient {
             reverse_path: reverse_path.to_string(),
             listener: wire::listener(asker.listener),
             identity: identity(asker),
+            certificate: certificate(asker),
         };
         let response = self
             .inner
@@ -181,6 +183,7 @@ impl PolicyClient {
             recipient: recipient.to_string(),
             listener: wire::listener(asker.listener),
             identity: identity(asker),
+            certificate: certificate(asker),
         };
         let remembered = self
             .inner
@@ -408,6 +411,10 @@ fn find<K: Eq + Hash, V: Clone>(
 
 fn route_key(domain: &Domain, reverse_path: &ReversePath, sender_bound: bool) -> RouteKey {
     (domain.clone(), sender_bound.then(|| reverse_path.clone()))
+}
+
+fn certificate(asker: &Asker) -> Vec<u8> {
+    asker.certificate.map(|Fingerprint(octets)| octets.to_vec()).unwrap_or_default()
 }
 
 fn identity(asker: &Asker) -> String {

@@ -68,6 +68,8 @@ pub struct Envelope {
     pub client: IpAddr,
     pub is_submission: bool,
     pub identity: String,
+    /// Its fingerprint.
+    pub certificate: String,
     pub reverse_path: String,
     /// Empty: only the sender was asked about.
     pub forward_path: String,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 mod certificates; // files -> the certificate for a name
 mod trust; // files -> the authorities that a client trusts
+mod any_client; // certificates of clients
 mod stream; // in the clear, then over TLS
 mod client; // TLS with servers that we connect to
 
@@ -18,6 +19,7 @@ pub use client::{
 pub use stream::{HandshakeError, MaybeTls, ServerStream};
 pub use trust::trusting;
 
+use any_client::AnyClient;
 use certificates::Certificates;
 
 /// How often the files are looked at.
@@ -31,6 +33,8 @@ pub struct TlsConfig {
     pub min_version: TlsVersion,
     /// Longest handshake.
     pub handshake_timeout: Duration,
+    /// Clients are asked for a certificate, and may have none.
+    pub client_certificates: bool,
 }
 
 /// PEM files.
@@ -79,11 +83,14 @@ impl TlsAcceptor {
     pub fn new(config: TlsConfig) -> Result<Self, CertificateError> {
         let provider = CryptoProvider::get_default().ok_or(CertificateError::NoProvider)?;
         let certificates = Arc::new(Certificates::load(config.pairs, Arc::clone(provider))?);
-        let server = ServerConfig::builder_with_provider(Arc::clone(provider))
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(config.min_version.and_later())
-            .map_err(CertificateError::Versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&certificates) as _);
+            .map_err(CertificateError::Versions)?;
+        let builder = match config.client_certificates {
+            true => builder.with_client_cert_verifier(Arc::new(AnyClient(Arc::clone(provider)))),
+            false => builder.with_no_client_auth(),
+        };
+        let server = builder.with_cert_resolver(Arc::clone(&certificates) as _);
         Ok(Self {
             acceptor: Arc::new(server).into(),
             certificates,

@@ -4,6 +4,7 @@
 
 pub mod domain; // a mail domain in its one canonical spelling
 pub mod address; // reverse-path and forward-path
+pub mod fingerprint; // which certificate
 pub mod origin; // where a question comes from
 pub mod text; // text of others, where people see it
 pub mod reply; // what an SMTP server says

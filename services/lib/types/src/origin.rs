@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::address::Mailbox;
+use crate::{address::Mailbox, fingerprint::Fingerprint};
 
 /// The kind of port that a client came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,12 +20,20 @@ pub struct Asker {
     pub listener: Listener,
     /// Address that the client has authenticated as.
     pub identity: Option<Mailbox>,
+    /// Certificate that it has shown, and proved to be its own.
+    pub certificate: Option<Fingerprint>,
 }
 
 impl Asker {
     /// SEED-084: `::ffff:192.168.0.20` is 192.168.0.20.
     pub fn new(client: IpAddr, listener: Listener, identity: Option<Mailbox>) -> Self {
-        Self { client: client.to_canonical(), listener, identity }
+        Self { client: client.to_canonical(), listener, identity, certificate: None }
+    }
+
+    /// The same client, after it has shown this.
+    #[must_use]
+    pub fn showing(self, certificate: Option<Fingerprint>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// A client of port 25 that has not authenticated.

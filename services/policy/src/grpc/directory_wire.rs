@@ -119,14 +119,25 @@ pub(super) fn search(documents: &Documents, text: &str, limit: usize) -> (Vec<pr
 }
 
 pub(super) fn question(question: proto::Question) -> Result<Question, CallError> {
-    let proto::Question { client: address, submission, identity, reverse_path: sender, recipient } = question;
+    let proto::Question {
+        client: address,
+        submission,
+        identity,
+        reverse_path: sender,
+        recipient,
+        certificate,
+    } = question;
+    let certificate = match certificate.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| CallError::Certificate)?),
+    };
     let identity = match identity.as_str() {
         "" => None,
         text => Some(mailbox("identity", text)?),
     };
     let listener = if submission { Listener::Submission } else { Listener::Relay };
     Ok(Question {
-        asker: Asker::new(client(&address)?, listener, identity),
+        asker: Asker::new(client(&address)?, listener, identity).showing(certificate),
         reverse_path: reverse_path(&sender)?,
         recipient: recipient.parse().map_err(unreadable("recipient", &recipient))?,
     })

@@ -11,6 +11,7 @@ use hikyaku_proto::policy::v1::{self as proto, policy_service_server::PolicyServ
 use hikyaku_types::{
     address::{AddressError, ForwardPath, Mailbox, ReversePath},
     domain::Domain,
+    fingerprint::Fingerprint,
     hours::Hours,
     origin::Listener,
     reply::Reply,
@@ -66,7 +67,7 @@ impl PolicyService for PolicyGrpc {
         request: Request<proto::CheckSenderRequest>,
     ) -> Result<Response<proto::CheckSenderResponse>, Status> {
         let question = request.get_ref();
-        let asker = asker(&question.client, question.listener(), &question.identity)?;
+        let asker = asker(&question.client, question.listener(), &question.identity, &question.certificate)?;
         let reverse_path = reverse_path(&question.reverse_path)?;
         let answer = self.rules()?.check_sender(&asker, &reverse_path, SystemTime::now());
         Ok(Response::new(proto::CheckSenderResponse {
@@ -83,7 +84,7 @@ impl PolicyService for PolicyGrpc {
     ) -> Result<Response<proto::CheckRecipientResponse>, Status> {
         let patience = patience(request.metadata());
         let question = request.get_ref();
-        let asker = asker(&question.client, question.listener(), &question.identity)?;
+        let asker = asker(&question.client, question.listener(), &question.identity, &question.certificate)?;
         let reverse_path = reverse_path(&question.reverse_path)?;
         let recipient: ForwardPath =
             question.recipient.parse().map_err(unreadable("recipient", &question.recipient))?;
@@ -181,7 +182,12 @@ impl PolicyService for PolicyGrpc {
     }
 }
 
-fn asker(address: &str, listener: proto::Listener, identity: &str) -> Result<Asker, CallError> {
+fn asker(
+    address: &str,
+    listener: proto::Listener,
+    identity: &str,
+    certificate: &[u8],
+) -> Result<Asker, CallError> {
     let listener = match listener {
         proto::Listener::Relay => Listener::Relay,
         proto::Listener::Submission => Listener::Submission,
@@ -191,7 +197,11 @@ fn asker(address: &str, listener: proto::Listener, identity: &str) -> Result<Ask
         "" => None,
         text => Some(mailbox("identity", text)?),
     };
-    Ok(Asker::new(client(address)?, listener, identity))
+    let certificate = match certificate {
+        [] => None,
+        octets => Some(octets.try_into().map(Fingerprint).map_err(|_| CallError::Certificate)?),
+    };
+    Ok(Asker::new(client(address)?, listener, identity).showing(certificate))
 }
 
 /// How long the caller waits: `grpc-timeout`, a number of up to eight digits and a unit.

@@ -18,6 +18,8 @@ pub(super) enum CallError {
     Client(String),
     #[error("the listener is not said")]
     Listener,
+    #[error("the certificate is not a SHA-256 digest of 32 octets")]
+    Certificate,
     #[error("no proof is given, or one that is not known")]
     Proof,
     #[error("{field} {text:?} cannot be read: {reason}")]
@@ -59,6 +61,7 @@ impl From<CallError> for Status {
             CallError::NotLoaded => Self::unavailable(text),
             CallError::Client(_)
             | CallError::Listener
+            | CallError::Certificate
             | CallError::Proof
             | CallError::Address { .. }
             | CallError::Document(_)

@@ -89,7 +89,7 @@ fn sources(rules: &Rules) -> Vec<Problem> {
 /// The access table is asked first.
 fn relay_networks(rules: &Rules) -> Vec<Problem> {
     let mut findings = Findings::new(DocumentName::RelayNetworks);
-    for (network, line) in rules.relay_networks.table.iter() {
+    for (network, line) in rules.relay_networks.table.networks.iter() {
         if let Some((earlier, value)) = rules.access.table.line_for_network(network)
             && !matches!(value, Value::True | Value::Only)
         {

@@ -50,11 +50,9 @@ pub(crate) fn grow(rules: &Rules, additions: &Additions) -> Documents {
     let aliases = appended(&rules.aliases.text, missing.map(|wanted| format!("*@{0}\t*@{0}", wanted.domain)));
 
     let mut networks = HashSet::new();
-    let missing = additions
-        .relay_networks
-        .iter()
-        .map(IpNet::trunc)
-        .filter(|network| !rules.relay_networks.table.contains(*network) && networks.insert(*network));
+    let missing = additions.relay_networks.iter().map(IpNet::trunc).filter(|network| {
+        !rules.relay_networks.table.networks.contains(*network) && networks.insert(*network)
+    });
     let relay_networks = appended(&rules.relay_networks.text, missing.map(|network| network.to_string()));
 
     let mut routes = rules.routes.text.to_string();

@@ -193,7 +193,7 @@ mod tests {
         let mut networks = crate::rules::table::networks::Networks::default();
         networks.insert("0.0.0.0/0".parse().unwrap(), 1);
         let parsed = std::sync::Arc::get_mut(&mut open.relay_networks).unwrap();
-        parsed.table = networks;
+        parsed.table.networks = networks;
         // Strangers that a line trusts are no test; the others are still refused.
         assert!(open.test_for_open_relay(SystemTime::now()).iter().all(|tested| tested.refused));
         let mut aliases = rules(&[

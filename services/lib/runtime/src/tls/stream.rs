@@ -6,7 +6,9 @@ use std::{
     task::{Context, Poll},
 };
 
+use hikyaku_types::fingerprint::Fingerprint;
 use rustls::ProtocolVersion;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -55,6 +57,14 @@ impl ServerStream {
             return None;
         }
         connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
+    /// The certificate that the client has shown, of which it has the key.
+    pub fn client_certificate(&self) -> Option<Fingerprint> {
+        let Self::Secure(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        let shown = connection.peer_certificates()?.first()?;
+        Some(Fingerprint(Sha256::digest(shown).into()))
     }
 
     /// `1.2` or `1.3` over TLS.

@@ -14,7 +14,12 @@ fn pair(folder: &Path, name: &str, authority: &Authority) -> KeyPair {
 fn acceptor(pairs: Vec<KeyPair>) -> Result<TlsAcceptor, CertificateError> {
     crate::crypto::install();
     let handshake_timeout = Duration::from_secs(10);
-    TlsAcceptor::new(TlsConfig { pairs, min_version: TlsVersion::Tls12, handshake_timeout })
+    TlsAcceptor::new(TlsConfig {
+        pairs,
+        min_version: TlsVersion::Tls12,
+        handshake_timeout,
+        client_certificates: false,
+    })
 }
 
 fn leaf(found: Option<Arc<CertifiedKey>>) -> Vec<u8> {

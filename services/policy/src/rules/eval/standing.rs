@@ -21,7 +21,7 @@ impl Rules {
     /// is said of clients counts.
     pub(super) fn grounds(&self, asker: &Asker, sender: Option<&ReversePath>) -> Grounds {
         let access = self.access.table.find(asker.client(), sender);
-        let listed = || self.relay_networks.table.narrowest(asker.client());
+        let listed = || self.relay_networks.table.line_of(asker);
         let (standing, decided_by) = match access.line {
             Some(line) => (access.standing, DecidedBy::Line(DocumentName::Access, line)),
             None => match listed() {

@@ -1,24 +1,43 @@
-//! `relay-networks`: `address`, `network/length` or `IPv4,mask` (spec.md 4.6, SEED-092 to 094).
+//! `relay-networks`: `address`, `network/length` or `IPv4,mask` (spec.md 4.6, SEED-092 to 094), or `certificate=` and
+//! the SHA-256 fingerprint of a client's.
 //! A network that would make an open relay is refused.
 
+use hikyaku_types::fingerprint::NotAFingerprint;
 use ipnet::IpNet;
 
 use super::{
     lines::{Line, clean_lines},
     networks::{Malformed, read, shortest_trusted},
 };
-use crate::{problem::Findings, rules::table::networks::Networks};
+use crate::{problem::Findings, rules::table::relay_list::RelayList};
 
-pub(crate) fn parse(text: &str, findings: &mut Findings) -> Networks {
-    let mut table = Networks::default();
+const CERTIFICATE: &str = "certificate=";
+
+pub(crate) fn parse(text: &str, findings: &mut Findings) -> RelayList {
+    let mut table = RelayList::default();
     for line in clean_lines(text, findings) {
-        if let Some(network) = network(line, findings)
-            && let Some(earlier) = table.insert(network, line.number)
+        if let Some(written) = line.text.strip_prefix(CERTIFICATE) {
+            certificate(line.number, written, &mut table, findings);
+        } else if let Some(network) = network(line, findings)
+            && let Some(earlier) = table.networks.insert(network, line.number)
         {
             findings.warning(line.number, "W-DUP", format!("same network as line {earlier}"));
         }
     }
     table
+}
+
+fn certificate(number: u32, written: &str, table: &mut RelayList, findings: &mut Findings) {
+    match written.parse() {
+        Ok(fingerprint) => {
+            if let Some(earlier) = table.insert_certificate(fingerprint, number) {
+                findings.warning(number, "W-DUP", format!("same certificate as line {earlier}"));
+            }
+        }
+        Err(NotAFingerprint) => {
+            findings.error(number, "E-PM-CERTIFICATE", format!("{written:?}: {NotAFingerprint}"));
+        }
+    }
 }
 
 fn network(line: Line<'_>, findings: &mut Findings) -> Option<IpNet> {
@@ -51,11 +70,13 @@ fn network(line: Line<'_>, findings: &mut Findings) -> Option<IpNet> {
 
 #[cfg(test)]
 mod tests {
+    use hikyaku_types::origin::Asker;
+
     use super::*;
     use crate::rules::tests::report;
 
-    fn allows(table: &Networks, client: &str) -> Option<u32> {
-        table.narrowest(client.parse().unwrap())
+    fn allows(table: &RelayList, client: &str) -> Option<u32> {
+        table.networks.narrowest(client.parse().unwrap())
     }
 
     #[test]
@@ -121,5 +142,30 @@ mod tests {
         assert_eq!(allows(&table, "192.168.0.20"), Some(2));
         assert_eq!(allows(&table, "10.1.2.3"), Some(5), "the narrowest network decides");
         assert_eq!(allows(&table, "10.2.2.3"), Some(4));
+    }
+
+    #[test]
+    fn certificates_of_clients() {
+        let (one, other) = ("aB".repeat(32), "01:".repeat(31) + "02");
+        let text = format!(
+            "192.168.0.0/24\ncertificate={one}\ncertificate={other}\ncertificate={}\n",
+            one.to_uppercase()
+        );
+        let (table, problems) = report("relay-networks", |findings| parse(&text, findings));
+        assert_eq!(problems, ["relay-networks:4: warning W-DUP: same certificate as line 2"]);
+        let line_of = |client: &str, certificate: Option<&str>| {
+            let certificate = certificate.map(|text| text.parse().unwrap());
+            table.line_of(&Asker::anonymous(client.parse().unwrap()).showing(certificate))
+        };
+        assert_eq!(line_of("203.0.113.9", Some(&one)), Some(2));
+        assert_eq!(line_of("203.0.113.9", Some(&other)), Some(3));
+        assert_eq!(line_of("203.0.113.9", Some(&"00".repeat(32))), None);
+        assert_eq!(line_of("203.0.113.9", None), None);
+        assert_eq!(line_of("192.168.0.9", Some(&one)), Some(1), "its address says it already");
+        let (_, problems) = report("relay-networks", |findings| parse("certificate=aabb", findings));
+        assert!(
+            problems[0].starts_with("relay-networks:1: error E-PM-CERTIFICATE: \"aabb\": want"),
+            "{problems:?}"
+        );
     }
 }

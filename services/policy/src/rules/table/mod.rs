@@ -4,6 +4,7 @@
 pub(crate) mod address;
 pub(crate) mod own_domains;
 pub(crate) mod networks;
+pub(crate) mod relay_list;
 pub(crate) mod connections;
 pub(crate) mod access;
 pub(crate) mod aliases;

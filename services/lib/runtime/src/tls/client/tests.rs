@@ -42,7 +42,12 @@ impl Lab {
         let pair = authority.issue(&Names { common: name, dns: &[name], uris: &[] }).unwrap();
         let files = pair.write(self.path(), &name.replace(':', "_")).unwrap();
         let pairs = vec![KeyPair { certificate: files.certificate, key: files.key }];
-        let config = TlsConfig { pairs, min_version: TlsVersion::Tls12, handshake_timeout: LIMIT };
+        let config = TlsConfig {
+            pairs,
+            min_version: TlsVersion::Tls12,
+            handshake_timeout: LIMIT,
+            client_certificates: false,
+        };
         let acceptor = TlsAcceptor::new(config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
