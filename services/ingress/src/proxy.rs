@@ -13,6 +13,8 @@ const START: usize = 12;
 const SIGNATURE: &[u8; START] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The second version: signature, version and command, family, length of the rest.
 const FIXED: usize = 16;
+/// Version and command of a health probe.
+const LOCAL: u8 = 0x20;
 /// With its extensions; a certificate of a client among them is long.
 const MAX_HEADER: usize = 16 * 1024;
 /// The first version, with its line end.
@@ -75,6 +77,10 @@ async fn header(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, ProxyE
 }
 
 fn parse(octets: &[u8]) -> Result<Proxied, ProxyError> {
+    // A balancer that looks for itself is let in, whatever it writes behind that word.
+    if octets.starts_with(SIGNATURE) && octets.get(START) == Some(&LOCAL) {
+        return Ok(Proxied::Nobody);
+    }
     let (header, length) = ProxyHeader::parse(octets, PARSE).map_err(|_| ProxyError::Unreadable)?;
     if length != octets.len() {
         return Err(ProxyError::Unreadable);
@@ -127,6 +133,8 @@ mod tests {
             (&extended, client("203.0.113.9:4660")),
             (&v6, client("[2001:db8::9]:4660")),
             (V2_LOCAL, Proxied::Nobody),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x03abc", Proxied::Nobody),
+            (b"\r\n\r\n\0\r\nQUIT\n\x20\xff\0\0", Proxied::Nobody),
         ] {
             let (proxied, rest) = read_all(&[header, b"EHLO client\r\n"].concat()).await;
             assert_eq!(proxied.unwrap(), expected, "{}", header.escape_ascii());

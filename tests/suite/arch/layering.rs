@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
@@ -64,6 +64,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail", "hikyaku-types"]),
     ("hikyaku-testkit", &[]),
     ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client"]),
+    ("hikyaku-fuzz", &["hikyaku-types", "hikyaku-smtp"]),
 ];
 
 /// Technology -> the crates that own it.
@@ -76,7 +77,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-route", "hikyaku-testkit"]),
     ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-testkit"]),
     ("reqwest", &["hikyaku-route"]),
-    ("proxy-header", &["hikyaku-ingress"]),
+    // The fuzz target includes the reader of ingress as a file.
+    ("proxy-header", &["hikyaku-ingress", "hikyaku-fuzz"]),
     ("jiff", &["hikyaku-types"]),
     ("ldap3", &["hikyaku-policy"]),
     ("x509-parser", &["hikyaku-grpc"]),

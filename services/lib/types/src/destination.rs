@@ -48,13 +48,15 @@ impl FromStr for HostName {
         if let Ok(address) = bare.parse() {
             return Ok(Self::Address(address));
         }
-        // 192.168.0.x passes as a host name and is always a slip (spec.md 4.1).
-        let labels: Vec<&str> = text.split('.').collect();
+        let name: Domain = text.parse().map_err(|_| DestinationError::Shape)?;
+        // 192.168.0.x passes as a host name and is always a slip (spec.md 4.1), however it is spelled: what is
+        // shown of a host must be read as that host.
+        let labels: Vec<&str> = name.as_str().split('.').collect();
         let numeric = labels.iter().filter(|label| label.bytes().all(|b| b.is_ascii_digit())).count();
         if labels.len() == 4 && numeric == 3 {
             return Err(DestinationError::Address);
         }
-        text.parse().map(Self::Name).map_err(|_| DestinationError::Shape)
+        Ok(Self::Name(name))
     }
 }
 
@@ -98,6 +100,7 @@ mod tests {
         for text in ["example.org", "[192.0.2.1]:25", "[2001:db8::1]:2525", "[mx.example.org]:587"] {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }
+        assert_eq!("[1.2.x.]:25".parse::<Destination>().unwrap().to_string(), "[1.2.x]:25");
     }
 
     #[test]
@@ -108,6 +111,8 @@ mod tests {
             ("[mx.example.org]:0", DestinationError::Port),
             ("[mx.example.org]:70000", DestinationError::Port),
             ("[192.168.0.x]:25", DestinationError::Address),
+            ("[192.168.0.x.]:25", DestinationError::Address),
+            ("[\u{ff11}92.168.0.x]:25", DestinationError::Address),
             ("192.0.2.1", DestinationError::Shape),
         ] {
             assert_eq!(text.parse::<Destination>(), Err(error), "{text:?}");

@@ -199,12 +199,9 @@ impl ClientSession {
     /// RFC 3207 4.2: octets in the clear behind the reply to STARTTLS are somebody else's, and must not be
     /// taken for what the server says over TLS.
     fn intruded(&mut self, now: Instant) {
-        self.lost(
-            Signal::Nonsense,
-            Silence::Protocol,
-            "octets in the clear behind the reply to STARTTLS",
-            now,
-        );
+        // The same words whether they came in the packet of that reply or in the next one.
+        let words = "octets in the clear behind the reply to STARTTLS".to_owned();
+        self.apply(Signal::Nonsense, &Cause::Silence(Silence::Protocol, words), now);
     }
 
     fn reply(&mut self, mut reply: RawReply, now: Instant) {

@@ -124,12 +124,15 @@ impl Say {
             Self::BareNewlineInContent => fixed(
                 554,
                 EnhancedCode(5, 6, 0),
-                "content has a bare CR or LF; closing connection",
+                "content has a bare CR or LF, or a dot among NULs; closing connection",
                 "smtp.bare-newline",
             ),
-            Self::BareNewlineInChunk => {
-                fixed(554, EnhancedCode(5, 6, 0), "content has a bare CR or LF", "smtp.bare-newline")
-            }
+            Self::BareNewlineInChunk => fixed(
+                554,
+                EnhancedCode(5, 6, 0),
+                "content has a bare CR or LF, or a dot among NULs",
+                "smtp.bare-newline",
+            ),
             Self::IdleTooLong => {
                 fixed(421, EnhancedCode(4, 4, 2), "idle for too long; closing connection", "smtp.idle")
             }

@@ -5,6 +5,8 @@
 //! BODY=BINARYMIME may have them, because it goes on in chunks or not at all; its header is lines
 //! like any other, or another server would find fields in it that we have not seen.
 
+use super::nul::NulGuard;
+
 /// Why the content cannot be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
@@ -12,6 +14,8 @@ pub enum ChunkError {
     TooBig,
     #[error("bare carriage return or line feed in message content")]
     BareLineEnd,
+    #[error("a line of a dot and NUL in message content")]
+    HiddenDot,
 }
 
 /// Where the previous octets ended.
@@ -30,8 +34,9 @@ enum State {
 #[derive(Debug)]
 pub struct ChunkDecoder {
     state: State,
-    /// BODY=BINARYMIME, and its header goes on.
-    frees_body: bool,
+    /// BODY=BINARYMIME: behind its header anything goes.
+    is_binary: bool,
+    nul: NulGuard,
     limit: u64,
     size: u64,
 }
@@ -39,7 +44,7 @@ pub struct ChunkDecoder {
 impl ChunkDecoder {
     /// `limit` counts the octets of all chunks.
     pub fn new(limit: u64, is_binary: bool) -> Self {
-        Self { state: State::LineStart, frees_body: is_binary, limit, size: 0 }
+        Self { state: State::LineStart, is_binary, nul: NulGuard::new(), limit, size: 0 }
     }
 
     /// A chunk of so many octets is to come.
@@ -51,6 +56,10 @@ impl ChunkDecoder {
     /// Appends octets of a chunk to `out`.
     pub fn feed(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), ChunkError> {
         self.check(octets)?;
+        // It never leaves by DATA.
+        if !self.is_binary {
+            self.nul.check(octets).map_err(|_| ChunkError::HiddenDot)?;
+        }
         out.extend_from_slice(octets);
         Ok(())
     }
@@ -59,6 +68,9 @@ impl ChunkDecoder {
     pub fn end(&self) -> Result<(), ChunkError> {
         match self.state {
             State::Cr | State::LineStartCr => Err(ChunkError::BareLineEnd),
+            State::LineStart | State::Line if !self.is_binary => {
+                self.nul.end().map_err(|_| ChunkError::HiddenDot)
+            }
             State::LineStart | State::Line | State::Free => Ok(()),
         }
     }
@@ -68,7 +80,7 @@ impl ChunkDecoder {
         while let Some(&octet) = rest.first() {
             let (state, length) = match (self.state, octet) {
                 (State::Free, _) => return Ok(()),
-                (State::LineStartCr, b'\n') if self.frees_body => (State::Free, 1),
+                (State::LineStartCr, b'\n') if self.is_binary => (State::Free, 1),
                 (State::Cr | State::LineStartCr, b'\n') => (State::LineStart, 1),
                 (State::Cr | State::LineStartCr, _) | (State::LineStart | State::Line, b'\n') => {
                     return Err(ChunkError::BareLineEnd);
@@ -115,6 +127,8 @@ mod tests {
             (b"A: b\r\n\r\na\nb", false, true),
             (b"A: b\r\n\r\na\r", false, true),
             (b"\r\n\n.\n\r.\r", false, true),
+            (b"A: b\r\n\r\n\0.\r\n", false, true),
+            (b"A: b\r\n\r\n\0.", false, true),
             (b"A: b\nB: c\r\n\r\n", false, false),
             (b"A: b\r\n\nB: c\r\n\r\n", false, false),
             (b"A: b\rB: c\r\n\r\n", false, false),
@@ -125,7 +139,11 @@ mod tests {
             (b"\r", false, false),
         ] {
             for (is_binary, is_good) in [(false, as_text), (true, as_binary)] {
-                let expected = if is_good { Ok(content.to_vec()) } else { Err(ChunkError::BareLineEnd) };
+                let wrong = match content.contains(&0) {
+                    true => ChunkError::HiddenDot,
+                    false => ChunkError::BareLineEnd,
+                };
+                let expected = if is_good { Ok(content.to_vec()) } else { Err(wrong) };
                 assert_eq!(decode(&[content], is_binary), expected, "{content:?} {is_binary}");
             }
         }
@@ -144,14 +162,14 @@ mod tests {
     proptest! {
         /// Where a chunk or a read ends says nothing about the content.
         #[test]
-        fn cuts_are_invisible(content in "[a.\r\n]{0,16}", cut in 1_usize..5, is_binary: bool) {
+        fn cuts_are_invisible(content in "[a.\r\n\0]{0,16}", cut in 1_usize..5, is_binary: bool) {
             let pieces: Vec<&[u8]> = content.as_bytes().chunks(cut).collect();
             prop_assert_eq!(decode(&pieces, is_binary), decode(&[content.as_bytes()], is_binary));
         }
 
         /// What is not binary is what `DATA` would have taken.
         #[test]
-        fn text_is_what_data_takes(content in "([a.]{0,2}(\r\n|\r|\n)?){0,5}") {
+        fn text_is_what_data_takes(content in "([a.\0]{0,2}(\r\n|\r|\n)?){0,5}") {
             let stuffed = content.replace("\r\n.", "\r\n..");
             let stuffed = if stuffed.starts_with('.') { format!(".{stuffed}") } else { stuffed };
             let (mut decoder, mut out) = (DataDecoder::new(1024), Vec::new());

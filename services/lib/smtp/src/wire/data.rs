@@ -2,8 +2,10 @@
 //!
 //! Strict: only `CRLF` ends a line and only `CRLF . CRLF` ends the content. A bare `CR` or `LF`
 //! is an error, so no other server can be made to see an end of content that we did not see
-//! (RFC 5321 2.3.8 and 4.1.1.4; SMTP smuggling). Octets are copied in runs: a run ends where a
-//! dot has to go, not at every line.
+//! (RFC 5321 2.3.8 and 4.1.1.4; SMTP smuggling), and so is a dot that NULs hide (`nul.rs`). Octets
+//! are copied in runs: a run ends where a dot has to go, not at every line.
+
+use super::nul::{HiddenDot, NulGuard};
 
 /// What one call to [`DataDecoder::feed`] achieved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,14 @@ pub enum DataError {
     BareCr,
     #[error("bare line feed in message content")]
     BareLf,
+    #[error("a line of a dot and NUL in message content")]
+    HiddenDot,
+}
+
+impl From<HiddenDot> for DataError {
+    fn from(_: HiddenDot) -> Self {
+        Self::HiddenDot
+    }
 }
 
 /// Where the previous input ended.
@@ -38,6 +48,7 @@ enum State {
 #[derive(Debug)]
 pub struct DataDecoder {
     state: State,
+    nul: NulGuard,
     limit: u64,
     size: u64,
 }
@@ -45,7 +56,7 @@ pub struct DataDecoder {
 impl DataDecoder {
     /// `limit` counts decoded octets.
     pub fn new(limit: u64) -> Self {
-        Self { state: State::LineStart, limit, size: 0 }
+        Self { state: State::LineStart, nul: NulGuard::new(), limit, size: 0 }
     }
 
     /// True once more than `limit` octets arrived. The decoder keeps looking for the end, so the
@@ -79,13 +90,13 @@ impl DataDecoder {
                 }
                 (State::Cr, b'\n') => {
                     at += 1;
-                    self.push(b"\r\n", out);
+                    self.push(b"\r\n", out)?;
                     State::LineStart
                 }
                 (State::DotCr | State::Cr, _) => return Err(DataError::BareCr),
                 (State::LineStart | State::Line | State::Dot, _) => {
                     let (length, state) = run(&input[at..])?;
-                    self.push(&input[at..at + length], out);
+                    self.push(&input[at..at + length], out)?;
                     // A CR at the very end is seen but waits for its LF.
                     at += length + usize::from(state == State::Cr);
                     state
@@ -95,11 +106,13 @@ impl DataDecoder {
         Ok(Progress::NeedMore)
     }
 
-    fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+    fn push(&mut self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), DataError> {
+        self.nul.check(octets)?;
         self.size = self.size.saturating_add(octets.len() as u64);
         if !self.is_over_limit() {
             out.extend_from_slice(octets);
         }
+        Ok(())
     }
 }
 
@@ -164,6 +177,9 @@ mod tests {
             ("a\r\n.\r\r\n", Err(DataError::BareCr)),
             ("a\r\n.\rx\r\n", Err(DataError::BareCr)),
             ("a\r\r\n.\r\n", Err(DataError::BareCr)),
+            ("a\r\n\0.\r\n.\r\n", Err(DataError::HiddenDot)),
+            ("a\r\n.\0.\r\n.\r\n", Err(DataError::HiddenDot)), // as it would leave
+            ("a\r\n.\0\r\n.\r\n", Ok("a\r\n\0\r\n")),
         ];
         for (input, expected) in cases {
             let got = decode(&[input.as_bytes()]).map(|(_, out)| String::from_utf8(out).unwrap());

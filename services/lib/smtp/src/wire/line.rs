@@ -45,13 +45,21 @@ impl LineSplitter {
             return self.without_end(input.len(), limit);
         };
         if input[at] == b'\n' {
-            return (at + 1, Scan::Bad(LineError::BareLf));
+            return self.with_bare_end(at, limit, LineError::BareLf);
         }
         match input.get(at + 1) {
             // The CR waits for its LF, so that a cut between them is invisible.
             None => self.without_end(at, limit),
             Some(b'\n') => self.with_end(&input[..at], limit),
-            Some(_) => (at + 1, Scan::Bad(LineError::BareCr)),
+            Some(_) => self.with_bare_end(at, limit, LineError::BareCr),
+        }
+    }
+
+    /// Too long comes first, as it would if the line came in pieces.
+    fn with_bare_end<'a>(&mut self, length: usize, limit: usize, error: LineError) -> (usize, Scan<'a>) {
+        match self.without_end(length, limit) {
+            (consumed, Scan::Bad(too_long)) => (consumed, Scan::Bad(too_long)),
+            (_, Scan::NeedMore | Scan::Line(_)) => (length + 1, Scan::Bad(error)),
         }
     }
 
@@ -136,9 +144,17 @@ mod tests {
 
     #[test]
     fn a_bare_line_feed_is_seen_inside_the_skipped_part_too() {
-        let long = format!("{}\nQUIT\r\n", "x".repeat(3 * MAX_COMMAND_LINE));
-        let pieces: Vec<&[u8]> = long.as_bytes().chunks(1000).collect();
-        assert_eq!(split(&pieces)[..2], [Err(LineError::TooLong), Err(LineError::BareLf)]);
+        for (end, error) in [("\n", LineError::BareLf), ("\r.", LineError::BareCr)] {
+            for length in [MAX_COMMAND_LINE - 2, MAX_COMMAND_LINE - 1, 3 * MAX_COMMAND_LINE] {
+                let long = format!("{}{end}QUIT\r\n", "x".repeat(length));
+                let too_long = (length + 2 > MAX_COMMAND_LINE).then_some(Err(LineError::TooLong));
+                let expected: Vec<_> = too_long.into_iter().chain([Err(error)]).collect();
+                for step in [1, 1000, long.len()] {
+                    let pieces: Vec<&[u8]> = long.as_bytes().chunks(step).collect();
+                    assert_eq!(split(&pieces)[..expected.len()], expected, "{length} by {step}");
+                }
+            }
+        }
     }
 
     #[test]

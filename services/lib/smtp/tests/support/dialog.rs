@@ -176,6 +176,19 @@ impl Dialog {
         }
     }
 
+    /// What the client says; a handshake begins the next one.
+    pub fn flights(&self) -> Vec<Vec<u8>> {
+        let mut flights = vec![Vec::new()];
+        for (_, step) in &self.steps {
+            match (step, flights.last_mut()) {
+                (Step::Send(octets), Some(flight)) => flight.extend_from_slice(octets),
+                (Step::Handshake, _) => flights.push(Vec::new()),
+                (Step::Send(_) | Step::Reply(_) | Step::ReplyHas(_) | Step::Closed, _) => {}
+            }
+        }
+        flights
+    }
+
     /// Plays the conversation; the error names the line that came out otherwise.
     pub fn run(&self, wire: &mut impl Wire) -> Result<(), String> {
         let mut heard = Heard::default();

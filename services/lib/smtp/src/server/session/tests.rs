@@ -295,7 +295,17 @@ fn a_refused_sender_may_be_followed_by_another() {
 /// The smuggled commands behind a bare line end are never seen, whichever shape it has.
 #[test]
 fn nothing_is_smuggled_behind_a_bare_line_end() {
-    for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\n.\r\r\n", "\r\n\x00.\n"] {
+    for end in [
+        "\n.\n",
+        "\n.\r\n",
+        "\r\n.\n",
+        "\r.\r",
+        "\r.\r\n",
+        "\r\n.\r",
+        "\r\n.\r\r\n",
+        "\r\n\x00.\n",
+        "\r\n\x00.\r\n",
+    ] {
         let mut bench = Bench::ready();
         bench.say(TRANSACTION);
         let smuggled = format!("x{end}{TRANSACTION}forged\r\n.\r\n");

@@ -108,7 +108,7 @@ fn a_chunk_of_unknown_size_ends_the_session() {
 /// A next hop may get it by DATA.
 #[test]
 fn nothing_is_smuggled_in_chunks() {
-    for content in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "a\r", "a\n", "\r\r\n"] {
+    for content in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "a\r", "a\n", "\r\r\n", "\0.\r\n", "a\r\n\0.\0"] {
         for cut in 0..=content.len() {
             let (first, second) = content.split_at(cut);
             let mut bench = named(0);
