@@ -136,9 +136,15 @@ mod tests {
             (b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x03abc", Proxied::Nobody),
             (b"\r\n\r\n\0\r\nQUIT\n\x20\xff\0\0", Proxied::Nobody),
         ] {
-            let (proxied, rest) = read_all(&[header, b"EHLO client\r\n"].concat()).await;
-            assert_eq!(proxied.unwrap(), expected, "{}", header.escape_ascii());
-            assert_eq!(rest, b"EHLO client\r\n", "nothing of the session is taken");
+            let octets = [header, b"EHLO client\r\n"].concat();
+            for cut in 0..=octets.len() {
+                // A read ends there.
+                let (mut front, mut rest) = (&octets[..cut], &octets[cut..]);
+                let proxied = read(&mut (&mut front).chain(&mut rest)).await;
+                assert_eq!(proxied.unwrap(), expected, "{} cut at {cut}", header.escape_ascii());
+                let rest = [front, rest].concat();
+                assert_eq!(rest, b"EHLO client\r\n", "nothing of the session is taken");
+            }
         }
     }
 
@@ -165,8 +171,10 @@ mod tests {
             long,
             huge,
         ] {
-            let (proxied, _) = read_all(&octets).await;
-            assert!(proxied.is_err(), "{}: {proxied:?}", octets.escape_ascii());
+            for cut in 0..=octets.len() {
+                let proxied = read(&mut octets[..cut].chain(&octets[cut..])).await;
+                assert!(proxied.is_err(), "{} cut at {cut}: {proxied:?}", octets.escape_ascii());
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::{fs, io, net::IpAddr, path::Path, sync::Arc, time::Instant};
 
 use hikyaku_smtp::server::{
     AcceptedRecipient, Action, AuthAnswer, AuthConfig, AuthStep, Event, Question, Session, SessionConfig,
-    Stored, Verdict,
+    Stored, Transaction, Verdict,
 };
 use hikyaku_types::{
     address::{ForwardPath, Mailbox},
@@ -14,6 +14,8 @@ use hikyaku_types::{
     origin::Listener,
     reply::{EnhancedCode, Reply},
 };
+
+use proptest::prelude::*;
 
 #[path = "support/dialog.rs"]
 mod dialog;
@@ -27,7 +29,9 @@ struct InMemory {
     now: Instant,
     setting: Setting,
     said: Vec<u8>,
-    stored: Vec<Vec<u8>>,
+    stored: Vec<Transaction>,
+    /// What is for the log and the metrics.
+    noted: Vec<String>,
 }
 
 impl InMemory {
@@ -51,7 +55,8 @@ impl InMemory {
         if setting.tls == Tls::Implicit {
             session.bind_to([2; 32]);
         }
-        let mut wire = Self { session, now, setting: setting.clone(), said: Vec::new(), stored: Vec::new() };
+        let (said, stored, noted) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wire = Self { session, now, setting: setting.clone(), said, stored, noted };
         wire.session.handle(Event::Connected(Verdict::Accept(())), now);
         wire.drive();
         wire
@@ -66,19 +71,19 @@ impl InMemory {
                     self.session.handle(event, self.now);
                 }
                 Action::Store(transaction) => {
-                    self.stored.push(transaction.content.as_slice().to_vec());
+                    self.stored.push(*transaction);
                     let stored = Stored::Durable(QueueId::new(1, self.stored.len() as u128));
                     self.session.handle(Event::Stored(stored), self.now);
                 }
                 // `secure` does the handshake.
-                Action::StartTls
-                | Action::Pause
+                Action::StartTls => {}
+                noted @ (Action::Pause
                 | Action::Heard(_)
                 | Action::Adopt(_)
                 | Action::Refused { .. }
                 | Action::Ended(_)
                 | Action::AuthEnded { .. }
-                | Action::Close => {}
+                | Action::Close) => self.noted.push(format!("{noted:?}")),
             }
         }
     }
@@ -173,12 +178,81 @@ fn every_transcript_comes_out_as_written() {
         let outcome = Dialog::parse(&fs::read_to_string(&path).unwrap()).and_then(|dialog| {
             let mut wire = InMemory::new(&dialog.setting);
             dialog.run(&mut wire)?;
-            let stored: Vec<_> = wire.stored.iter().map(|content| String::from_utf8_lossy(content)).collect();
-            if wire.stored == dialog.messages { Ok(()) } else { Err(format!("stored {stored:?}")) }
+            let stored = wire.stored.iter().map(|transaction| transaction.content.as_slice());
+            let shown: Vec<_> = stored.clone().map(String::from_utf8_lossy).collect();
+            if stored.eq(dialog.messages.iter()) { Ok(()) } else { Err(format!("stored {shown:?}")) }
         });
         problems.extend(outcome.err().map(|problem| format!("{name}: {problem}")));
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// All that came of a conversation: replies, what was handed on, what was noted.
+type Outcome = (Vec<u8>, Vec<Transaction>, Vec<String>);
+
+/// The client's side of a transcript, each flight in the pieces that `cut` makes of it.
+fn outcome(dialog: &Dialog, cut: impl Fn(usize, &[u8]) -> Vec<&[u8]>) -> Outcome {
+    let mut wire = InMemory::new(&dialog.setting);
+    for (number, flight) in dialog.flights().iter().enumerate() {
+        if number > 0 {
+            wire.secure().unwrap();
+        }
+        for piece in cut(number, flight) {
+            // A driver reads only while it is asked to.
+            if wire.session.wants_input() {
+                wire.send(piece).unwrap();
+            }
+        }
+    }
+    (wire.said, wire.stored, wire.noted)
+}
+
+fn all() -> Vec<(String, Dialog)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/dialogs");
+    let read = |path: &std::path::PathBuf| Dialog::parse(&fs::read_to_string(path).unwrap()).unwrap();
+    transcripts(&folder).iter().map(|path| (path.display().to_string(), read(path))).collect()
+}
+
+/// One cut, at each place of each transcript.
+#[test]
+fn no_cut_of_a_transcript_is_seen() {
+    for (name, dialog) in all() {
+        let whole = outcome(&dialog, |_, flight| vec![flight]);
+        for (number, flight) in dialog.flights().iter().enumerate() {
+            for at in 1..flight.len() {
+                let cut = outcome(&dialog, |of, flight| match of == number {
+                    true => vec![&flight[..at], &flight[at..]],
+                    false => vec![flight],
+                });
+                assert!(cut == whole, "{name}: flight {number} cut at {at}");
+            }
+        }
+        let octets = outcome(&dialog, |_, flight| flight.chunks(1).collect());
+        assert!(octets == whole, "{name}: octet by octet");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
+    /// Any number of cuts.
+    #[test]
+    fn no_cuts_of_a_transcript_are_seen(sizes in prop::collection::vec(1_usize..60, 1..12)) {
+        for (name, dialog) in all() {
+            let whole = outcome(&dialog, |_, flight| vec![flight]);
+            let cut = outcome(&dialog, |_, flight| {
+                let (mut rest, mut pieces, mut sizes) = (flight, Vec::new(), sizes.iter().cycle());
+                while !rest.is_empty() {
+                    let size = sizes.next().map_or(1, |size| (*size).min(rest.len()));
+                    let (piece, behind) = rest.split_at(size);
+                    pieces.push(piece);
+                    rest = behind;
+                }
+                pieces
+            });
+            prop_assert!(cut == whole, "{name} cut by {sizes:?}");
+        }
+    }
 }
 
 #[test]

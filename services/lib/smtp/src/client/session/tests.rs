@@ -12,6 +12,7 @@ use super::*;
 use crate::client::{Cut, DeliveryRecipient, FailureKind, SessionFailure, StartTls, Timeouts};
 
 mod chunks;
+mod cuts;
 mod ends;
 mod opening;
 mod questions;

@@ -65,7 +65,7 @@ impl Session {
         self.signal(match problem {
             _ if self.state != State::Chunk => Signal::ChunkSkipped,
             Some(ChunkError::TooBig) => Signal::ContentTooBig,
-            Some(ChunkError::BareLineEnd | ChunkError::HiddenDot) => Signal::ContentBroken,
+            Some(ChunkError::BareLineEnd) => Signal::ContentBroken,
             None if is_last => Signal::ContentEnded,
             None => Signal::ChunkEnded,
         });
