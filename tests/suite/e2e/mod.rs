@@ -1,6 +1,7 @@
 mod accepted_mail_reaches_the_mx;
 mod greylisted_mail_arrives_at_the_third_attempt;
 mod chunks_are_taken_and_sent;
+mod nothing_is_smuggled;
 mod next_hops_say_their_limits;
 mod refused_mail_comes_back_as_a_report;
 mod reports_follow_notify;

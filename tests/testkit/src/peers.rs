@@ -171,6 +171,14 @@ impl Peer {
         Self::postfix_with(recipients, "", free_address()?, "")
     }
 
+    /// As Postfix was before it minded how a line ends (CVE-2023-51764): a bare LF will do, also around the
+    /// final dot.
+    pub fn careless_postfix() -> anyhow::Result<Result<Self, Skipped>> {
+        let settings = "smtpd_forbid_bare_newline = no\nsmtpd_forbid_unauth_pipelining = no\n\
+                        virtual_mailbox_domains = own.test, off.test\n";
+        Self::postfix_with("static:mail/box", settings, free_address()?, "")
+    }
+
     /// `settings` are lines of main.cf, `options` those of the listener.
     fn postfix_with(
         recipients: &str,
