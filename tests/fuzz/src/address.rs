@@ -54,7 +54,7 @@ fn of_mailbox(mailbox: &Mailbox) {
 
 /// What a client writes between the brackets is that path or no path, and nothing of it is a parameter.
 fn in_a_command(text: &str) {
-    let allowed = Allowed { smtputf8: true, auth: false };
+    let allowed = Allowed { smtputf8: true, ..Allowed::default() };
     if let Ok(path) = text.parse::<ReversePath>() {
         match Command::parse(format!("MAIL FROM:<{text}> SMTPUTF8").as_bytes(), allowed) {
             Ok(Command::Mail { reverse_path, size, transfer }) => {

@@ -157,7 +157,7 @@ impl Client {
             assert!(!line.contains(['\r', '\n', '\0']), "{line:?}");
             let is_response =
                 line.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet));
-            let allowed = Allowed { smtputf8: true, auth: true };
+            let allowed = Allowed { smtputf8: true, requiretls: true, xclient: false, auth: true };
             let command = Command::parse(line.as_bytes(), allowed);
             assert!(command.is_ok() || (self.is_secure && is_response), "{line:?}: {command:?}");
             let is_login = matches!(command, Ok(Command::Auth { .. }));

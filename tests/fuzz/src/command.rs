@@ -9,6 +9,8 @@ use crate::{
     server::{Server, Setting},
 };
 
+const ALL: Allowed = Allowed { smtputf8: true, requiretls: true, xclient: true, auth: true };
+
 pub fn run(input: &[u8]) {
     let Some(input) = Input::read(input) else { return };
     for line in input.octets.split(|octet| *octet == b'\n') {
@@ -23,9 +25,9 @@ pub fn run(input: &[u8]) {
 }
 
 fn line_by_itself(line: &[u8]) {
-    for (smtputf8, auth) in [(false, false), (true, true)] {
-        let allowed = Allowed { smtputf8, auth };
-        let again = |text: String| Command::parse(text.as_bytes(), Allowed { smtputf8: true, auth: true });
+    const NOTHING: Allowed = Allowed { smtputf8: false, requiretls: false, xclient: false, auth: false };
+    for allowed in [NOTHING, ALL] {
+        let again = |text: String| Command::parse(text.as_bytes(), ALL);
         match Command::parse(line, allowed) {
             Ok(Command::Mail { reverse_path, transfer, .. }) => {
                 assert!(

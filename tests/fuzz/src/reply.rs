@@ -47,6 +47,7 @@ fn client(input: &Input<'_>) -> Client {
         deliveries[0].transfer.smtputf8 = true;
         deliveries[0].reverse_path = "\u{7528}@c.example".parse().unwrap();
         deliveries[2].transfer.envelope_id = "QQ+2B".parse().ok();
+        deliveries[2].transfer.require_tls = true;
     }
     Client::new(starttls, Some(login).filter(|_| input.flag(3)), input.flag(2), deliveries)
 }

@@ -18,6 +18,7 @@ const ALL: Setting = Setting {
     auth: true,
     is_narrow: false,
     has_default_domain: false,
+    may_name_client: false,
 };
 
 pub fn run(input: &[u8]) {

@@ -24,7 +24,7 @@ pub fn of(target: &str) -> anyhow::Result<Vec<Vec<u8>>> {
         dialogs.push(Dialog::parse(&fs::read_to_string(&path)?).map_err(anyhow::Error::msg)?);
     }
     Ok(match target {
-        "command" => dialogs.iter().map(of_dialog).collect(),
+        "command" => dialogs.iter().map(of_dialog).chain(named_clients()).collect(),
         "data" | "bdat" => contents(&tests, &dialogs)?,
         "reply" => dialogs.iter().map(of_server).chain(replies()).collect(),
         "address" => {
@@ -44,6 +44,7 @@ fn setting(dialog: &Dialog) -> Setting {
         auth: dialog.setting.auth,
         is_narrow: dialog.setting.max_size.is_some() || dialog.setting.max_recipients.is_some(),
         has_default_domain: dialog.setting.default_domain.is_some(),
+        may_name_client: false,
     }
 }
 
@@ -54,6 +55,15 @@ fn of_dialog(dialog: &Dialog) -> Vec<u8> {
 /// What the client says, with a mark where it begins TLS.
 fn stream(dialog: &Dialog) -> Vec<u8> {
     dialog.flights().join(&server::HANDSHAKE)
+}
+
+/// From a proxy that says who its client is.
+fn named_clients() -> Vec<Vec<u8>> {
+    let setting = Setting { may_name_client: true, is_secure: true, auth: true, ..Setting::default() };
+    let named = "EHLO proxy\r\nXCLIENT ADDR=192.0.2.9 NAME=[UNAVAILABLE] PROTO=ESMTP\r\nXCLIENT ADDR=IPV6:2001:db8::1 \
+                 LOGIN=a+2Bb@own.example\r\nEHLO c\r\nMAIL FROM:<a@own.example> REQUIRETLS SIZE=3\r\n\
+                 XCLIENT ADDR=[UNAVAILABLE]\r\nRCPT TO:<b@own.example>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
+    vec![Input::made(setting.flags(), [0; 3], named.as_bytes())]
 }
 
 /// What our own server says to the client of a transcript, as what a server says to our client.
@@ -121,7 +131,7 @@ const HEADERS: [&[u8]; 9] = [
 /// Sessions of servers, by flights.
 fn replies() -> Vec<Vec<u8>> {
     let offer = "220 mx.example ESMTP\r\n\x17250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n\
-                 250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 LIMITS RCPTMAX=2\r\n\x17";
+                 250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-REQUIRETLS\r\n250 LIMITS RCPTMAX=2\r\n\x17";
     let group = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n354 go\r\n\x17250 2.0.0 kept\r\n\x17";
     let moot = "250 ok\r\n550 a\r\n550 b\r\n354 go\r\n\x17250 ok\r\n\x17";
     let chunk = "250 ok\r\n250 ok\r\n250 ok\r\n\x17250 2.0.0 kept\r\n\x17";

@@ -11,7 +11,7 @@ use hikyaku_smtp::{
         AcceptedRecipient, Action, AuthAnswer, AuthConfig, AuthOutcome, AuthStep, Event, Mechanism, Outcome,
         Question, Session, SessionConfig, Stored, Transaction, Verdict,
     },
-    wire::chunk::ChunkDecoder,
+    wire::{chunk::ChunkDecoder, xclient::NamedAddress},
 };
 use hikyaku_types::{
     envelope::BodyKind,
@@ -44,6 +44,8 @@ pub(crate) struct Setting {
     pub(crate) auth: bool,
     pub(crate) is_narrow: bool,
     pub(crate) has_default_domain: bool,
+    /// The peer is a proxy that may say who its client is.
+    pub(crate) may_name_client: bool,
 }
 
 impl Setting {
@@ -55,6 +57,7 @@ impl Setting {
             auth: input.flag(3),
             is_narrow: input.flag(4),
             has_default_domain: input.flag(5),
+            may_name_client: input.flag(6),
         }
     }
 
@@ -67,6 +70,7 @@ impl Setting {
             self.auth,
             self.is_narrow,
             self.has_default_domain,
+            self.may_name_client,
         ];
         flags.into_iter().enumerate().map(|(bit, is_set)| u8::from(is_set) << bit).sum()
     }
@@ -102,6 +106,9 @@ pub(crate) struct Seen {
     /// Logins that were asked about and given.
     pub(crate) logins: Vec<String>,
     pub(crate) identities: Vec<String>,
+    /// Whom the peer named as its client.
+    pub(crate) named: Vec<Option<NamedAddress>>,
+    pub(crate) pauses: usize,
     pub(crate) is_closed: bool,
 }
 
@@ -121,7 +128,10 @@ fn refuse(code: u16, status: EnhancedCode) -> Reply {
 impl Server {
     pub(crate) fn new(setting: Setting) -> Self {
         let now = Instant::now();
-        let session = Session::new(Arc::new(setting.config()), setting.is_secure, || NONCE, now);
+        let mut session = Session::new(Arc::new(setting.config()), setting.is_secure, || NONCE, now);
+        if setting.may_name_client {
+            session.let_peer_name_its_client();
+        }
         let mut server = Self {
             session,
             setting,
@@ -203,6 +213,14 @@ impl Server {
                     assert!(!self.session.wants_input() && !self.is_secure && self.setting.starttls);
                     self.wants_handshake = true;
                 }
+                Action::Adopt(named) => {
+                    assert!(self.setting.may_name_client && !self.session.wants_input());
+                    self.seen.named.push(named);
+                    // The peer's word counts as much as a proof.
+                    self.seen.identities.extend(self.session.identity().map(ToString::to_string));
+                    self.session.handle(Event::Connected(Verdict::Accept(())), self.now);
+                }
+                Action::Pause => self.seen.pauses += 1,
                 Action::Refused { refusal, .. } => {
                     assert!(refusal.code >= 400 && !refusal.check.is_empty());
                     self.seen.checks.push(refusal.check);
