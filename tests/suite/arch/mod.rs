@@ -2,6 +2,7 @@ mod layering;
 mod metric_catalogue;
 mod proto_style;
 mod requirements;
+mod rfc;
 mod top_level;
 
 use std::path::{Path, PathBuf};
