@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::{
     Input,
     client::Client,
-    server::{NONCE, PASSWORD, PROOF, Seen, Server, Setting},
+    server::{EXPORTER, NONCE, PASSWORD, PROOF, Seen, Server, Setting},
 };
 
 const ALL: Setting = Setting {
@@ -19,6 +19,7 @@ const ALL: Setting = Setting {
     is_narrow: false,
     has_default_domain: false,
     may_name_client: false,
+    is_bound: false,
 };
 
 pub fn run(input: &[u8]) {
@@ -34,7 +35,8 @@ pub fn run(input: &[u8]) {
 
 /// Lines that are responses, as they are or in base64.
 fn responses(input: &Input<'_>) {
-    let mechanism = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"][usize::from(input.numbers[0] % 4)];
+    let mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
+    let mechanism = mechanisms[usize::from(input.numbers[0] % 5)];
     let mut stream = format!("EHLO c.example\r\nAUTH {mechanism}\r\n").into_bytes();
     for line in input.octets.split(|octet| *octet == b'\n') {
         match input.flag(3) {
@@ -44,7 +46,12 @@ fn responses(input: &Input<'_>) {
         stream.extend_from_slice(b"\r\n");
     }
     stream.extend_from_slice(b"MAIL FROM:<a@own.example>\r\n");
-    let setting = Setting { has_default_domain: input.flag(0), is_secure: !input.flag(1), ..ALL };
+    let setting = Setting {
+        has_default_domain: input.flag(0),
+        is_secure: !input.flag(1),
+        is_bound: input.flag(7),
+        ..ALL
+    };
     let whole = Server::play(setting, &stream, |octets| vec![octets]);
     assert_eq!(Server::play(setting, &stream, |octets| input.pieces(octets)), whole);
 }
@@ -67,11 +74,14 @@ fn well_made(input: &Input<'_>, login: &str, password: &str, authorization: &str
         format!("AUTH LOGIN\r\n{name}\r\n{word}\r\n"),
         format!("AUTH CRAM-MD5\r\n{cram}\r\n"),
         format!("AUTH SCRAM-SHA-256 {first}\r\n{last}\r\n\r\n"),
+        bound(&bare, &EXPORTER),
+        bound(&bare, &[3; 32]),
     ];
     let seen = proved.map(|lines| {
-        Server::play(ALL, format!("EHLO c.example\r\n{lines}").as_bytes(), |octets| vec![octets])
+        let setting = Setting { is_bound: lines.contains("-PLUS "), ..ALL };
+        Server::play(setting, format!("EHLO c.example\r\n{lines}").as_bytes(), |octets| vec![octets])
     });
-    let [plain, by_login, cram, scram] = &seen;
+    let [plain, by_login, cram, scram, plus, elsewhere] = &seen;
     // The same name in all of them, if it is one.
     let given: Vec<&String> = seen.iter().flat_map(|seen| seen.identities.iter()).collect();
     assert!(given.windows(2).all(|pair| pair[0] == pair[1]), "{given:?}");
@@ -81,7 +91,17 @@ fn well_made(input: &Input<'_>, login: &str, password: &str, authorization: &str
         assert!(password != PASSWORD || !is_asked || is_later(login) || seen.identities.len() == 1);
     }
     assert!(cram.identities.len() == cram.logins.len() || is_later(login));
-    assert!(scram.identities.len() <= 1);
+    assert_eq!(scram.identities, plus.identities);
+    assert!(elsewhere.identities.is_empty(), "a login of another connection");
+}
+
+/// The exchange on the connection that `exporter` is of.
+fn bound(bare: &str, exporter: &[u8]) -> String {
+    let header = "p=tls-exporter,,";
+    let (first, nonce) = (STANDARD.encode(format!("{header}{bare}")), STANDARD.encode(NONCE));
+    let binding = STANDARD.encode([header.as_bytes(), exporter].concat());
+    let last = STANDARD.encode(format!("c={binding},r=n{nonce},p={}", STANDARD.encode(PROOF)));
+    format!("AUTH SCRAM-SHA-256-PLUS {first}\r\n{last}\r\n\r\n")
 }
 
 fn is_later(login: &str) -> bool {

@@ -45,6 +45,7 @@ fn setting(dialog: &Dialog) -> Setting {
         is_narrow: dialog.setting.max_size.is_some() || dialog.setting.max_recipients.is_some(),
         has_default_domain: dialog.setting.default_domain.is_some(),
         may_name_client: false,
+        is_bound: dialog.setting.tls != Tls::None,
     }
 }
 
@@ -163,7 +164,7 @@ fn exchanges(dialog: &Dialog) -> Vec<Vec<u8>> {
         return Vec::new();
     };
     let lines: Vec<u8> = stream[at..].iter().copied().filter(|octet| *octet != b'\r').collect();
-    (0..4).map(|mechanism| Input::made(0, [mechanism, 0, 0], &lines)).collect()
+    (0..5).map(|mechanism| Input::made(0x80, [mechanism, 0, 0], &lines)).collect()
 }
 
 fn logins() -> Vec<Vec<u8>> {
@@ -179,6 +180,6 @@ fn logins() -> Vec<Vec<u8>> {
         "\0a@own.example\0secret",
     ];
     let made =
-        |text: &str| (0..4).map(|mechanism| Input::made(4, [mechanism, 0, 0], text.as_bytes())).collect();
+        |text: &str| (0..5).map(|mechanism| Input::made(0x84, [mechanism, 0, 0], text.as_bytes())).collect();
     texts.into_iter().flat_map(|text| -> Vec<Vec<u8>> { made(text) }).collect()
 }

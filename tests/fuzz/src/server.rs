@@ -31,6 +31,7 @@ pub(crate) const SILENCE: u8 = 0x18;
 pub(crate) const PASSWORD: &str = "secret";
 pub(crate) const SALT: &[u8] = b"salt";
 pub(crate) const PROOF: [u8; 2] = [0, 0];
+pub(crate) const EXPORTER: [u8; 32] = [2; 32];
 pub(crate) const NONCE: [u8; 18] = [7; 18];
 /// Of a setting with narrow limits.
 const NARROW: u64 = 64;
@@ -46,6 +47,8 @@ pub(crate) struct Setting {
     pub(crate) has_default_domain: bool,
     /// The peer is a proxy that may say who its client is.
     pub(crate) may_name_client: bool,
+    /// Logins can be bound to a connection over TLS (RFC 9266).
+    pub(crate) is_bound: bool,
 }
 
 impl Setting {
@@ -58,6 +61,7 @@ impl Setting {
             is_narrow: input.flag(4),
             has_default_domain: input.flag(5),
             may_name_client: input.flag(6),
+            is_bound: input.flag(7),
         }
     }
 
@@ -71,6 +75,7 @@ impl Setting {
             self.is_narrow,
             self.has_default_domain,
             self.may_name_client,
+            self.is_bound,
         ];
         flags.into_iter().enumerate().map(|(bit, is_set)| u8::from(is_set) << bit).sum()
     }
@@ -132,6 +137,9 @@ impl Server {
         if setting.may_name_client {
             session.let_peer_name_its_client();
         }
+        if setting.is_secure && setting.is_bound {
+            session.bind_to(EXPORTER);
+        }
         let mut server = Self {
             session,
             setting,
@@ -175,6 +183,9 @@ impl Server {
     pub(crate) fn secure(&mut self) {
         if std::mem::take(&mut self.wants_handshake) {
             self.is_secure = true;
+            if self.setting.is_bound {
+                self.session.bind_to(EXPORTER);
+            }
             self.handle(Event::Secured);
         }
     }
