@@ -22,8 +22,11 @@ pub mod sasl; // AUTH, both sides, and one against the other
 
 pub use input::Input;
 
-/// A target, by the name of its program.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+/// It panics when something does not hold.
+pub type Target = fn(&[u8]);
+
+/// By the names of their programs.
+pub const TARGETS: [(&str, Target); 7] = [
     ("command", command::run),
     ("data", data::run),
     ("bdat", bdat::run),

@@ -27,6 +27,8 @@ struct Pair {
     to_client: Vec<u8>,
     stored: Vec<Transaction>,
     results: Vec<RecipientResult>,
+    /// What neither should have wanted.
+    surprises: Vec<String>,
     now: Instant,
 }
 
@@ -44,8 +46,16 @@ impl Pair {
         let mut server = Session::new(Arc::new(SessionConfig::default()), false, || [1; 18], now);
         server.handle(server::Event::Connected(Verdict::Accept(())), now);
         let client = ClientSession::new(config, now);
-        let (to_server, to_client) = (Vec::new(), Vec::new());
-        Self { client, server, to_server, to_client, stored: Vec::new(), results: Vec::new(), now }
+        Self {
+            client,
+            server,
+            to_server: Vec::new(),
+            to_client: Vec::new(),
+            stored: Vec::new(),
+            results: Vec::new(),
+            surprises: Vec::new(),
+            now,
+        }
     }
 
     /// Moves octets by these sizes until nothing is on its way.
@@ -74,7 +84,9 @@ impl Pair {
                 }
                 client::Action::Done(result) => self.results.extend(result.recipients),
                 client::Action::Ready | client::Action::Close => {}
-                other @ (client::Action::StartTls | client::Action::Failed(_)) => panic!("{other:?}"),
+                other @ (client::Action::StartTls | client::Action::Failed(_)) => {
+                    self.surprises.push(format!("{other:?}"));
+                }
             }
         }
     }
@@ -94,7 +106,13 @@ impl Pair {
                 server::Event::Stored(Stored::Durable(QueueId::new(1, 1)))
             }
             server::Action::Ended(server::Outcome::Accepted) => return,
-            other => panic!("{other:?}"),
+            other @ (server::Action::Pause
+            | server::Action::StartTls
+            | server::Action::Adopt(_)
+            | server::Action::Refused { .. }
+            | server::Action::Ended(_)
+            | server::Action::AuthEnded { .. }
+            | server::Action::Close) => return self.surprises.push(format!("{other:?}")),
         };
         self.server.handle(answer, self.now);
     }
@@ -139,6 +157,7 @@ proptest! {
             expected.push((recipients, body, content));
         }
         pair.run(&sizes);
+        prop_assert_eq!(&pair.surprises, &Vec::<String>::new());
         prop_assert_eq!(pair.stored.len(), expected.len());
         let recipients: usize = expected.iter().map(|(recipients, ..)| recipients).sum();
         let is_accepted = |result: &&RecipientResult| matches!(result, RecipientResult::Accepted(_));
