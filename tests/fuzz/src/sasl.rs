@@ -82,6 +82,12 @@ fn well_made(input: &Input<'_>, login: &str, password: &str, authorization: &str
         Server::play(setting, format!("EHLO c.example\r\n{lines}").as_bytes(), |octets| vec![octets])
     });
     let [plain, by_login, cram, scram, plus, elsewhere] = &seen;
+    // Who watches sees no response.
+    let lines = seen.iter().flat_map(|seen| &seen.heard);
+    let is_shown =
+        |line: &&String| !line.starts_with("EHLO ") && !line.starts_with("AUTH ") && *line != "***";
+    assert_eq!(lines.clone().find(is_shown), None);
+    assert!(lines.clone().all(|line| !line.starts_with("AUTH ") || line.ends_with(" ***")));
     // The same name in all of them, if it is one.
     let given: Vec<&String> = seen.iter().flat_map(|seen| seen.identities.iter()).collect();
     assert!(given.windows(2).all(|pair| pair[0] == pair[1]), "{given:?}");

@@ -114,6 +114,8 @@ pub(crate) struct Seen {
     /// Whom the peer named as its client.
     pub(crate) named: Vec<Option<NamedAddress>>,
     pub(crate) pauses: usize,
+    /// What somebody who watches is shown.
+    pub(crate) heard: Vec<String>,
     pub(crate) is_closed: bool,
 }
 
@@ -134,6 +136,7 @@ impl Server {
     pub(crate) fn new(setting: Setting) -> Self {
         let now = Instant::now();
         let mut session = Session::new(Arc::new(setting.config()), setting.is_secure, || NONCE, now);
+        session.tell_lines(true);
         if setting.may_name_client {
             session.let_peer_name_its_client();
         }
@@ -232,6 +235,7 @@ impl Server {
                     self.session.handle(Event::Connected(Verdict::Accept(())), self.now);
                 }
                 Action::Pause => self.seen.pauses += 1,
+                Action::Heard(line) => self.seen.heard.push(line),
                 Action::Refused { refusal, .. } => {
                     assert!(refusal.code >= 400 && !refusal.check.is_empty());
                     self.seen.checks.push(refusal.check);

@@ -108,6 +108,7 @@ impl Pair {
             server::Action::Ended(server::Outcome::Accepted) => return,
             other @ (server::Action::Pause
             | server::Action::StartTls
+            | server::Action::Heard(_)
             | server::Action::Adopt(_)
             | server::Action::Refused { .. }
             | server::Action::Ended(_)
