@@ -3,8 +3,6 @@
 
 use std::{fs, path::Path};
 
-use hikyaku_smtp::client::Mechanism;
-
 use crate::{
     Input, client,
     server::{self, Server, Setting},
@@ -129,32 +127,41 @@ const HEADERS: [&[u8]; 9] = [
     b"EHLO client.example\r\n",
 ];
 
-/// Sessions of servers, by flights.
+/// Sessions of servers. `|` ends a flight, `~` is silence.
 fn replies() -> Vec<Vec<u8>> {
-    let offer = "220 mx.example ESMTP\r\n\x17250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n\
-                 250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-REQUIRETLS\r\n250 LIMITS RCPTMAX=2\r\n\x17";
-    let group = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n354 go\r\n\x17250 2.0.0 kept\r\n\x17";
-    let moot = "250 ok\r\n550 a\r\n550 b\r\n354 go\r\n\x17250 ok\r\n\x17";
-    let chunk = "250 ok\r\n250 ok\r\n250 ok\r\n\x17250 2.0.0 kept\r\n\x17";
-    let slow = "220 a\r\n\x17250-a\r\n250 SIZE\r\n\x17250 a\r\n\x17250 b\r\n\x17250 c\r\n\x17354 d\r\n\x17250 e\r\n\x17";
-    let tls = "220 a\r\n\x17250-a\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n\x17220 go\r\n\x17250-a\r\n250-PIPELINING\r\n\
-               250 AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2\r\n\x17";
+    let offer = "220 mx.example ESMTP\r\n|250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n\
+                 250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-REQUIRETLS\r\n250 LIMITS RCPTMAX=2\r\n|";
+    let group =
+        "250 2.1.0 ok\r\n250 2.1.5 ok\r\n550-5.1.1 no\r\n550 5.1.1 such\r\n354 go\r\n|250 2.0.0 kept\r\n|";
+    let moot = "250 ok\r\n550 a\r\n550 b\r\n354 go\r\n|250 ok\r\n|";
+    let chunk = "250 ok\r\n250 ok\r\n250 ok\r\n|250 2.0.0 kept\r\n|";
+    let slow = "220 a\r\n|250-a\r\n250 SIZE\r\n|250 a\r\n|250 b\r\n|250 c\r\n|354 d\r\n|250 e\r\n|";
+    let tls = "220 a\r\n|250-a\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n|220 go\r\n|250-a\r\n250-PIPELINING\r\n\
+               250 AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2\r\n|";
     let sessions = [
         (0, [2, 9, 0], format!("{offer}{group}{chunk}{moot}")),
         (1 << 5, [2, 9, 0], format!("{offer}{group}{chunk}{group}")),
         (1 << 6, [2, 9, 0], format!("{offer}{moot}{group}{group}")),
         (0, [1, 9, 0], slow.to_owned()),
-        (0b1011, [2, 1, 0], format!("{tls}235 welcome\r\n\x17{group}")),
-        (0b1011, [2, 2, 0], format!("{tls}334 VXNlcg==\r\n\x17334 UGFzcw==\r\n\x17235 ok\r\n\x17{group}")),
-        (0b1011, [2, 0, 0], format!("{tls}334 PDFAYT4=\r\n\x17235 ok\r\n\x17")),
-        (0b1011, [2, 3, 0], format!("{tls}334 e30=\r\n\x17535 5.7.8 no s3cret/t0ken\r\n\x17")),
-        (0b0001, [2, 9, 0], "220 a\r\n\x17250-a\r\n250 STARTTLS\r\n\x17454 no\r\n\x17".to_owned()),
-        (0, [2, 9, 0], "220 a\r\n\x17502 what\r\n\x17250 a\r\n\x17421 bye\r\n\x17".to_owned()),
-        (0, [2, 9, 0], format!("{offer}250 ok\r\n\x18")),
+        (0b1011, [2, 1, 0], format!("{tls}235 welcome\r\n|{group}")),
+        (0b1011, [2, 2, 0], format!("{tls}334 VXNlcg==\r\n|334 UGFzcw==\r\n|235 ok\r\n|{group}")),
+        (0b1011, [2, 0, 0], format!("{tls}334 PDFAYT4=\r\n|235 ok\r\n|")),
+        (0b1011, [2, 3, 0], format!("{tls}334 e30=\r\n|535 5.7.8 no s3cret/t0ken\r\n|")),
+        (0b0001, [2, 9, 0], "220 a\r\n|250-a\r\n250 STARTTLS\r\n|454 no\r\n|".to_owned()),
+        (0, [2, 9, 0], "220 a\r\n|502 what\r\n|250 a\r\n|421 bye\r\n|".to_owned()),
+        (0, [2, 9, 0], format!("{offer}250 ok\r\n~")),
         (0, [2, 9, 0], "554 go away\r\n".to_owned()),
     ];
-    debug_assert!(usize::from(client::NEXT) == 0x17 && Mechanism::ALL.len() == 4);
-    sessions.into_iter().map(|(flags, numbers, text)| Input::made(flags, numbers, text.as_bytes())).collect()
+    sessions.into_iter().map(|(flags, numbers, text)| Input::made(flags, numbers, &marked(&text))).collect()
+}
+
+fn marked(text: &str) -> Vec<u8> {
+    let mark = |octet| match octet {
+        b'|' => client::NEXT,
+        b'~' => client::SILENCE,
+        other => other,
+    };
+    text.bytes().map(mark).collect()
 }
 
 /// Lines in an exchange of a transcript, for each mechanism.
