@@ -233,13 +233,32 @@ fn shown(line: &[u8], is_response: bool, has_tried_auth: bool) -> String {
     }
     if verb.eq_ignore_ascii_case("AUTH") {
         let mechanism = text.split_ascii_whitespace().nth(1).unwrap_or_default();
+        // Without one, a password would stand in its place.
         let is_keyword =
-            mechanism.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet));
+            mechanism.is_empty() || MECHANISMS.iter().any(|known| mechanism.eq_ignore_ascii_case(known));
         return format!("{verb} {} {HIDDEN}", if is_keyword { mechanism } else { HIDDEN });
     }
     let is_verb = VERBS.iter().any(|known| verb.eq_ignore_ascii_case(known));
     if has_tried_auth && !is_verb { HIDDEN.to_owned() } else { text.into_owned() }
 }
+
+/// That clients are known to ask for, whether they are offered here or not.
+const MECHANISMS: [&str; 14] = [
+    "PLAIN",
+    "LOGIN",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "XOAUTH2",
+    "OAUTHBEARER",
+    "EXTERNAL",
+    "GSSAPI",
+    "NTLM",
+    "ANONYMOUS",
+];
 
 const VERBS: [&str; 14] = [
     "EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP",
@@ -256,6 +275,7 @@ mod tests {
             ("AUTH PLAIN AGEAYg==", false, false, "AUTH PLAIN ***"),
             ("auth\tplain\tAGEAYg==", false, false, "auth plain ***"),
             ("AUTH AGEAYg==", false, false, "AUTH *** ***"),
+            ("AUTH AGEAYgBj", false, false, "AUTH *** ***"),
             ("AUTH", false, false, "AUTH  ***"),
             ("AGEAYg==", true, true, "***"),
             ("MAIL FROM:<a@b>", true, true, "***"),
