@@ -80,6 +80,12 @@ impl Session {
         let is_response = self.state.is_in_exchange();
         let limit = if is_response { MAX_RESPONSE_LINE } else { MAX_COMMAND_LINE };
         let (consumed, scan) = self.lines.next(input, limit);
+        // Whatever becomes of it, what the client says next may be its response.
+        self.has_tried_auth |= match scan {
+            Scan::Line(line) => line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")),
+            Scan::Bad(LineError::TooLong) => true,
+            Scan::Bad(LineError::BareCr | LineError::BareLf) | Scan::NeedMore => false,
+        };
         if self.tells_lines
             && let Scan::Line(line) = scan
         {

@@ -313,3 +313,14 @@ fn a_password_is_in_no_output() {
     assert!(shown.contains("Password") && shown.contains("own.example"), "{shown}");
     assert!(!shown.contains(secret) && !shown.contains(&encoded), "{shown}");
 }
+
+/// Also where AUTH did not begin: it was too long, or had an argument too many.
+#[test]
+fn a_watcher_sees_no_response_of_a_client_that_goes_on() {
+    for auth in [format!("AUTH PLAIN {}\r\n", "A".repeat(3000)), "AUTH PLAIN a b\r\n".to_owned()] {
+        let mut bench = secure(submission());
+        bench.session.tell_lines(true);
+        bench.say(&format!("{auth}{}\r\nQUIT\r\n", plain("a@own.example", PASSWORD)));
+        assert_eq!(bench.heard[bench.heard.len() - 2..], ["***", "QUIT"]);
+    }
+}
