@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clients::Clients, config::IngressConfig, lanes::Lanes, listeners::Listeners, rates::Rates,
-    service::Listening,
+    clients::Clients, config::IngressConfig, lanes::Lanes, listeners::Listeners, memory::Memory,
+    rates::Rates, service::Listening,
 };
 
 /// What every connection needs.
@@ -22,6 +22,7 @@ pub(crate) struct Context {
     /// One permit for each connection of this node.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) clients: Clients,
+    pub(crate) memory: Memory,
     pub(crate) lanes: Lanes,
     /// Of clients whom the access table limits.
     pub(crate) rates: Arc<Rates>,
@@ -62,6 +63,7 @@ impl App {
             publisher,
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             clients: Clients::default(),
+            memory: Memory::new(config.max_content_memory_bytes),
             lanes: Lanes::default(),
             rates: Arc::default(),
             watches,

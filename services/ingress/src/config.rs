@@ -25,6 +25,8 @@ pub struct IngressConfig {
     pub requiretls: bool,
     /// Octets of content; 0 is no limit (SEED-138).
     pub max_message_bytes: u64,
+    /// Octets of content of all connections that may be in memory; 0 is no limit.
+    pub max_content_memory_bytes: u64,
     /// Recipients of one transaction (SEED-139).
     pub max_recipients: usize,
     /// Connections of this node (SEED-140).
@@ -70,6 +72,7 @@ impl IngressConfig {
             xclient_from: Vec::new(),
             requiretls: session.requiretls,
             max_message_bytes: session.max_message_size,
+            max_content_memory_bytes: 1024 * 1024 * 1024,
             max_recipients: session.max_recipients,
             max_connections: 500,
             max_connections_per_client: 20,

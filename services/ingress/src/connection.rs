@@ -29,7 +29,9 @@ use crate::{
     app::Context,
     decide::{Decider, Peer},
     lanes::Ordinary,
-    mail_log, metrics,
+    mail_log,
+    memory::Share,
+    metrics,
     service::{Service, TlsStart},
 };
 
@@ -67,6 +69,8 @@ pub(crate) struct Connection {
     span: Span,
     /// Since the last reply.
     paused: Duration,
+    /// Of the memory for content.
+    share: Share,
     is_draining: bool,
 }
 
@@ -91,6 +95,7 @@ impl Connection {
             session.let_peer_name_its_client();
         }
         let stream = ServerStream::Plain(stream);
+        let share = context.memory.share();
         let decider = Decider::new(peer, door.service.listener, &context);
         Self {
             stream,
@@ -101,6 +106,7 @@ impl Connection {
             decider,
             span: Span::none(),
             paused: Duration::ZERO,
+            share,
             is_draining: false,
         }
     }
@@ -199,6 +205,10 @@ impl Connection {
                 Ok(count) => {
                     self.look_for_watchers();
                     self.handle(Event::Input(&buffer[..count]));
+                    if !self.share.is_granted(self.session.content_room()) {
+                        self.handle(Event::NoRoom);
+                        self.share.is_granted(self.session.content_room());
+                    }
                 }
             },
             () = timer.as_mut() => {
@@ -312,6 +322,7 @@ impl Connection {
                 Action::Store(transaction) => {
                     self.tell(Kind::Client, &format!("[{} octets of content]", transaction.content.len()));
                     let stored = self.store(*transaction).await;
+                    self.share.is_granted(0);
                     self.handle(Event::Stored(stored));
                 }
                 Action::Close => return End::Closed,
@@ -350,6 +361,10 @@ impl Connection {
         let event = match question {
             Question::Authenticate { step, .. } => {
                 Event::AuthAnswered(self.decider.authenticate(helo, step).await)
+            }
+            // RFC 5321 4.5.3.1.9: who has begun may end.
+            Question::Sender { .. } if self.context.memory.is_scarce() => {
+                Event::SenderAnswered(self.decider.no_room(helo))
             }
             Question::Sender { reverse_path } => {
                 self.span = tracing::info_span!("smtp.transaction", otel.kind = "server",

@@ -148,6 +148,12 @@ impl Decider {
         }
     }
 
+    /// There is no memory for another message now.
+    pub(crate) fn no_room(&self, helo: &str) -> Verdict<()> {
+        let reply = Reply::new(452, Some(EnhancedCode(4, 3, 1)), "no memory for a message now; try again");
+        self.refuse(Some(helo), None, None, reply, "smtp.memory")
+    }
+
     /// `identity` is who the client has proved to be; it holds for the whole transaction.
     pub(crate) async fn sender(
         &mut self,

@@ -16,6 +16,7 @@ mod clients; // how many connections each client has
 mod connection; // socket <-> session
 mod decide; // the session's questions -> policy
 mod rates; // how much each source sends
+mod memory; // what content may take
 mod lanes; // fresh or bulk
 mod accept; // transaction -> trace fields -> an envelope per next hop -> queue
 mod mail_log; // one line for each accepted envelope and each refusal

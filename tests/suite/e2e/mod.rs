@@ -8,6 +8,7 @@ mod reports_follow_notify;
 mod senders_keep_their_address;
 mod who_talks_early_is_turned_away;
 mod proxies_name_their_clients;
+mod memory_is_bounded;
 mod certificates_are_known;
 mod sessions_are_watched;
 mod listeners_change_under_load;

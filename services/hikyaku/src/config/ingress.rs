@@ -19,6 +19,7 @@ pub(super) struct RawIngress {
     xclient_from: Vec<String>,
     requiretls: Option<bool>,
     max_message_bytes: Option<u64>,
+    max_content_memory_bytes: Option<u64>,
     max_recipients: Option<usize>,
     max_connections: Option<usize>,
     max_connections_per_client: Option<usize>,
@@ -51,6 +52,16 @@ pub(super) fn check(
     let p = problems;
     config.max_message_bytes =
         p.within("ingress.max_message_bytes", raw.max_message_bytes, config.max_message_bytes, 0..=u64::MAX);
+    config.max_content_memory_bytes = p.within(
+        "ingress.max_content_memory_bytes",
+        raw.max_content_memory_bytes,
+        config.max_content_memory_bytes,
+        0..=u64::MAX,
+    );
+    if (1..config.max_message_bytes.saturating_mul(2)).contains(&config.max_content_memory_bytes) {
+        let reason = "less than two of the largest messages (max_message_bytes) would not come in";
+        p.note("ingress.max_content_memory_bytes", config.max_content_memory_bytes, reason);
+    }
     // RFC 5321 4.5.3.1.8: at least 100 recipients.
     config.max_recipients =
         p.within("ingress.max_recipients", raw.max_recipients, config.max_recipients, 100..=100_000);

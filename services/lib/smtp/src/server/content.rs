@@ -27,6 +27,11 @@ impl Content {
         &mut self.buffer
     }
 
+    /// Memory that it takes.
+    pub(crate) fn room(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     pub fn as_slice(&self) -> &[u8] {
         self.buffer.get(HEADROOM..).unwrap_or_default()
     }

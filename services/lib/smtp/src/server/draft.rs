@@ -46,6 +46,14 @@ impl Draft {
 pub(crate) struct Incoming {
     pub(crate) decoder: Decoder,
     pub(crate) content: Content,
+    /// There is no memory for it: it is read away.
+    pub(crate) is_unkept: bool,
+}
+
+impl Incoming {
+    pub(crate) fn drop_content(&mut self) {
+        *self.content.buffer() = Vec::new();
+    }
 }
 
 #[derive(Debug)]

@@ -21,6 +21,8 @@ pub enum Event<'a> {
     TalkedEarly,
     /// Octets of the client.
     Input(&'a [u8]),
+    /// There is no memory for the content that comes in: it is put off, and nothing of it is kept.
+    NoRoom,
     /// What [`Action::StartTls`](super::Action::StartTls) asked for was done.
     Secured,
     /// The answer to [`Question::Authenticate`](super::Question::Authenticate).
@@ -46,6 +48,7 @@ impl fmt::Debug for Event<'_> {
             Self::Connected(verdict) => f.debug_tuple("Connected").field(verdict).finish(),
             Self::TalkedEarly => f.write_str("TalkedEarly"),
             Self::Input(octets) => write!(f, "Input({} octets)", octets.len()),
+            Self::NoRoom => f.write_str("NoRoom"),
             Self::Secured => f.write_str("Secured"),
             Self::AuthAnswered(answer) => f.debug_tuple("AuthAnswered").field(answer).finish(),
             Self::SenderAnswered(verdict) => f.debug_tuple("SenderAnswered").field(verdict).finish(),

@@ -112,6 +112,9 @@ impl Say {
             Self::TooBig => {
                 fixed(552, EnhancedCode(5, 3, 4), "message is larger than this server allows", "smtp.size")
             }
+            Self::NoRoom => {
+                fixed(452, EnhancedCode(4, 3, 1), "no memory for this message now; try again", "smtp.memory")
+            }
             Self::TooManyRecipients => {
                 fixed(452, EnhancedCode(4, 5, 3), "too many recipients in one transaction", "smtp.recipients")
             }
@@ -189,6 +192,7 @@ impl Say {
             | Self::TalkedEarly
             | Self::NoValidRecipients
             | Self::TooBig
+            | Self::NoRoom
             | Self::TooManyRecipients
             | Self::BareNewlineInCommand
             | Self::BareNewlineInContent

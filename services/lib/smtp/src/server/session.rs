@@ -139,6 +139,12 @@ impl Session {
                 self.idle_since = now;
                 self.input(input);
             }
+            Event::NoRoom => {
+                if let Some(incoming) = &mut self.content {
+                    incoming.is_unkept = true;
+                    incoming.drop_content();
+                }
+            }
             Event::Secured => self.secured(now),
             Event::AuthAnswered(answer) => self.auth_answered(answer, now),
             Event::SenderAnswered(verdict) => self.sender_answered(verdict, now),
@@ -170,6 +176,11 @@ impl Session {
         let idle = self.idle_since + self.config.idle_timeout;
         let busy = self.busy_since + self.config.transaction_timeout;
         self.wants_input().then(|| idle.min(busy))
+    }
+
+    /// Octets of memory that the content takes which comes in.
+    pub fn content_room(&self) -> usize {
+        self.content.as_ref().map_or(0, |incoming| incoming.content.room())
     }
 
     /// What the client called itself, once it did.
@@ -343,7 +354,7 @@ impl Session {
 
     fn open(&mut self, decoder: Decoder) {
         let content = Content::with_room_for(self.draft.declared_size);
-        self.content = Some(Incoming { decoder, content });
+        self.content = Some(Incoming { decoder, content, is_unkept: false });
     }
 
     fn say(&mut self, say: Say, given: &Given) {

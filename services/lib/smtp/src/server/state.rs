@@ -117,6 +117,8 @@ pub(crate) enum Signal {
     ChunkSkipped,
     /// Its end was reached.
     ContentTooBig,
+    /// Its end was reached, and there was no memory for it.
+    ContentUnkept,
     /// A bare CR or LF in the content.
     ContentBroken,
     IdleTooLong,
@@ -180,6 +182,7 @@ pub(crate) enum Say {
     NeedsBdat,
     NoValidRecipients,
     TooBig,
+    NoRoom,
     TooManyRecipients,
     BareNewlineInCommand,
     BareNewlineInContent,
@@ -273,6 +276,7 @@ impl State {
             (S::Content | S::Chunk, G::ContentEnded) => (S::Storing, &[Store]),
             (S::Chunk, G::ChunkEnded) => (S::BetweenChunks, &[Reply(Say::ChunkOk)]),
             // The end of the content was found, so the connection stays usable (SEED-138).
+            (S::Content | S::Chunk, G::ContentUnkept) => (S::Ready, &[Reply(Say::NoRoom)]),
             (S::Content | S::Chunk, G::ContentTooBig) => (S::Ready, &[Reply(Say::TooBig)]),
             // So does one whose octets are counted.
             (S::Chunk, G::ContentBroken) => (S::Ready, &[Reply(Say::BareNewlineInChunk)]),
@@ -436,6 +440,7 @@ impl State {
                 | G::ChunkEnded
                 | G::ChunkSkipped
                 | G::ContentTooBig
+                | G::ContentUnkept
                 | G::ContentBroken,
             ) => (S::Closed, &[Reply(Say::Fault), Close]),
         }

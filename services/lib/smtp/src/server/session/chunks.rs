@@ -42,16 +42,18 @@ impl Session {
         let Some(chunk) = &mut self.chunk else { return 0 };
         let count = usize::try_from(chunk.remaining).map_or(input.len(), |left| left.min(input.len()));
         chunk.remaining -= count as u64;
-        if let Some(Incoming { decoder: Decoder::Chunks(decoder), content }) = &mut self.content {
+        if let Some(incoming) = &mut self.content
+            && let Decoder::Chunks(decoder) = &mut incoming.decoder
+        {
             if chunk.problem.is_none() {
-                chunk.problem = decoder.feed(&input[..count], content.buffer()).err();
+                chunk.problem = decoder.feed(&input[..count], incoming.content.buffer()).err();
             }
             if chunk.remaining == 0 && chunk.is_last && chunk.problem.is_none() {
                 chunk.problem = decoder.end().err();
             }
-            if chunk.problem.is_some() {
+            if chunk.problem.is_some() || incoming.is_unkept {
                 // It will be refused: nothing of it is kept.
-                *content.buffer() = Vec::new();
+                incoming.drop_content();
             }
         }
         if chunk.remaining == 0 {
@@ -62,10 +64,12 @@ impl Session {
 
     fn chunk_ended(&mut self) {
         let Some(Chunk { is_last, problem, .. }) = self.chunk.take() else { return };
+        let is_unkept = self.content.as_ref().is_some_and(|incoming| incoming.is_unkept);
         self.signal(match problem {
             _ if self.state != State::Chunk => Signal::ChunkSkipped,
             Some(ChunkError::TooBig) => Signal::ContentTooBig,
             Some(ChunkError::BareLineEnd) => Signal::ContentBroken,
+            None if is_unkept => Signal::ContentUnkept,
             None if is_last => Signal::ContentEnded,
             None => Signal::ChunkEnded,
         });

@@ -14,7 +14,7 @@ use crate::{
     server::{
         action::{Action, Refusal},
         auth,
-        draft::{Client, Decoder, Draft, Incoming},
+        draft::{Client, Decoder, Draft},
         event::Protocol,
         replies,
         state::{Signal, State},
@@ -207,18 +207,23 @@ impl Session {
     }
 
     fn content(&mut self, input: &[u8]) -> usize {
-        let Some(Incoming { decoder: Decoder::Data(decoder), content }) = &mut self.content else { return 0 };
-        match decoder.feed(input, content.buffer()) {
-            Ok(Progress::NeedMore) => {
-                if decoder.is_over_limit() {
-                    // It will be refused: nothing of it is kept.
-                    *content.buffer() = Vec::new();
-                }
-                input.len()
-            }
+        let Some(incoming) = &mut self.content else { return 0 };
+        let Decoder::Data(decoder) = &mut incoming.decoder else { return 0 };
+        let progress = decoder.feed(input, incoming.content.buffer());
+        let is_over = decoder.is_over_limit();
+        if is_over || incoming.is_unkept {
+            // It will be refused: nothing of it is kept.
+            incoming.drop_content();
+        }
+        match progress {
+            Ok(Progress::NeedMore) => input.len(),
             Ok(Progress::Done { consumed }) => {
-                let is_over = decoder.is_over_limit();
-                self.signal(if is_over { Signal::ContentTooBig } else { Signal::ContentEnded });
+                let signal = match (is_over, incoming.is_unkept) {
+                    (true, _) => Signal::ContentTooBig,
+                    (false, true) => Signal::ContentUnkept,
+                    (false, false) => Signal::ContentEnded,
+                };
+                self.signal(signal);
                 consumed
             }
             Err(_) => {

@@ -105,7 +105,7 @@ impl State {
         Some(match signal {
             G::Durable if self == Self::Storing => Outcome::Accepted,
             G::Rejected | G::ContentTooBig | G::ContentBroken | G::BdatHopeless => Outcome::Rejected,
-            G::Deferred | G::Dismissed => Outcome::Deferred,
+            G::Deferred | G::Dismissed | G::ContentUnkept => Outcome::Deferred,
             G::Durable
             | G::Admitted
             | G::Barred

@@ -25,7 +25,7 @@ const STATES: [State; 19] = [
     State::Storing,
     State::Closed,
 ];
-const SIGNALS: [Signal; 55] = [
+const SIGNALS: [Signal; 56] = [
     Signal::Admitted,
     Signal::Barred,
     Signal::TalkedEarly,
@@ -75,6 +75,7 @@ const SIGNALS: [Signal; 55] = [
     Signal::ChunkEnded,
     Signal::ChunkSkipped,
     Signal::ContentTooBig,
+    Signal::ContentUnkept,
     Signal::ContentBroken,
     Signal::IdleTooLong,
     Signal::TransactionTooLong,

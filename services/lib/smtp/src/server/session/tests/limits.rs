@@ -149,3 +149,28 @@ fn the_banner_is_that_of_the_listener() {
     bench.say("EHLO c\r\n");
     assert!(bench.writes[0].starts_with("250-localhost\r\n"));
 }
+
+/// What has no room is read away, and the session goes on.
+#[test]
+fn content_without_memory_is_put_off() {
+    let mut bench = Bench::ready();
+    for end in ["123\r\n.\r\n", "123\r\n\r\n..\r\n.\r\n"] {
+        bench.say(TRANSACTION);
+        bench.say("12345678\r\n");
+        assert!(bench.session.content_room() > 0);
+        bench.handle(Event::NoRoom);
+        assert!(bench.say("12345678\r\n").is_empty());
+        assert_eq!(bench.session.content_room(), 0);
+        assert_eq!(bench.say(end), ["452 4.3.1"]);
+    }
+    bench.say("MAIL FROM:<a@c.example>\r\nRCPT TO:<b@own.example>\r\nBDAT 6\r\n1234");
+    bench.handle(Event::NoRoom);
+    assert_eq!(bench.say("\r\nBDAT 2 LAST\r\n\r\n"), ["452 4.3.1", "503 5.5.1"]);
+    assert_eq!(bench.outcomes, [Outcome::Deferred; 3]);
+    bench.say(TRANSACTION);
+    assert_eq!(bench.say("x\r\n.\r\n"), ["250 2.0.0"]);
+    assert_eq!(
+        (bench.stored.len(), bench.checks.as_slice()),
+        (1, &["smtp.memory", "smtp.memory", "smtp.memory", "smtp.sequence"][..])
+    );
+}

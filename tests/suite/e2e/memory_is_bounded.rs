@@ -1,0 +1,64 @@
+use std::net::SocketAddr;
+
+use hikyaku_testkit::{
+    client::SmtpClient,
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+};
+
+use crate::lab::{Lab, SOON};
+
+const MESSAGE: usize = 1024 * 1024;
+
+async fn client(relay: SocketAddr) -> anyhow::Result<SmtpClient> {
+    let mut client = SmtpClient::connect(relay).await?;
+    client.expect("EHLO client.test").await?;
+    Ok(client)
+}
+
+/// Content of all connections together takes no more than it may: who comes when most is taken is put off before
+/// it sends anything, and mail goes on when the others have ended.
+#[tokio::test]
+async fn content_has_so_much_memory_and_no_more() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("own.test", &mx);
+    lab.configure(&format!(
+        "[ingress]\nmax_message_bytes = {MESSAGE}\nmax_content_memory_bytes = {}\n",
+        2 * MESSAGE
+    ))?;
+    let relay = lab.up().await?;
+    let mut begun = Vec::new();
+    for _ in 0..4 {
+        let mut client = client(relay.smtp()).await?;
+        if client.command("MAIL FROM:<a@client.test>").await?.starts_with("452 4.3.1") {
+            break;
+        }
+        client.expect("RCPT TO:<b@own.test>").await?;
+        client.expect("DATA").await?;
+        client.send("0123456789abcd\r\n".repeat(MESSAGE / 16 - 1024).as_bytes()).await?;
+        begun.push(client);
+    }
+    let mut late = client(relay.smtp()).await?;
+    eventually(SOON, async || {
+        let mut late = client(relay.smtp()).await.map_err(|error| error.to_string())?;
+        let reply = late.command("MAIL FROM:<a@client.test>").await.map_err(|error| error.to_string())?;
+        if reply.starts_with("452 4.3.1") { Ok(()) } else { Err(reply) }
+    })
+    .await;
+
+    let mut accepted = 0;
+    for client in &mut begun {
+        let reply = client.command(".").await?;
+        assert!(reply.starts_with("250") || reply.starts_with("452 4.3.1"), "{reply}");
+        accepted += usize::from(reply.starts_with("250"));
+    }
+    assert!(accepted > 0, "who has begun can end");
+    late.send_mail("a@client.test", &["b@own.test"], "Subject: late\r\n\r\n").await?;
+    eventually(SOON, async || match mx.received_count() {
+        count if count == accepted + 1 => Ok(()),
+        count => Err(format!("{count} of {}", accepted + 1)),
+    })
+    .await;
+    Ok(())
+}
