@@ -64,6 +64,7 @@ pub(crate) struct Connection {
     session: Session,
     /// Whom the connection, a balancer or a proxy says that it is.
     peer: Peer,
+    proxy: Proxy,
     decider: Decider,
     /// Of the running transaction.
     span: Span,
@@ -72,6 +73,16 @@ pub(crate) struct Connection {
     /// Of the memory for content.
     share: Share,
     is_draining: bool,
+}
+
+/// XCLIENT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proxy {
+    /// The peer speaks for itself.
+    No,
+    /// It may say who is behind it, and has not yet.
+    Silent,
+    HasNamed,
 }
 
 /// Why a turn is over.
@@ -91,18 +102,24 @@ impl Connection {
         let config = Arc::clone(&door.session);
         let mut session = Session::new(config, is_secure, rand::random, Instant::now());
         let proxies = &context.config.xclient_from;
-        if matches!(peer, Peer::Client(address) if proxies.iter().any(|network| network.contains(&address))) {
+        let is_named = |address| proxies.iter().any(|network| network.contains(&address));
+        let proxy = match peer {
+            Peer::Client(address) if is_named(address) => Proxy::Silent,
+            Peer::Client(_) | Peer::Probe(_) => Proxy::No,
+        };
+        if proxy == Proxy::Silent {
             session.let_peer_name_its_client();
         }
         let stream = ServerStream::Plain(stream);
         let share = context.memory.share();
-        let decider = Decider::new(peer, door.service.listener, &context);
+        let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &context);
         Self {
             stream,
             door,
             context,
             session,
             peer,
+            proxy,
             decider,
             span: Span::none(),
             paused: Duration::ZERO,
@@ -156,7 +173,10 @@ impl Connection {
         match secured {
             Ok(stream) => {
                 self.stream = stream;
-                self.decider.shows(self.stream.client_certificate());
+                // Of a client that was named it is the proxy's, and says nothing.
+                if self.proxy != Proxy::HasNamed {
+                    self.decider.shows(self.stream.client_certificate());
+                }
                 if let Some(exporter) = self.stream.exporter() {
                     self.session.bind_to(exporter);
                 }
@@ -233,7 +253,11 @@ impl Connection {
             (Some(NamedAddress::Unavailable), Peer::Client(peer)) => self.peer = Peer::Probe(peer),
             (Some(NamedAddress::Unavailable), Peer::Probe(_)) | (None, _) => {}
         }
-        self.decider = Decider::new(self.peer, self.door.service.listener, &self.context);
+        if named.is_some() {
+            self.proxy = Proxy::HasNamed;
+        }
+        let is_proxy = self.proxy == Proxy::Silent;
+        self.decider = Decider::new(self.peer, is_proxy, self.door.service.listener, &self.context);
         self.look_for_watchers();
         let verdict = self.decider.connection().await;
         self.handle(Event::Connected(verdict));
@@ -270,7 +294,7 @@ impl Connection {
         if talks_first || self.door.service.listener != Listener::Relay || self.decider.is_exempt() {
             return welcome;
         }
-        if pause.is_zero() {
+        if pause.is_zero() || self.proxy == Proxy::Silent {
             return welcome;
         }
         let drain = self.context.drain.clone();

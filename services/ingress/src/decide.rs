@@ -53,6 +53,8 @@ pub(crate) struct Decider {
     policy: PolicyClient,
     client: IpAddr,
     is_probe: bool,
+    /// Its clients count, once it has said who they are.
+    is_proxy: bool,
     asker: Asker,
     connections: Counted,
     max_connections: usize,
@@ -70,10 +72,11 @@ pub(crate) struct Decider {
 }
 
 impl Decider {
-    pub(crate) fn new(peer: Peer, listener: Listener, context: &Context) -> Self {
+    pub(crate) fn new(peer: Peer, is_proxy: bool, listener: Listener, context: &Context) -> Self {
         let (Peer::Client(client) | Peer::Probe(client)) = peer;
         Self {
             is_probe: matches!(peer, Peer::Probe(_)),
+            is_proxy,
             policy: context.policy.clone(),
             client,
             asker: Asker::new(client, listener, None),
@@ -129,7 +132,7 @@ impl Decider {
         let answer = self.policy.check_connection(self.client).await;
         self.admitted = answer.inspect_err(|error| self.warn(error)).ok();
         // SEED-140: a network that may relay has as many as it likes.
-        if self.connections.ordinal > self.max_connections && !self.is_unlimited() {
+        if self.connections.ordinal > self.max_connections && !self.is_proxy && !self.is_unlimited() {
             mail_log::turned_away(self.client, "smtp.connections-per-client");
             let reply = Reply::new(421, Some(EnhancedCode(4, 3, 2)), "too many connections; try again");
             return Verdict::Refuse(reply);

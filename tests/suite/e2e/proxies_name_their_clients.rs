@@ -65,6 +65,27 @@ async fn the_client_that_a_proxy_names_decides() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whom a proxy names is counted, and not the proxy; nor does that wait for its greeting.
+#[tokio::test]
+async fn a_proxy_has_more_clients_than_one() -> anyhow::Result<()> {
+    let mut lab = Lab::empty().await?;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("own.test", &mx);
+    lab.configure(
+        "[ingress]\nxclient_from = [\"127.0.0.5/32\"]\nmax_connections_per_client = 1\ngreet_pause_seconds = 60\n",
+    )?;
+    let relay = lab.up().await?;
+    let proxy: SocketAddr = PROXY.parse()?;
+    let mut first = SmtpClient::connect_from(proxy, relay.smtp()).await?;
+    let mut second = SmtpClient::connect_from(proxy, relay.smtp()).await?;
+    let mut third = SmtpClient::connect_from(proxy, relay.smtp()).await?;
+    assert_eq!(first.command("XCLIENT ADDR=127.0.0.8").await?, "220 gw.test ESMTP");
+    assert_eq!(second.command("XCLIENT ADDR=127.0.0.9").await?, "220 gw.test ESMTP");
+    let reply = third.command("XCLIENT ADDR=127.0.0.9").await?;
+    assert!(reply.starts_with("421 4.3.2"), "{reply}");
+    Ok(())
+}
+
 /// A real program speaks it too.
 #[tokio::test]
 async fn swaks_names_a_client() -> anyhow::Result<()> {
