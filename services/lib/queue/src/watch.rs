@@ -5,7 +5,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -123,7 +123,8 @@ struct WatchedSession {
     node: String,
     session: String,
     begun: Instant,
-    sinks: Vec<Arc<Sink>>,
+    /// They live as long as the wishes, and not as long as the sessions.
+    sinks: Vec<Weak<Sink>>,
 }
 
 impl std::fmt::Debug for Watches {
@@ -188,7 +189,7 @@ impl Watches {
         let sinks: Vec<_> = wishes
             .iter()
             .filter(|heard| is_wanted(&heard.target))
-            .map(|heard| Arc::clone(&heard.sink))
+            .map(|heard| Arc::downgrade(&heard.sink))
             .collect();
         if sinks.is_empty() {
             return None;
@@ -256,7 +257,7 @@ impl Watched {
 
     /// Nobody watches any more.
     pub fn is_over(&self) -> bool {
-        self.0.sinks.iter().all(|sink| sink.is_over())
+        self.0.sinks.iter().all(|sink| sink.upgrade().is_none_or(|sink| sink.is_over()))
     }
 
     fn write(&self, kind: Kind, text: &str, envelope: Option<Envelope>) {
@@ -271,13 +272,14 @@ impl Watched {
             envelope,
             lost: 0,
         };
-        for sink in &self.0.sinks {
-            let line = Line { lost: sink.lost.load(Ordering::Relaxed), ..line.clone() };
+        for sink in self.0.sinks.iter().filter_map(Weak::upgrade) {
+            // Sessions that write at the same time must not tell of the same lines.
+            let line = Line { lost: sink.lost.swap(0, Ordering::Relaxed), ..line.clone() };
             // Records of plain fields cannot fail to be written.
             let json = serde_json::to_vec(&line).unwrap_or_default();
             match sink.lines.try_send(json) {
-                Ok(()) => _ = sink.lost.fetch_sub(line.lost, Ordering::Relaxed),
-                Err(TrySendError::Full(_)) => _ = sink.lost.fetch_add(1, Ordering::Relaxed),
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => _ = sink.lost.fetch_add(line.lost + 1, Ordering::Relaxed),
                 Err(TrySendError::Closed(_)) => {}
             }
         }
@@ -359,6 +361,19 @@ mod tests {
         assert!(watched.is_over());
         watches.forget(now + LIFE * 2);
         assert_eq!(watches.0.count.load(Ordering::Relaxed), 0);
+    }
+
+    /// Or long sessions would send lines to nobody, and would not see who watches next.
+    #[test]
+    fn a_session_knows_that_the_wish_is_over() {
+        let (watches, client) = (Watches::new("gw-1"), IpAddr::from([192, 0, 2, 1]));
+        let (first, mut lines) = sink(9);
+        watches.hear(wish("a", Target::Client(client.into())), start(), || first);
+        let watched = watches.client(client).unwrap();
+        watches.forget(start() + LIFE * 2);
+        assert!(watched.is_over());
+        watched.line(Kind::Client, "for nobody");
+        assert!(matches!(lines.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
     }
 
     #[test]
