@@ -11,6 +11,10 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 
 /// RFC 8305 5: from one attempt to the next.
 const HEAD_START: Duration = Duration::from_millis(250);
+/// Attempts at a time: who has a thousand addresses that do not answer gets no thousand sockets.
+const AT_ONCE: usize = 4;
+/// Addresses of a host that are tried in one attempt at delivery.
+const MOST: usize = 32;
 
 /// RFC 8305 4: the families in turn, in the order of the answer otherwise.
 pub(crate) fn in_turn(addresses: &[IpAddr], port: u16) -> VecDeque<SocketAddr> {
@@ -18,10 +22,12 @@ pub(crate) fn in_turn(addresses: &[IpAddr], port: u16) -> VecDeque<SocketAddr> {
     let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
-    let mut all = VecDeque::with_capacity(addresses.len());
-    while all.len() < addresses.len() {
+    let wanted = addresses.len().min(MOST);
+    let mut all = VecDeque::with_capacity(wanted + 1);
+    while all.len() < wanted {
         all.extend([first.next(), second.next()].into_iter().flatten().map(|ip| SocketAddr::new(ip, port)));
     }
+    all.truncate(wanted);
     all
 }
 
@@ -58,7 +64,7 @@ where
                     Err(error) => failed(error),
                 }
             }
-            () = tokio::time::sleep(HEAD_START), if !left.is_empty() => {}
+            () = tokio::time::sleep(HEAD_START), if !left.is_empty() && running.len() < AT_ONCE => {}
         }
         // The next one, because one has failed or is slow.
         if let Some(address) = left.pop_front() {
@@ -116,6 +122,21 @@ mod tests {
         assert_eq!((found, &left), (Some((address(4), 4)), &VecDeque::from([address(1)])));
         let waiting = first(&mut left, connect, |_| unreachable!("it says nothing"));
         assert!(tokio::time::timeout(HEAD_START * 100, waiting).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_host_gets_a_socket_for_each_of_its_addresses() {
+        let many: Vec<IpAddr> = (0..200).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+        let mut left = in_turn(&many, 25);
+        assert_eq!(left.len(), MOST);
+        let begun = std::cell::Cell::new(0);
+        let connect = |_| {
+            begun.set(begun.get() + 1);
+            pending::<Result<(), ()>>()
+        };
+        let waiting = first(&mut left, connect, |()| ());
+        assert!(tokio::time::timeout(HEAD_START * 100, waiting).await.is_err());
+        assert_eq!(begun.get(), AT_ONCE);
     }
 
     #[tokio::test(start_paused = true)]
