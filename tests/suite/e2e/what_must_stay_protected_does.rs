@@ -101,3 +101,27 @@ async fn requiretls_goes_to_hosts_that_keep_it_or_comes_back() -> anyhow::Result
         .await;
     Ok(())
 }
+
+/// RFC 8689 5: nor does a report for administrators tell in the clear what the message says.
+#[tokio::test]
+async fn a_digest_repeats_nothing_of_it() -> anyhow::Result<()> {
+    let certificates = Certificates::new()?;
+    let mut lab = Lab::new().await?;
+    let plain = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("home.test", &plain);
+    let digest = "[delivery]\nfailure_digest_to = \"admin@home.test\"\n";
+    lab.configure(&format!("{}{digest}", certificates.section(&["gw.test"])))?;
+    let relay = lab.up().await?;
+    if !send(&relay, &certificates, "b@home.test").await? {
+        return Ok(());
+    }
+    ended(&relay, "bounced", "b@home.test").await;
+    assert_eq!(relay.terminate().await?, Some(0));
+    let _relay = lab.up().await?;
+    let digest =
+        eventually(SOON, async || plain.received().pop().ok_or_else(|| "no digest".to_owned())).await;
+    let text = digest.text();
+    assert!(text.contains("to <b@home.test>") && text.contains("5.7.10"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    Ok(())
+}

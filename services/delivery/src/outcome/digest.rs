@@ -47,13 +47,7 @@ pub(crate) async fn collect(context: &Context, envelope: &Envelope, bounced: &[B
         context.failures.lock().left_out += bounced.len() as u64;
         return;
     }
-    let original = match context.bodies.load_start(&envelope.body, HEADER_LIMIT).await {
-        Ok(start) => start.get(..HEADER_LIMIT).unwrap_or(&start).to_vec(),
-        Err(error) => {
-            tracing::warn!(entry = %envelope.entry, error = chain(&error), "a digest lacks a header");
-            Vec::new()
-        }
-    };
+    let original = header(context, envelope).await;
     let mut collected = context.failures.lock();
     collected.failed.extend(bounced.iter().map(|bounced| Failed {
         entry: envelope.entry,
@@ -65,6 +59,20 @@ pub(crate) async fn collect(context: &Context, envelope: &Envelope, bounced: &[B
     let beyond = collected.failed.len().saturating_sub(MOST);
     collected.failed.truncate(MOST);
     collected.left_out += beyond as u64;
+}
+
+/// Of a message that must stay protected (RFC 8689) nothing is repeated: the digest may go in the clear.
+async fn header(context: &Context, envelope: &Envelope) -> Vec<u8> {
+    if envelope.transfer.require_tls {
+        return Vec::new();
+    }
+    match context.bodies.load_start(&envelope.body, HEADER_LIMIT).await {
+        Ok(start) => start.get(..HEADER_LIMIT).unwrap_or(&start).to_vec(),
+        Err(error) => {
+            tracing::warn!(entry = %envelope.entry, error = chain(&error), "a digest lacks a header");
+            Vec::new()
+        }
+    }
 }
 
 /// For ever, if somebody wants it.
