@@ -47,7 +47,8 @@ pub struct Session {
     nonce: fn() -> [u8; 18],
     exchange: Option<Exchange>,
     auth_failures: u32,
-    has_tried_auth: bool,
+    /// What comes next may be a secret, or content: the client has said AUTH or DATA.
+    may_not_be_shown: bool,
     identity: Option<Mailbox>,
     draft: Draft,
     content: Option<Incoming>,
@@ -99,7 +100,7 @@ impl Session {
             nonce,
             exchange: None,
             auth_failures: 0,
-            has_tried_auth: false,
+            may_not_be_shown: false,
             identity: None,
             draft: Draft::EMPTY,
             content: None,

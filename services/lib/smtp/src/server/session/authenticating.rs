@@ -23,7 +23,7 @@ const UNASKED: Signal = Signal::Secured;
 
 impl Session {
     pub(super) fn auth(&mut self, keyword: &str, initial: Option<Encoded>) {
-        self.has_tried_auth = true;
+        self.may_not_be_shown = true;
         if !self.config.auth.offered {
             return self.signal(Signal::AuthOff);
         }

@@ -80,16 +80,16 @@ impl Session {
         let is_response = self.state.is_in_exchange();
         let limit = if is_response { MAX_RESPONSE_LINE } else { MAX_COMMAND_LINE };
         let (consumed, scan) = self.lines.next(input, limit);
-        // Whatever becomes of it, what the client says next may be its response.
-        self.has_tried_auth |= match scan {
-            Scan::Line(line) => line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")),
+        // Whatever becomes of it, what the client says next may be its response, or its message.
+        self.may_not_be_shown |= match scan {
+            Scan::Line(line) => ["AUTH", "DATA"].into_iter().any(|verb| begins_with(line, verb)),
             Scan::Bad(LineError::TooLong) => true,
             Scan::Bad(LineError::BareCr | LineError::BareLf) | Scan::NeedMore => false,
         };
         if self.tells_lines
             && let Scan::Line(line) = scan
         {
-            let line = shown(line, is_response, self.has_tried_auth);
+            let line = shown(line, is_response, self.may_not_be_shown);
             self.actions.push_back(Action::Heard(line));
         }
         match scan {
@@ -234,10 +234,16 @@ impl Session {
     }
 }
 
-/// What is said in AUTH may be a password, and so may be what a client says that does not notice how AUTH ended.
-fn shown(line: &[u8], is_response: bool, has_tried_auth: bool) -> String {
+/// Blanks in front make it no command, and its argument no less secret.
+fn begins_with(line: &[u8], verb: &str) -> bool {
+    line.trim_ascii_start().get(..verb.len()).is_some_and(|word| word.eq_ignore_ascii_case(verb.as_bytes()))
+}
+
+/// What is said in AUTH may be a password, and so may be what a client says that does not notice how AUTH ended;
+/// what comes behind DATA may be content, also when that was refused.
+fn shown(line: &[u8], is_response: bool, is_doubtful: bool) -> String {
     const HIDDEN: &str = "***";
-    let text = String::from_utf8_lossy(line);
+    let text = String::from_utf8_lossy(line.trim_ascii_start());
     let verb: String = text.chars().take_while(char::is_ascii_alphabetic).collect();
     if is_response {
         return HIDDEN.to_owned();
@@ -250,7 +256,7 @@ fn shown(line: &[u8], is_response: bool, has_tried_auth: bool) -> String {
         return format!("{verb} {} {HIDDEN}", if is_keyword { mechanism } else { HIDDEN });
     }
     let is_verb = VERBS.iter().any(|known| verb.eq_ignore_ascii_case(known));
-    if has_tried_auth && !is_verb { HIDDEN.to_owned() } else { text.into_owned() }
+    if is_doubtful && !is_verb { HIDDEN.to_owned() } else { text.into_owned() }
 }
 
 /// That clients are known to ask for, whether they are offered here or not.
@@ -282,10 +288,11 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        for (line, is_response, has_tried_auth, expected) in [
+        for (line, is_response, is_doubtful, expected) in [
             ("AUTH PLAIN AGEAYg==", false, false, "AUTH PLAIN ***"),
             ("auth\tplain\tAGEAYg==", false, false, "auth plain ***"),
             ("AUTH AGEAYg==", false, false, "AUTH *** ***"),
+            (" \tAUTH PLAIN AGEAYg==", false, false, "AUTH PLAIN ***"),
             ("AUTH AGEAYgBj", false, false, "AUTH *** ***"),
             ("AUTH", false, false, "AUTH  ***"),
             ("AGEAYg==", true, true, "***"),
@@ -294,7 +301,7 @@ mod tests {
             ("NOPE", false, false, "NOPE"),
             ("MAIL FROM:<a@b>", false, true, "MAIL FROM:<a@b>"),
         ] {
-            assert_eq!(shown(line.as_bytes(), is_response, has_tried_auth), expected, "{line}");
+            assert_eq!(shown(line.as_bytes(), is_response, is_doubtful), expected, "{line}");
         }
     }
 }

@@ -324,3 +324,12 @@ fn a_watcher_sees_no_response_of_a_client_that_goes_on() {
         assert_eq!(bench.heard[bench.heard.len() - 2..], ["***", "QUIT"]);
     }
 }
+
+/// A client that does not wait for the reply to DATA sends its message as commands, when that was refused.
+#[test]
+fn a_watcher_sees_no_content_behind_a_refused_data() {
+    let mut bench = secure(submission());
+    bench.session.tell_lines(true);
+    bench.say("NOPE\r\nDATA\r\nSubject: confidential\r\n\r\nQUIT\r\n");
+    assert_eq!(bench.heard, ["NOPE", "DATA", "***", "***", "QUIT"]);
+}
