@@ -139,7 +139,7 @@ impl Client {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Write(octets) => {
+            Action::Write(octets, _) => {
                 self.check_write(&octets);
                 self.seen.said.extend_from_slice(&octets);
                 self.session.handle(Event::WriteDone, self.now);

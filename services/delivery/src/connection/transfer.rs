@@ -32,7 +32,7 @@ use crate::{
         host::Host,
         octets::{self, Moved},
         security::{Channel, Security},
-        watching::{Part, Watching},
+        watching::Watching,
     },
     history::Ending,
     outcome::classify,
@@ -371,8 +371,8 @@ impl RemoteSession {
         loop {
             while let Some(action) = self.session.next_action() {
                 match action {
-                    Action::Write(octets) => {
-                        self.watching.said(&octets, self.part());
+                    Action::Write(octets, part) => {
+                        self.watching.said(&octets, part);
                         self.outgoing.push_back(octets);
                     }
                     Action::StartTls => return Turn::StartTls,
@@ -394,14 +394,6 @@ impl RemoteSession {
                 return Turn::Fenced;
             }
             self.wait(gate).await;
-        }
-    }
-
-    fn part(&self) -> Part {
-        match (self.session.is_logging_in(), self.session.has_begun_content()) {
-            (true, _) => Part::Login,
-            (false, true) => Part::Content,
-            (false, false) => Part::Commands,
         }
     }
 
@@ -429,7 +421,7 @@ impl RemoteSession {
                 Moved::Read(count) => {
                     self.moved_at = now();
                     let octets = self.incoming.get(..count).unwrap_or_default();
-                    self.watching.heard(octets);
+                    self.watching.heard(octets, self.session.is_logging_in());
                     self.session.handle(Event::Input(octets), now());
                 }
                 Moved::Written(count) => self.written(count),

@@ -2,6 +2,7 @@
 //! without what may be secret.
 
 use hikyaku_queue::watch::{Kind, Watched, Watches};
+use hikyaku_smtp::client::Part;
 use hikyaku_types::destination::Destination;
 
 #[derive(Clone)]
@@ -9,14 +10,6 @@ pub(crate) struct Watching {
     watches: Watches,
     destination: Destination,
     watched: Option<Watched>,
-}
-
-/// What the octets are a part of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Commands,
-    Login,
-    Content,
 }
 
 impl Watching {
@@ -49,11 +42,15 @@ impl Watching {
         }
     }
 
-    pub(crate) fn heard(&self, octets: &[u8]) {
+    /// A server may repeat the secret in its answer to a login; what is told of the failure is without it.
+    pub(crate) fn heard(&self, octets: &[u8], is_login: bool) {
         let Some(watched) = &self.watched else { return };
         for line in String::from_utf8_lossy(octets).lines() {
-            // A challenge, which may come with more lines than one.
-            watched.line(Kind::Server, if line.starts_with("334") { "334 ***" } else { line });
+            if is_login {
+                watched.line(Kind::Server, &code_of(line));
+            } else {
+                watched.line(Kind::Server, line);
+            }
         }
     }
 }
@@ -65,6 +62,13 @@ fn masked(line: &str) -> String {
         (Some("AUTH"), Some(mechanism)) => format!("AUTH {mechanism} ***"),
         (_, _) => "***".to_owned(),
     }
+}
+
+/// One that was cut has none.
+fn code_of(line: &str) -> String {
+    let code = line.get(..3).filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));
+    let is_whole = line.get(3..4).is_none_or(|behind| matches!(behind, " " | "-"));
+    code.filter(|_| is_whole).map_or_else(|| "***".to_owned(), |code| format!("{code} ***"))
 }
 
 #[cfg(test)]
@@ -81,6 +85,16 @@ mod tests {
             ("*", "***"),
         ] {
             assert_eq!(masked(line), shown);
+        }
+        for (line, shown) in [
+            ("334 VXNlcm5hbWU6", "334 ***"),
+            ("535-5.7.8 AGEAYg== is wrong", "535 ***"),
+            ("235", "235 ***"),
+            ("AGEAYg== is wrong", "***"),
+            ("123AGEAYg==", "***"),
+            ("12\u{fc}", "***"),
+        ] {
+            assert_eq!(code_of(line), shown);
         }
     }
 }

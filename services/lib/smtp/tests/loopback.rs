@@ -78,7 +78,7 @@ impl Pair {
         }
         while let Some(action) = self.client.next_action() {
             match action {
-                client::Action::Write(octets) => {
+                client::Action::Write(octets, _) => {
                     self.to_server.extend_from_slice(&octets);
                     self.client.handle(client::Event::WriteDone, self.now);
                 }

@@ -42,10 +42,20 @@ impl fmt::Display for Cut {
     }
 }
 
+/// What written octets are a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Commands,
+    /// It may be secret.
+    Login,
+    Content,
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Send these octets and report [`Event::WriteDone`].
-    Write(Bytes),
+    /// Send these octets and report [`Event::WriteDone`]. What they are is said here, because the server may have
+    /// moved the session on before they are taken.
+    Write(Bytes, Part),
     /// Do the TLS handshake now. What was read in the clear and not yet handed over is no answer of
     /// this server; the driver must not hand it over behind [`Event::Secured`].
     StartTls,
@@ -63,7 +73,7 @@ pub enum Action {
 impl fmt::Debug for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Write(octets) => write!(f, "Write({} octets)", octets.len()),
+            Self::Write(octets, _) => write!(f, "Write({} octets)", octets.len()),
             Self::StartTls => f.write_str("StartTls"),
             Self::Ready => f.write_str("Ready"),
             Self::Done(result) => f.debug_tuple("Done").field(result).finish(),

@@ -30,7 +30,7 @@ pub use crate::wire::{ehlo::Capabilities, reply::RawReply};
 pub use delivery::{
     Delivery, DeliveryRecipient, DeliveryResult, FailureKind, RecipientResult, SessionFailure, Silence,
 };
-pub use event::{Action, Cut, Event, NotReady};
+pub use event::{Action, Cut, Event, NotReady, Part};
 pub use limits::{ClientConfig, StartTls, Timeouts};
 pub use login::{Login, Mechanism};
 pub use session::ClientSession;

@@ -10,7 +10,7 @@ use super::{
     cause::Cause,
     commands,
     delivery::{Delivery, DeliveryResult, RecipientResult, Silence},
-    event::{Action, Event, NotReady},
+    event::{Action, Event, NotReady, Part},
     exchange::Exchange,
     limits::{ClientConfig, Timeouts},
     opening::{self, Opening},
@@ -77,7 +77,7 @@ impl ClientSession {
         self.state == State::Closed
     }
 
-    /// What is said now may be secret.
+    /// What the server says now may repeat a secret.
     pub fn is_logging_in(&self) -> bool {
         self.state == State::Auth
     }
@@ -249,7 +249,7 @@ impl ClientSession {
             self.content = None;
         }
         if let Some(piece) = piece {
-            self.write(piece);
+            self.write_as(Part::Content, piece);
         }
     }
 
@@ -303,14 +303,14 @@ impl ClientSession {
             Effect::SendAuth => self.send_auth(cause),
             Effect::SendResponse => {
                 if let Cause::Response(line) = cause {
-                    self.write(line.clone());
+                    self.write_as(Part::Login, line.clone());
                 }
             }
             Effect::SendGroup => self.send_group(),
             Effect::SendMail => self.send_mail(),
             Effect::SendRcpt => self.send_rcpt(),
             Effect::SendData => self.write("DATA\r\n"),
-            Effect::SendDot => self.write(".\r\n"),
+            Effect::SendDot => self.write_as(Part::Content, ".\r\n"),
             Effect::SendReset => self.write("RSET\r\n"),
             Effect::SendQuit => self.write("QUIT\r\n"),
             Effect::SendContent => self.send_content(|content| Outgoing::Stuffed(Stuffing::new(content))),
@@ -361,16 +361,20 @@ impl ClientSession {
         }
     }
 
-    fn write(&mut self, text: impl Into<Bytes>) {
+    fn write(&mut self, command: impl Into<Bytes>) {
+        self.write_as(Part::Commands, command);
+    }
+
+    fn write_as(&mut self, part: Part, octets: impl Into<Bytes>) {
         self.unwritten += 1;
-        self.actions.push_back(Action::Write(text.into()));
+        self.actions.push_back(Action::Write(octets.into(), part));
     }
 
     fn send_auth(&mut self, cause: &Cause) {
         if let (Cause::Opening(Opening::Authenticate(mechanism)), Some(login)) = (cause, &self.config.login) {
             let (exchange, line) = Exchange::begin(*mechanism, login);
             self.exchange = Some(exchange);
-            self.write(line);
+            self.write_as(Part::Login, line);
         }
     }
 

@@ -29,6 +29,8 @@ struct Bench {
     now: Instant,
     sent: String,
     writes: usize,
+    /// Of each write, what it is.
+    parts: Vec<Part>,
     /// Everything but writes.
     actions: Vec<Action>,
     /// Report writes at once; otherwise the test does.
@@ -66,7 +68,8 @@ impl Bench {
         };
         change(&mut config);
         let session = ClientSession::new(config, now);
-        Self { session, now, sent: String::new(), writes: 0, actions: Vec::new(), reports_writes: true }
+        let (sent, parts, actions) = (String::new(), Vec::new(), Vec::new());
+        Self { session, now, sent, writes: 0, parts, actions, reports_writes: true }
     }
 
     /// Past EHLO, with these keywords.
@@ -102,7 +105,8 @@ impl Bench {
     fn drive(&mut self) {
         while let Some(action) = self.session.next_action() {
             assert_ne!(self.actions.last(), Some(&Action::Close), "{action:?}");
-            if let Action::Write(octets) = action {
+            if let Action::Write(octets, part) = action {
+                self.parts.push(part);
                 self.sent += str::from_utf8(&octets).unwrap();
                 self.writes += 1;
                 if self.reports_writes {
@@ -121,7 +125,7 @@ impl Bench {
     fn results(&mut self) -> Vec<RecipientResult> {
         let done = self.actions.iter().find_map(|action| match action {
             Action::Done(result) => Some(result.recipients.clone()),
-            Action::Write(_) | Action::StartTls | Action::Ready | Action::Failed(_) | Action::Close => None,
+            Action::Write(..) | Action::StartTls | Action::Ready | Action::Failed(_) | Action::Close => None,
         });
         done.expect("the delivery is not done")
     }

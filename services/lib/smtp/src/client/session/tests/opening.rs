@@ -278,3 +278,30 @@ proptest! {
         prop_assert_eq!(bench.sent(), said);
     }
 }
+
+/// Whoever watches must not be shown a secret because the server has gone on before it was written.
+#[test]
+fn a_secret_is_one_whatever_the_server_says_too_early() {
+    for (mechanism, early) in [
+        (Mechanism::Plain, "250-mx.example\r\n250 AUTH PLAIN\r\n535 5.7.8 no\r\n"),
+        (
+            Mechanism::Login,
+            "250-mx.example\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 yes\r\n",
+        ),
+    ] {
+        let mut bench = Bench::with(knows(Some(mechanism)));
+        bench.hear(GREETING);
+        bench.hear(early);
+        let expected = match mechanism {
+            Mechanism::Login => vec![Part::Commands, Part::Login, Part::Login, Part::Login],
+            _ => vec![Part::Commands, Part::Login],
+        };
+        assert_eq!(bench.parts.get(..expected.len()), Some(&*expected), "{:?}", bench.sent);
+        assert!(!bench.session.is_logging_in());
+    }
+    let mut bench = Bench::ready(&[]);
+    bench.start(delivery(&["x@m.example"], "x\r\n"));
+    bench.hear("250 a\r\n250 b\r\n354 go\r\n451 no\r\n");
+    let of_content = bench.parts.iter().filter(|part| **part == Part::Content).count();
+    assert!(of_content > 0, "{:?}", bench.sent);
+}
