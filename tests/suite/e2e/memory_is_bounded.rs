@@ -25,18 +25,18 @@ async fn content_has_so_much_memory_and_no_more() -> anyhow::Result<()> {
     lab.own_domain("own.test", &mx);
     lab.configure(&format!(
         "[ingress]\nmax_message_bytes = {MESSAGE}\nmax_content_memory_bytes = {}\n",
-        2 * MESSAGE
+        4 * MESSAGE
     ))?;
     let relay = lab.up().await?;
     let mut begun = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..12 {
         let mut client = client(relay.smtp()).await?;
         if client.command("MAIL FROM:<a@client.test>").await?.starts_with("452 4.3.1") {
             break;
         }
         client.expect("RCPT TO:<b@own.test>").await?;
         client.expect("DATA").await?;
-        client.send("0123456789abcd\r\n".repeat(MESSAGE / 16 - 1024).as_bytes()).await?;
+        client.send("0123456789abcd\r\n".repeat(MESSAGE / 2 / 16).as_bytes()).await?;
         begun.push(client);
     }
     let mut late = client(relay.smtp()).await?;
