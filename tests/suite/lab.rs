@@ -37,6 +37,13 @@ impl Lab {
         Ok(Self { dns, folder: tempfile::tempdir()?, arguments: arguments.into() })
     }
 
+    /// The same for a second relay, which has a name of its own.
+    pub async fn named(name: &str) -> anyhow::Result<Self> {
+        let dns = DnsServer::start().await?;
+        let arguments = ["--hostname", name, "--relay-from", "127.0.0.1/32"].map(str::to_owned);
+        Ok(Self { dns, folder: tempfile::tempdir()?, arguments: arguments.into() })
+    }
+
     /// One more line of the configuration file, in TOML.
     pub fn configure(&mut self, toml: &str) -> anyhow::Result<()> {
         let path = self.folder.path().join("hikyaku.toml");

@@ -1,9 +1,14 @@
 //! CPU of the machine and of this process, memory of the relay: all from /proc.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{collections::HashMap, fmt, fs, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// USER_HZ is 100 on every Linux that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -97,4 +102,38 @@ fn resident(root: u32) -> u64 {
         }
     };
     sizes.iter().filter(|(pid, _)| below(**pid)).map(|(_, size)| size).sum()
+}
+
+/// A process, by its number.
+#[derive(Debug, Clone, Copy)]
+pub struct Process(pub u32);
+
+/// What it has at this moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub resident_kib: u64,
+    pub descriptors: usize,
+}
+
+impl Process {
+    pub fn look(self) -> anyhow::Result<Look> {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.0))?.count();
+        Ok(Look { resident_kib: resident(self.0), descriptors })
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MiB, {} descriptors", self.resident_kib as f64 / 1024.0, self.descriptors)
+    }
+}
+
+/// Open connections of clients, as the process counts them.
+pub async fn gauge(metrics: SocketAddr) -> anyhow::Result<f64> {
+    let mut stream = TcpStream::connect(metrics).await?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let line = text.lines().find_map(|line| line.strip_prefix("smtp_server_connections "));
+    Ok(line.context("no smtp_server_connections in the metrics")?.trim().parse()?)
 }

@@ -17,6 +17,8 @@ mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
 mod bulk; // ordinary mail beside very much of another source
 mod fill; // mail that stays in the queue
+mod tls_client; // one session, as far as it is told to go
+mod sessions; // memory by sessions
 mod recipients; // answers, and no mail
 mod policy; // answers, and no SMTP
 
@@ -41,6 +43,10 @@ enum What {
     Recipients(recipients::Options),
     /// Questions to the policy service at a steady rate.
     Policy(policy::Options),
+    /// Memory of an ingress with idle and active sessions over TLS.
+    Open(sessions::OpenOptions),
+    /// Memory of an ingress after sessions that ended in each phase.
+    Dropped(sessions::DroppedOptions),
     /// Waits until a recipient is accepted.
     Accepts {
         /// Relay under test.
@@ -72,6 +78,8 @@ fn main() -> anyhow::Result<()> {
         What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),
         What::Policy(options) => runtime.block_on(policy::run(&options)),
+        What::Open(options) => runtime.block_on(sessions::open(&options)),
+        What::Dropped(options) => runtime.block_on(sessions::dropped(&options)),
         What::Accepts { target, recipient } => runtime.block_on(recipients::accepts(target, &recipient)),
         What::Routes { sink_port } => {
             world::all(sink_port).for_each(|(domain, address, port)| println!("{domain},{address},{port}"));

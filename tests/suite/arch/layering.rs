@@ -63,7 +63,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ),
     ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail", "hikyaku-types"]),
     ("hikyaku-testkit", &[]),
-    ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client"]),
+    ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client", "hikyaku-runtime"]),
     ("hikyaku-fuzz", &["hikyaku-types", "hikyaku-smtp"]),
 ];
 

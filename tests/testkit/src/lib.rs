@@ -12,6 +12,7 @@ pub mod nsd; // one with signed zones
 pub mod liar; // one that forges
 pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
+pub mod gateways; // real mail servers that relay, in and out by every way
 pub mod web; // a web server with a certificate
 pub mod balancer; // a load balancer that names its clients
 pub mod ldap; // a company's directory

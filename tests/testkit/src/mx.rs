@@ -124,6 +124,11 @@ impl ScriptedMx {
         self.memory.received.lock().unwrap().clone()
     }
 
+    /// Those alone that are wanted, for who waits for little among much.
+    pub fn received_where(&self, is_wanted: impl Fn(&Received) -> bool) -> Vec<Received> {
+        self.memory.received.lock().unwrap().iter().filter(|mail| is_wanted(mail)).cloned().collect()
+    }
+
     pub fn received_count(&self) -> usize {
         self.memory.received.lock().unwrap().len()
     }

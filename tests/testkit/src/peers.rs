@@ -22,6 +22,8 @@ pub struct Peer {
     folder: TempDir,
     address: SocketAddr,
     process: Process,
+    /// A program that the server asks.
+    asks: Option<Child>,
 }
 
 enum Process {
@@ -136,7 +138,7 @@ impl Peer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Ok(Self { folder, address, process: Process::Child(child) }))
+        Ok(Ok(Self { folder, address, process: Process::Child(child), asks: None }))
     }
 
     pub fn postfix() -> anyhow::Result<Result<Self, Skipped>> {
@@ -164,6 +166,36 @@ impl Peer {
             "smtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_received_header = yes\n"
         );
         Self::postfix_with("static:mail/box", &settings, address, " -o smtpd_tls_wrappermode=yes")
+    }
+
+    /// Who it does not know has to come again after so many seconds (postgrey); `known` gets mail at once.
+    pub async fn greylisting_postfix(seconds: u32, known: &str) -> anyhow::Result<Result<Self, Skipped>> {
+        let program = Path::new("/usr/sbin/postgrey");
+        if let Some(reason) = missing(program)? {
+            return Ok(Err(reason));
+        }
+        let greylist = free_address()?;
+        let settings = format!("smtpd_recipient_restrictions = check_policy_service inet:{greylist}\n");
+        let mut peer = match Self::postfix_with("static:mail/box", &settings, free_address()?, "")? {
+            Ok(peer) => peer,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let data = peer.folder.path().join("postgrey");
+        fs::create_dir(&data)?;
+        fs::write(data.join("known"), format!("{known}\n"))?;
+        fs::write(data.join("nobody"), "")?;
+        own(&data, "postgrey")?;
+        let option = |name: &str, file: &str| format!("--{name}={}", data.join(file).display());
+        let mut command = Command::new(program);
+        command.args([format!("--inet={greylist}"), format!("--delay={seconds}"), option("dbdir", "")]);
+        command.args([option("whitelist-recipients", "known"), option("whitelist-clients", "nobody")]);
+        command.args([option("pidfile", "pid"), "--auto-whitelist-clients=0".to_owned()]);
+        peer.asks = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        eventually(LISTENS, async || {
+            tokio::net::TcpStream::connect(greylist).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        Ok(Ok(peer))
     }
 
     /// With this map as the list of the recipients in own.test.
@@ -214,7 +246,7 @@ impl Peer {
         fs::write(folder.path().join("config/main.cf"), main)?;
         fs::write(folder.path().join("config/master.cf"), master)?;
         postfix(folder.path(), "start")?;
-        Ok(Ok(Self { folder, address, process: Process::Postfix }))
+        Ok(Ok(Self { folder, address, process: Process::Postfix, asks: None }))
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -234,6 +266,10 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if let Some(child) = &mut self.asks {
+            let _ = child.kill(); // it may have ended
+            let _ = child.wait();
+        }
         match &mut self.process {
             Process::Child(child) => {
                 let _ = child.kill();
@@ -246,7 +282,7 @@ impl Drop for Peer {
     }
 }
 
-fn missing(program: &Path) -> anyhow::Result<Option<Skipped>> {
+pub(crate) fn missing(program: &Path) -> anyhow::Result<Option<Skipped>> {
     if !program.exists() {
         return Ok(Some(format!("{} is not there; tests/get-peers gets it", program.display())));
     }
@@ -255,7 +291,7 @@ fn missing(program: &Path) -> anyhow::Result<Option<Skipped>> {
 }
 
 /// Every user may pass through it.
-fn folder() -> anyhow::Result<TempDir> {
+pub(crate) fn folder() -> anyhow::Result<TempDir> {
     let folder = tempfile::tempdir_in("/var/tmp")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     Ok(folder)
@@ -265,13 +301,13 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn own(path: &Path, user: &str) -> anyhow::Result<()> {
+pub(crate) fn own(path: &Path, user: &str) -> anyhow::Result<()> {
     let status = Command::new("chown").arg("-R").arg(user).arg(path).status()?;
     anyhow::ensure!(status.success(), "chown {user} {}", path.display());
     Ok(())
 }
 
-fn postfix(folder: &Path, verb: &str) -> anyhow::Result<()> {
+pub(crate) fn postfix(folder: &Path, verb: &str) -> anyhow::Result<()> {
     let config: PathBuf = folder.join("config");
     let output =
         Command::new("/usr/sbin/postfix").arg("-c").arg(config).arg(verb).output().context("postfix")?;
