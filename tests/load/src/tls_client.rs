@@ -34,10 +34,9 @@ pub async fn client_hello(connector: &TlsConnector) -> anyhow::Result<Vec<u8>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let stream = TcpStream::connect(listener.local_addr()?).await?;
     let connector = connector.clone();
-    let handshake =
-        tokio::spawn(
-            async move { connector.secure(ClientStream::Plain(stream), "relay.test", &Trust::Any).await },
-        );
+    let handshake = tokio::spawn(async move {
+        connector.secure(ClientStream::Plain(stream), "relay.test", &Trust::Any).await
+    });
     let (mut peer, _) = listener.accept().await?;
     let mut hello = vec![0; 16 * 1024];
     let count = peer.read(&mut hello).await?;

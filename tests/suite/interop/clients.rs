@@ -70,7 +70,8 @@ async fn cell(world: &World, program: &Program, feature: Feature) -> anyhow::Res
         }
     }
     let name = program.name.replace(' ', "-").to_lowercase();
-    let letter = Letter::new(&world.contents, &name, feature, "own.test");
+    let mut letter = Letter::new(&world.contents, &name, feature, "own.test");
+    letter.ends_with_more = program.name == "swaks";
     let mut command = (program.command)(world, feature, &letter)?;
     let output = tokio::time::timeout(LIMIT, command.kill_on_drop(true).output());
     let sent = match output.await {
@@ -151,10 +152,7 @@ fn msmtp(world: &World, feature: Feature, letter: &Letter) -> anyhow::Result<Com
     msmtp.args([&format!("--port={}", address.port()), &format!("--from={}", letter.from)]);
     if feature.way() != "plain" {
         msmtp.args(["--tls=on", &format!("--tls-trust-file={}", world.trusted.display())]);
-        msmtp.arg(format!(
-            "--tls-starttls={}",
-            if feature == Feature::ImplicitTls { "off" } else { "on" }
-        ));
+        msmtp.arg(format!("--tls-starttls={}", if feature == Feature::ImplicitTls { "off" } else { "on" }));
     }
     if matches!(feature, Feature::Auth | Feature::ImplicitTls) {
         msmtp.args(["--auth=plain", &format!("--user={USER}"), &format!("--passwordeval=echo {SECRET}")]);

@@ -77,11 +77,9 @@ impl Letter {
         let (from, content) = match feature {
             Feature::SmtpUtf8 => ("\u{9001}\u{4fe1}@client.test", &contents.utf8),
             Feature::Large => (USER, &contents.large),
-            Feature::Plain
-            | Feature::StartTls
-            | Feature::ImplicitTls
-            | Feature::Auth
-            | Feature::Hundred => (USER, &contents.small),
+            Feature::Plain | Feature::StartTls | Feature::ImplicitTls | Feature::Auth | Feature::Hundred => {
+                (USER, &contents.small)
+            }
         };
         let to = |mark: &str| format!("{name}-{mark}@{domain}");
         let to = match feature {
@@ -142,7 +140,11 @@ impl Letter {
             let body = if self.ends_with_more { body.strip_suffix("\r\n").unwrap_or(body) } else { body };
             if body != sent_body {
                 let at = body.bytes().zip(sent_body.bytes()).position(|(came, went)| came != went);
-                return Err(format!("{} octets instead of {}, unlike from {at:?}", body.len(), sent_body.len()));
+                return Err(format!(
+                    "{} octets instead of {}, unlike from {at:?}",
+                    body.len(),
+                    sent_body.len()
+                ));
             }
         }
         Ok(())

@@ -18,6 +18,8 @@ use crate::{
     peers::{Skipped, folder, missing, own, postfix},
 };
 
+mod passwords; // for a Postfix that asks
+
 /// Where a server listens, by the way in.
 #[derive(Debug, Clone, Copy)]
 pub struct Doors {
@@ -40,12 +42,7 @@ impl Doors {
     }
 
     pub fn by_name(&self) -> [(&'static str, SocketAddr); 4] {
-        [
-            ("plain", self.plain),
-            ("starttls", self.starttls),
-            ("auth", self.auth),
-            ("implicit", self.implicit),
-        ]
+        [("plain", self.plain), ("starttls", self.starttls), ("auth", self.auth), ("implicit", self.implicit)]
     }
 }
 
@@ -92,10 +89,8 @@ impl Gateway {
         pair: &PairFiles,
         around: &Surroundings,
     ) -> anyhow::Result<Result<Self, Skipped>> {
-        for program in ["/usr/sbin/postfix", "/usr/sbin/saslpasswd2"] {
-            if let Some(reason) = missing(Path::new(program))? {
-                return Ok(Err(reason));
-            }
+        if let Some(reason) = missing(Path::new("/usr/sbin/postfix"))? {
+            return Ok(Err(reason));
         }
         let folder = folder()?;
         for name in ["config", "queue", "data"] {
@@ -103,14 +98,14 @@ impl Gateway {
         }
         own(&folder.path().join("data"), "postfix")?;
         let config = folder.path().join("config");
-        sasl(&config, around)?;
+        let asked = passwords::known(around.user, around.secret)?;
         fs::write(config.join("transport"), routes(around))?;
         let logins = [around.relay.auth, around.relay.implicit];
         let logins = logins.map(|address| {
             format!("[{}]:{} {}:{}\n", address.ip(), address.port(), around.user, around.secret)
         });
         fs::write(config.join("logins"), logins.concat())?;
-        fs::write(config.join("main.cf"), postfix_main(folder.path(), pair, around))?;
+        fs::write(config.join("main.cf"), postfix_main(folder.path(), pair, asked, around))?;
         fs::write(config.join("master.cf"), postfix_master(doors, around.relay_name))?;
         postfix(folder.path(), "start")
             .with_context(|| fs::read_to_string(folder.path().join("log")).unwrap_or_default())?;
@@ -239,26 +234,7 @@ fn routes(around: &Surroundings) -> String {
     around.relay.by_name().map(line).concat()
 }
 
-/// The login that Postfix asks the library of Cyrus about.
-fn sasl(config: &Path, around: &Surroundings) -> anyhow::Result<()> {
-    let database = config.join("sasldb2");
-    let text = format!(
-        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: {}\n",
-        database.display()
-    );
-    fs::write(config.join("smtpd.conf"), text)?;
-    let (name, realm) = around.user.split_once('@').unwrap_or_default();
-    let mut command = Command::new("saslpasswd2");
-    command.args(["-p", "-c", "-f"]).arg(&database).args(["-u", realm, name]);
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        std::io::Write::write_all(&mut input, around.secret.as_bytes())?;
-    }
-    anyhow::ensure!(child.wait()?.success(), "saslpasswd2");
-    own(&database, "postfix")
-}
-
-fn postfix_main(folder: &Path, pair: &PairFiles, around: &Surroundings) -> String {
+fn postfix_main(folder: &Path, pair: &PairFiles, asked: SocketAddr, around: &Surroundings) -> String {
     let path = folder.display();
     let (certificate, key) = (pair.certificate.display(), pair.key.display());
     let (sink, trusted) = (around.sink, around.trusted.display());
@@ -270,7 +246,7 @@ fn postfix_main(folder: &Path, pair: &PairFiles, around: &Surroundings) -> Strin
          queue_run_delay = 2s\nminimal_backoff_time = 2s\nmaximal_backoff_time = 4s\n\
          relayhost = [{sink_ip}]:{sink_port}\ntransport_maps = texthash:{path}/config/transport\n\
          smtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_received_header = yes\n\
-         smtpd_sasl_path = smtpd\ncyrus_sasl_config_path = {path}/config\nsmtpd_sasl_authenticated_header = yes\n\
+         smtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:{asked}\nsmtpd_sasl_authenticated_header = yes\n\
          smtpd_sasl_local_domain =\nsmtpd_sasl_security_options = noanonymous\n\
          smtp_tls_CAfile = {trusted}\nsmtp_sasl_password_maps = texthash:{path}/config/logins\n\
          smtp_sasl_security_options = noanonymous\nsmtp_sasl_mechanism_filter = plain\n",

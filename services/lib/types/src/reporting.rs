@@ -152,6 +152,16 @@ impl OriginalRecipient {
         format!("{kind};{}", encode(&with_embedded_unicode(address))).parse().ok()
     }
 
+    /// Postfix writes the octets of UTF-8 one by one, and calls it `rfc822`. What RFC 6533 3 would have of that:
+    /// the address type utf-8.
+    pub fn of_utf8_octets(text: &str) -> Option<Self> {
+        let (kind, address) = text.split_once(';')?;
+        let address = octets_of_xtext(address).filter(|_| kind.eq_ignore_ascii_case("rfc822"))?;
+        let address = String::from_utf8(address).ok().filter(|address| !address.is_ascii())?;
+        let has_control = address.chars().any(char::is_control);
+        if has_control { None } else { Self::of_address(&address) }
+    }
+
     /// As a field of a report: the kind and the address, in ASCII on one line.
     pub fn field(&self) -> String {
         let (kind, address) = self.parts();
@@ -192,6 +202,24 @@ impl fmt::Display for OriginalRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// RFC 3461 4: `+` and two digits stand for an octet.
+fn octets_of_xtext(xtext: &str) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(xtext.len());
+    let mut rest = xtext.bytes();
+    while let Some(octet) = rest.next() {
+        let digit =
+            |octet: Option<u8>| octet.map(char::from).filter(|c| !c.is_ascii_lowercase())?.to_digit(16);
+        let octet = match octet {
+            b'+' => u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?,
+            b'=' => return None,
+            b'!'..=b'~' => octet,
+            _ => return None,
+        };
+        octets.push(octet);
+    }
+    Some(octets)
 }
 
 /// RFC 3461 4, and beyond ASCII RFC 6533 3. Nothing that is encoded may be a control character:
@@ -329,6 +357,24 @@ mod tests {
             assert!(original.is_ascii() && original.field().ends_with(&with_embedded_unicode(address)));
         }
         assert_eq!(OriginalRecipient::of_address(&"x".repeat(600)), None);
+    }
+
+    #[test]
+    fn octets_of_utf8_become_an_original_recipient() {
+        let read = |text: &str| OriginalRecipient::of_utf8_octets(text).map(|read| read.to_string());
+        assert_eq!(read("rfc822;a-+E7+94+A8@own.example").as_deref(), Some("utf-8;a-\\x{7528}@own.example"));
+        for text in [
+            "rfc822;info@own.example",
+            "utf-8;+E7+94+A8@own.example",
+            "rfc822;+E7+94@own.example",
+            "rfc822;+e7+94+a8@own.example",
+            "rfc822;+E7+94+A8=@own.example",
+            "rfc822;+E7+94+A8+0D+0AStatus: 2.0.0",
+            "rfc822;b+C2+85c",
+            "rfc822;+E7+94+A8+",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -17,8 +17,11 @@ def address(text):
 
 
 class Forward:
+    def __init__(self, begins_with_tls):
+        self.begins_with_tls = begins_with_tls
+
     async def handle_DATA(self, server, session, envelope):
-        field = f'X-Session: {"TLS" if session.ssl else "clear"} {session.auth_data or "nobody"}\r\n'
+        field = f'X-Session: {"TLS" if self.begins_with_tls or session.ssl else "clear"} {session.auth_data or "nobody"}\r\n'
         await asyncio.get_running_loop().run_in_executor(None, self.forward, field, envelope)
         return '250 2.0.0 forwarded'
 
@@ -43,6 +46,6 @@ for where, more in [
     (implicit, {'ssl_context': context}),
 ]:
     host, port = address(where)
-    Controller(Forward(), hostname=host, port=port, server_hostname='aiosmtpd.test', enable_SMTPUTF8=True,
+    Controller(Forward('ssl_context' in more), hostname=host, port=port, server_hostname='aiosmtpd.test', enable_SMTPUTF8=True,
                data_size_limit=60_000_000, **more).start()
 asyncio.new_event_loop().run_forever()

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use hikyaku_types::{
     address::Mailbox,
     envelope::{BodyKind, Transfer},
-    reporting::{Reporting, from_xtext},
+    reporting::{OriginalRecipient, Reporting, from_xtext},
 };
 
 use super::command::{Allowed, CommandError};
@@ -64,7 +64,11 @@ pub fn of_rcpt(rest: &[u8], smtputf8: bool) -> Result<Reporting, CommandError> {
         } else if is("ORCPT") && found.original_recipient.is_none() {
             // RFC 6533 3: beyond ASCII only where SMTPUTF8 was declared.
             let value = value.filter(|value| smtputf8 || value.is_ascii());
-            found.original_recipient = Some(as_written(value)?);
+            let recipient = as_written(value).or_else(|error| {
+                let text = value.filter(|_| smtputf8).and_then(|value| str::from_utf8(value).ok());
+                text.and_then(OriginalRecipient::of_utf8_octets).ok_or(error)
+            });
+            found.original_recipient = Some(recipient?);
         } else if is("NOTIFY") || is("ORCPT") {
             return Err(CommandError::Arguments);
         } else {

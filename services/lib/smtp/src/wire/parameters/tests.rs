@@ -102,6 +102,10 @@ fn of_rcpt_table() {
     }
     let declared = of_rcpt(" ORCPT=utf-8;\u{7528}@d.example".as_bytes(), true);
     assert_eq!(declared, Ok(original("utf-8;\u{7528}@d.example")));
+    // As Postfix 3.7 writes it.
+    let octets = b" ORCPT=rfc822;+E7+94+A8@d.example";
+    assert_eq!(of_rcpt(octets, true), Ok(original("utf-8;\\x{7528}@d.example")));
+    assert_eq!(of_rcpt(octets, false), Err(CommandError::Arguments));
 }
 
 /// RFC 8689 3: only over TLS, where it is offered.
