@@ -254,7 +254,7 @@ async fn many(
         running.spawn(async move {
             let phase = Phase::ALL[number % Phase::ALL.len()];
             let leave = Leave::ALL[number / Phase::ALL.len() % Leave::ALL.len()];
-            let is_secure = number / Phase::ALL.len() / Leave::ALL.len() % 2 == 0;
+            let is_secure = (number / Phase::ALL.len() / Leave::ALL.len()).is_multiple_of(2);
             let session = async {
                 let door = doors.acquire_owned().await?;
                 let mut client = TlsClient::connect(number, target).await?;

@@ -83,7 +83,8 @@ impl TlsClient {
 
     /// Some octets, whatever they are.
     pub async fn hear(&mut self) -> anyhow::Result<()> {
-        self.stream.read(&mut [0; READ]).await?;
+        let count = self.stream.read(&mut [0; READ]).await?;
+        anyhow::ensure!(count > 0, "the relay has closed the connection");
         Ok(())
     }
 
