@@ -1,7 +1,7 @@
 //! Servers that pass mail on: what they take from anybody goes to our receiving relay, and what our sending
 //! relay delivers to them comes out at the sink.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
 
 use hikyaku_testkit::{client::SmtpClient, gateways::Gateway};
 use serde_json::Value;
@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::{
     Cell, Feature, Row,
     clients::received_with,
-    letter::{LIMIT, Letter},
+    letter::{LIMIT, Letter, POLL},
     world::{World, offers},
 };
 use crate::lab::python;
 
 const NO_UTF8: &str = "OpenSMTPD has no SMTPUTF8: it does not offer it, and so cannot take such mail in";
-const NO_TLS: &str = "this OpenSMTPD cannot serve TLS: built for OpenSSL 1.1 and linked to 3, it ends every \
+const NO_TLS: &str = "this OpenSMTPD cannot serve TLS: written for OpenSSL 1.1 and linked to 3, it ends every \
                       handshake with an internal error, also those of OpenSSL";
 
 /// A handshake by OpenSSL that trusts everybody.
@@ -40,11 +40,13 @@ pub async fn rows(world: &World) -> anyhow::Result<Vec<Row>> {
             rows.push(match gateway {
                 Err(why) => Row::skipped(title, why.clone()),
                 Ok(gateway) => {
-                    listens(gateway.doors().plain).await;
-                    let cells = if *to_us {
-                        to_hikyaku(world, name, gateway).await?
-                    } else {
-                        to_gateway(world, name, Some(gateway)).await?
+                    let cells = match listens(gateway.doors().plain).await {
+                        Err(error) => {
+                            let failed = Cell::Failed(format!("{error}; {}", tail(gateway)));
+                            vec![failed; Feature::ALL.len()]
+                        }
+                        Ok(()) if *to_us => to_hikyaku(world, name, gateway).await?,
+                        Ok(()) => to_gateway(world, name, Some(gateway)).await?,
                     };
                     Row { name: title, cells, skipped: None }
                 }
@@ -58,11 +60,15 @@ pub async fn rows(world: &World) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn listens(address: SocketAddr) {
-    hikyaku_testkit::eventually::eventually(LIMIT, async || {
-        SmtpClient::connect(address).await.map(drop).map_err(|error| error.to_string())
-    })
-    .await;
+async fn listens(address: SocketAddr) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        match SmtpClient::connect(address).await {
+            Ok(_) => return Ok(()),
+            Err(error) if start.elapsed() > LIMIT => return Err(error.to_string()),
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
+    }
 }
 
 async fn to_hikyaku(world: &World, name: &str, gateway: &Gateway) -> anyhow::Result<Vec<Cell>> {
@@ -151,7 +157,7 @@ fn says(name: &str, feature: Feature) -> &'static str {
 /// Our own log says the same of the session.
 async fn was_protected(world: &World, id: &str, feature: Feature) -> Result<(), String> {
     let is_secure = feature.way() != "plain";
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
         let delivered = world.sending.mail_log("delivered", Some(id));
         if let Some(line) = delivered.first() {
@@ -163,7 +169,7 @@ async fn was_protected(world: &World, id: &str, feature: Feature) -> Result<(), 
         if start.elapsed() > LIMIT {
             return Err(format!("{id} is not delivered"));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

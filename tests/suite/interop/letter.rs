@@ -13,7 +13,7 @@ use super::{Feature, world::USER};
 const LARGE: usize = 25 * 1024 * 1024;
 /// For 25 MiB on a machine that does much else; what passes does not wait for it.
 pub const LIMIT: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(50);
+pub const POLL: Duration = Duration::from_millis(50);
 
 /// One message of one cell.
 pub struct Letter {
