@@ -120,8 +120,10 @@ impl TlsClient {
 
     /// RST instead of FIN.
     pub fn reset(self) {
-        if let ClientStream::Plain(stream) = self.stream {
-            let _ = stream.set_zero_linger(); // then it is closed
-        }
+        let stream = match &self.stream {
+            ClientStream::Plain(stream) => stream,
+            ClientStream::Secure(stream) => stream.get_ref().0,
+        };
+        let _ = stream.set_zero_linger(); // then it is closed
     }
 }
