@@ -18,7 +18,6 @@ use crate::{
     app::Context,
     connection::{Connection, Door},
     decide::Peer,
-    listeners::LAST_CALL,
     mail_log, metrics,
     proxy::{self, Proxied},
     service::TlsStart,
@@ -35,16 +34,14 @@ pub(crate) async fn accept(
     stop: CancellationToken,
     context: Arc<Context>,
 ) {
-    let stopped = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_CALL).await;
-    };
-    tokio::pin!(stopped);
     loop {
+        // Accepting comes first: clients whose connections the system has taken, and we have not, would be
+        // reset by the end of the listener.
         let accepted = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted,
             () = context.drain.cancelled() => return,
-            () = &mut stopped => return,
+            () = stop.cancelled() => return,
         };
         let door = Arc::clone(&door.borrow());
         match accepted {

@@ -1,7 +1,7 @@
 //! The listeners that are open. They may change while sessions go on (SEED-130): what is new is bound first,
 //! and what is not wanted any more accepts nothing, but ends nobody.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -12,9 +12,6 @@ use crate::{
     listener,
     service::{Listening, Service},
 };
-
-/// Clients whose connections the system has taken, and we have not, are still served.
-pub(crate) const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// An address as it is written in the configuration, and what it is for.
 pub type Wanted = (SocketAddr, Service);
