@@ -8,7 +8,7 @@ use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Recipient},
     ids::QueueId,
-    outcome::{Failure, RemoteReply},
+    outcome::{Cause, Failure, LocalError, RemoteReply},
     traffic::EgressAddress,
 };
 
@@ -44,11 +44,48 @@ pub(crate) fn delivered(
         tls_cipher = tls.map(|tls| tls.cipher), tls_verified = tls.is_some_and(|tls| tls.is_verified));
 }
 
+/// SEED-210: what a server said and what happened on our side are never in the same field.
+struct Told<'a> {
+    remote: Option<&'a RemoteReply>,
+    local: Option<&'a LocalError>,
+}
+
+impl<'a> Told<'a> {
+    fn by(failure: &'a Failure) -> Self {
+        match &failure.cause {
+            Cause::Remote(reply) => Self { remote: Some(reply), local: None },
+            Cause::Local(error) => Self { remote: None, local: Some(error) },
+        }
+    }
+
+    fn reply(&self) -> Option<String> {
+        self.remote.map(ToString::to_string)
+    }
+
+    fn error(&self) -> Option<&'static str> {
+        self.local.map(|error| error.kind.name())
+    }
+
+    fn errno(&self) -> Option<i32> {
+        self.local.and_then(|error| error.kind.errno())
+    }
+
+    fn bytes(&self) -> Option<u64> {
+        self.local.map(|error| error.bytes)
+    }
+
+    fn after(&self) -> Option<f64> {
+        self.local.map(|error| error.elapsed.as_secs_f64())
+    }
+}
+
 pub(crate) fn deferred(envelope: &Envelope, recipient: &Recipient, failure: &Failure, at: SystemTime) {
+    let told = Told::by(failure);
     tracing::info!(target: "mail", event = "deferred", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
         destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
-        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause,
+        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, remote = told.reply(),
+        local_error = told.error(), errno = told.errno(), bytes = told.bytes(), after_seconds = told.after(),
         next_attempt = hikyaku_mail::date::rfc5322(at));
 }
 
@@ -59,10 +96,13 @@ pub(crate) fn bounced(
     expired: bool,
     report: &str,
 ) {
+    let told = Told::by(failure);
     tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
         entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
         destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
-        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, expired, report);
+        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, remote = told.reply(),
+        local_error = told.error(), errno = told.errno(), bytes = told.bytes(), after_seconds = told.after(),
+        expired, report);
 }
 
 pub(crate) fn reported(envelope: &Envelope, kind: &str, report: QueueId) {

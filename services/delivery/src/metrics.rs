@@ -5,7 +5,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 use crate::connection::security::TlsPolicy;
 
-/// Recipients by the end of their attempt; `outcome` = delivered, deferred, bounced; `phase`.
+/// Recipients by the end of their attempt; `outcome` = delivered, deferred, bounced; `phase`; `error.type` =
+/// none, REPLY, or of our side EOF, TIMEOUT, PROTOCOL, DNS, UNMET, INTERNAL, or a name like ECONNRESET.
 pub const ATTEMPTS: &str = "mail.delivery.attempts";
 /// From the 250 to the final outcome; `outcome` = delivered, bounced.
 pub const LATENCY: &str = "mail.delivery.latency";

@@ -40,8 +40,7 @@ async fn they_come_and_go_under_load() -> anyhow::Result<()> {
     }
     storm.more_mail(200).await;
     for _ in 0..5 {
-        let worker = storm.workers.remove(0);
-        assert_eq!(worker.terminate().await?, Some(0));
+        storm.worker_goes().await?;
     }
     storm.more_mail(200).await;
     let worker = storm.rig.worker().await?;

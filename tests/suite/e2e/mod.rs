@@ -13,6 +13,7 @@ mod certificates_are_known;
 mod sessions_are_watched;
 mod listeners_change_under_load;
 mod what_must_stay_protected_does;
+mod what_servers_say_is_told_apart;
 mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;
 mod submission_needs_a_login;

@@ -225,6 +225,11 @@ impl Relay {
 
     /// SIGTERM, and the end of the process. Returns its exit code.
     pub async fn terminate(mut self) -> anyhow::Result<Option<i32>> {
+        self.stop().await
+    }
+
+    /// The same; what it said stays.
+    pub async fn stop(&mut self) -> anyhow::Result<Option<i32>> {
         let pid = self.pid().context("process has ended")?;
         signal("TERM", pid).await?;
         let code = self.child.wait().await?.code();

@@ -8,7 +8,7 @@ use hikyaku_queue::{
 };
 use hikyaku_types::{
     envelope::Recipient,
-    outcome::{Cause, Failure, FailureClass, Phase},
+    outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase},
     reply::EnhancedCode,
 };
 
@@ -70,7 +70,10 @@ fn failure(recipient: &Recipient, reason: &str, now: SystemTime) -> Failure {
         // Nothing was begun.
         phase: Phase::Dns,
         class: FailureClass::Policy,
-        cause: Cause::Local(format!("returned by the administrator: {reason}{last}")),
+        cause: Cause::Local(LocalError::new(
+            LocalErrorKind::Internal,
+            format!("returned by the administrator: {reason}{last}"),
+        )),
         status: STATUS,
     }
 }

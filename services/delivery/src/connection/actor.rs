@@ -10,7 +10,11 @@ use std::{
 };
 
 use hikyaku_queue::Lease;
-use hikyaku_types::{destination::Destination, outcome::Phase, traffic::EgressAddress};
+use hikyaku_types::{
+    destination::Destination,
+    outcome::{LocalError, LocalErrorKind, Phase},
+    traffic::EgressAddress,
+};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -118,8 +122,9 @@ impl Actor for ConnectionActor {
                     }
                     // The peer ended it before its first message: that is this entry's attempt.
                     true => {
-                        let what = "connection closed by peer before MAIL".to_owned();
-                        let failure = classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                        let what = "connection closed by peer before MAIL";
+                        let error = LocalError::new(LocalErrorKind::Eof, what);
+                        let failure = classify::no_reply(Phase::Greeting, error, SystemTime::now());
                         settle::unreachable(&self.0, lease, failure);
                     }
                 }

@@ -12,7 +12,7 @@ use hikyaku_runtime::tls::DaneTrust;
 use hikyaku_types::{
     destination::{Destination, HostName},
     domain::Domain,
-    outcome::{Failure, Phase},
+    outcome::{Failure, LocalError, LocalErrorKind, Phase},
 };
 
 use crate::{
@@ -63,7 +63,8 @@ pub(crate) async fn of_host(
         Ok(Dane::Absent) => {}
         Err(error) => {
             let what = format!("host {host}: whether it has TLSA records cannot be known: {error}");
-            return Err(classify::no_reply(Phase::Dns, what, SystemTime::now()));
+            let error = LocalError::new(LocalErrorKind::Dns, what);
+            return Err(classify::no_reply(Phase::Dns, error, SystemTime::now()));
         }
     }
     let (Some(domain), Some(policy)) = (domain, sts) else { return Ok(least) };
@@ -72,7 +73,8 @@ pub(crate) async fn of_host(
         StsMode::Enforce if is_named => Ok(Demand { policy: TlsPolicy::Sts, rehearsal: None }),
         StsMode::Enforce => {
             let what = format!("host {host} is not named by the MTA-STS policy of {domain}");
-            Err(classify::no_tls(what, SystemTime::now()))
+            let error = LocalError::new(LocalErrorKind::Unmet, what);
+            Err(classify::no_tls(error, SystemTime::now()))
         }
         StsMode::Testing => Ok(Demand { rehearsal: Some(Rehearsal { domain, is_named }), ..least }),
         StsMode::None => Ok(least),
@@ -114,7 +116,8 @@ pub(crate) async fn protected(
         }
         Err(error) => {
             let what = format!("whether {host} is a host of {domain} cannot be proven now: {error}");
-            Err(classify::no_reply(Phase::Dns, what, SystemTime::now()))
+            let error = LocalError::new(LocalErrorKind::Dns, what);
+            Err(classify::no_reply(Phase::Dns, error, SystemTime::now()))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Destination -> hosts -> addresses -> a session that takes mail. All hosts of a destination are
 //! tried in one attempt, in preference order (SEED-151).
 
-use std::{io::ErrorKind, net::IpAddr, time::SystemTime};
+use std::{net::IpAddr, time::SystemTime};
 
 use crate::{
     connection::{demand, login, opening::Opening, race, security::TlsPolicy, transfer::RemoteSession},
@@ -11,7 +11,7 @@ use crate::{
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
     destination::{Destination, HostName},
-    outcome::{Cause, Failure, FailureClass, Phase},
+    outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase},
     traffic::EgressAddress,
 };
 
@@ -140,22 +140,8 @@ fn no_address(destination: &Destination, host: &HostName, error: &RouteError) ->
     if is_the_domain {
         return classify::no_route(error, now);
     }
-    classify::no_reply(Phase::Dns, format!("host {host}: {error}"), now)
-}
-
-/// The names that administrators know (SEED-211).
-const NAMES: [(ErrorKind, &str); 6] = [
-    (ErrorKind::ConnectionRefused, "connection refused (ECONNREFUSED)"),
-    (ErrorKind::ConnectionReset, "connection reset by peer (ECONNRESET)"),
-    (ErrorKind::ConnectionAborted, "connection aborted (ECONNABORTED)"),
-    (ErrorKind::TimedOut, "connection timed out (ETIMEDOUT)"),
-    (ErrorKind::HostUnreachable, "no route to host (EHOSTUNREACH)"),
-    (ErrorKind::NetworkUnreachable, "network is unreachable (ENETUNREACH)"),
-];
-
-pub(crate) fn describe(error: &std::io::Error) -> String {
-    let known = NAMES.iter().find(|(kind, _)| *kind == error.kind());
-    known.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
+    let error = LocalError::new(LocalErrorKind::Dns, format!("host {host}: {error}"));
+    classify::no_reply(Phase::Dns, error, now)
 }
 
 /// Of several hosts' failures, the one that tells the sender most: what a server said comes before

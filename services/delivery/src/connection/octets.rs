@@ -12,7 +12,7 @@ use hikyaku_runtime::tls::ClientStream;
 use hikyaku_smtp::client::Cut;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use crate::connection::dial::describe;
+use crate::connection::local_error::describe;
 
 /// Pieces that one call hands over.
 const MAX_SLICES: usize = 16;
@@ -58,13 +58,7 @@ pub(crate) fn poll_move(
 }
 
 fn broken(error: io::Error) -> Moved {
-    let kind = error.kind();
-    Moved::Broken(if kind == ErrorKind::ConnectionReset {
-        Cut::Reset
-    } else if kind == ErrorKind::UnexpectedEof {
-        // TLS that ended without saying so.
-        Cut::Closed
-    } else {
-        Cut::Other(describe(&error))
-    })
+    // TLS that ended without saying so is an end.
+    let is_end = error.kind() == ErrorKind::UnexpectedEof;
+    Moved::Broken(if is_end { Cut::Closed } else { Cut::Os(error.raw_os_error(), describe(&error)) })
 }

@@ -5,11 +5,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use hikyaku_runtime::{error_chain::chain, tls::ClientStream};
+use hikyaku_runtime::tls::ClientStream;
 use hikyaku_smtp::client::{ClientConfig, Login, StartTls};
 use hikyaku_types::{
     destination::{Destination, HostName},
-    outcome::{Failure, Phase},
+    outcome::{Failure, LocalError, LocalErrorKind, Phase},
     traffic::EgressAddress,
 };
 use socket2::SockRef;
@@ -17,6 +17,7 @@ use socket2::SockRef;
 use crate::{
     connection::{
         host::Host,
+        local_error,
         security::{Channel, Security, TlsPolicy},
         source,
         transfer::{RemoteSession, Unopened},
@@ -109,11 +110,12 @@ impl<'a> Opening<'a> {
         stream: ClientStream,
         policy: &TlsPolicy,
     ) -> Result<RemoteSession, Failure> {
+        let begun = Instant::now();
         let host = Host { name: host.to_string(), address };
         let opened = match self.attempt(&host, stream, policy, policy.starttls()).await {
             Err(Unopened::NoTls(reason)) if policy.bears_clear() && !self.is_implicit => {
                 metrics::tls_session(policy, TlsOutcome::Failed);
-                tracing::info!(host = host.name, %address, reason,
+                tracing::info!(host = host.name, %address, reason = reason.what,
                     "no TLS with a host that offers it; going on in the clear");
                 match self.connect(&host).await {
                     Ok(stream) => self.attempt(&host, stream, policy, StartTls::Never).await,
@@ -129,7 +131,11 @@ impl<'a> Opening<'a> {
             }
             Err(Unopened::NoTls(reason)) => {
                 metrics::tls_session(policy, TlsOutcome::Failed);
-                Err(classify::no_tls(host.named(&format!("no TLS: {reason}")), SystemTime::now()))
+                let what = host.named(&format!("no TLS: {}", reason.what));
+                Err(classify::no_tls(
+                    LocalError { what, elapsed: begun.elapsed(), ..reason },
+                    SystemTime::now(),
+                ))
             }
             Err(Unopened::Failed(failure)) => {
                 if failure.phase == Phase::Tls {
@@ -153,7 +159,7 @@ impl<'a> Opening<'a> {
         if let Err(unopened) = &opened {
             watching.note(|| match unopened {
                 Unopened::Failed(failure) => failure.cause.to_string(),
-                Unopened::NoTls(reason) => format!("no TLS: {reason}"),
+                Unopened::NoTls(reason) => format!("no TLS: {}", reason.what),
             });
         }
         opened
@@ -171,7 +177,8 @@ impl<'a> Opening<'a> {
         let tls = policy.trust().map(|trust| (&self.context.tls, trust));
         if let (true, Some((connector, trust))) = (self.is_implicit, &tls) {
             let secured = connector.secure(stream, &host.name, trust).await;
-            let (over_tls, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
+            let (over_tls, secured) =
+                secured.map_err(|error| Unopened::NoTls(local_error::of_handshake(&error)))?;
             stream = over_tls;
             channel.secured = Some(secured);
         }
@@ -189,8 +196,10 @@ impl<'a> Opening<'a> {
 
     async fn connect(&self, host: &Host) -> Result<ClientStream, Failure> {
         let address = host.address;
-        let failed = |what: String| {
-            let failure = classify::no_reply(Phase::Connect, host.named(&what), SystemTime::now());
+        let begun = Instant::now();
+        let failed = |error: LocalError| {
+            let error = LocalError { what: host.named(&error.what), elapsed: begun.elapsed(), ..error };
+            let failure = classify::no_reply(Phase::Connect, error, SystemTime::now());
             Watching::new(self.context.watches.clone(), self.destination.clone())
                 .note(|| failure.cause.to_string());
             failure
@@ -199,7 +208,10 @@ impl<'a> Opening<'a> {
         let stream = match tokio::time::timeout(limit, source::connect(address, self.egress)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(failed(error)),
-            Err(_) => return Err(failed(format!("no answer within {} s", limit.as_secs()))),
+            Err(_) => {
+                let what = format!("no answer within {} s", limit.as_secs());
+                return Err(failed(LocalError::new(LocalErrorKind::Timeout, what)));
+            }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%address, %error, "packets will be held back");

@@ -12,10 +12,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use hikyaku_runtime::{
-    error_chain::chain,
-    tls::{ClientStream, TlsConnector, Trust},
-};
+use hikyaku_runtime::tls::{ClientStream, TlsConnector, Trust};
 use hikyaku_smtp::client::{
     Action, ClientConfig, ClientSession, Delivery, DeliveryRecipient, DeliveryResult, Event, FailureKind,
     SessionFailure, Silence, Timeouts,
@@ -23,13 +20,14 @@ use hikyaku_smtp::client::{
 use hikyaku_types::{
     address::Mailbox,
     envelope::{Envelope, Recipient},
-    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome},
+    outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase, RecipientOutcome},
 };
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     connection::{
-        host::Host,
+        host::{Host, Quiet},
+        local_error,
         octets::{self, Moved},
         security::{Channel, Security},
         watching::Watching,
@@ -65,6 +63,8 @@ pub(crate) struct RemoteSession {
     moved_at: Instant,
     /// Octets of content, of the message that is under way.
     sent: u64,
+    /// Octets that came since the last one was sent.
+    heard: u64,
     /// It was opened for mail that must stay protected (RFC 8689), which the server has promised.
     pub(crate) keeps_require_tls: bool,
     watching: Watching,
@@ -74,7 +74,7 @@ pub(crate) struct RemoteSession {
 pub(crate) enum Unopened {
     Failed(Failure),
     /// The handshake failed, for this reason.
-    NoTls(String),
+    NoTls(LocalError),
 }
 
 pub(crate) enum Delivered {
@@ -130,6 +130,7 @@ impl RemoteSession {
             opened_at: Instant::now(),
             moved_at: Instant::now(),
             sent: 0,
+            heard: 0,
             keeps_require_tls: false,
             watching,
         };
@@ -140,11 +141,13 @@ impl RemoteSession {
                     // A reply to what was not yet said is nobody's word.
                     let Some((connector, trust)) = tls.as_ref().filter(|_| remote.outgoing.is_empty()) else {
                         let what = remote.host.named("STARTTLS was answered before it was said");
-                        let failure = classify::no_reply(Phase::Tls, what, SystemTime::now());
+                        let error = LocalError::new(LocalErrorKind::Protocol, what);
+                        let failure = classify::no_reply(Phase::Tls, error, SystemTime::now());
                         return Err(Unopened::Failed(failure));
                     };
                     let secured = connector.secure(remote.stream, &remote.host.name, trust).await;
-                    let (stream, secured) = secured.map_err(|error| Unopened::NoTls(chain(&error)))?;
+                    let (stream, secured) =
+                        secured.map_err(|error| Unopened::NoTls(local_error::of_handshake(&error)))?;
                     remote.stream = stream;
                     remote.watching.note(|| format!("TLS {} {}", secured.version, secured.cipher));
                     remote.channel.secured = Some(secured);
@@ -158,13 +161,16 @@ impl RemoteSession {
                 Turn::Ready => return Ok(remote),
                 // In TLS 1.3 a server that likes nothing of it says so when we have finished already.
                 Turn::Failed(failure) if is_new && is_cut_in_greeting(&failure) => {
-                    return Err(Unopened::NoTls(remote.host.failure(failure).cause.to_string()));
+                    return Err(Unopened::NoTls(match remote.failure(failure).cause {
+                        Cause::Local(error) => error,
+                        Cause::Remote(reply) => LocalError::new(LocalErrorKind::Unmet, reply.to_string()), // never: it is a cut
+                    }));
                 }
-                Turn::Failed(failure) => return Err(Unopened::Failed(remote.host.failure(failure))),
+                Turn::Failed(failure) => return Err(Unopened::Failed(remote.failure(failure))),
                 // Not before a delivery was begun, or after a failure was told.
                 Turn::Done(_) | Turn::Closed | Turn::Fenced => {
-                    let what = remote.host.named("connection closed");
-                    let failure = classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                    let error = remote.host.left("connection closed");
+                    let failure = classify::no_reply(Phase::Greeting, error, SystemTime::now());
                     return Err(Unopened::Failed(failure));
                 }
             }
@@ -200,6 +206,14 @@ impl RemoteSession {
         theirs.map_or(ours, |theirs| ours.min(theirs as usize)).max(1)
     }
 
+    fn quiet(&self) -> Quiet {
+        Quiet { bytes: self.heard, elapsed: self.moved_at.elapsed() }
+    }
+
+    fn failure(&self, failure: SessionFailure) -> Failure {
+        self.host.failure(failure, self.quiet())
+    }
+
     /// How far a message of this size has come by now.
     pub(crate) fn ending(&self, size: u64) -> Ending {
         let (waited, lasted) = (self.moved_at.elapsed(), self.opened_at.elapsed());
@@ -226,8 +240,8 @@ impl RemoteSession {
             // What one part met does not hinder the next, if the session bears it.
             let goes_on = all.is_empty() || (self.has_room_for(1, 1) && self.is_usable().await);
             if !goes_on {
-                let what = self.host.named("the session ended before this transaction");
-                let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
+                let error = self.host.left("the session ended before this transaction");
+                let failure = classify::no_reply(Phase::Mail, error, SystemTime::now());
                 all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
                 continue;
             }
@@ -269,7 +283,8 @@ impl RemoteSession {
                     Turn::Done(result) => {
                         self.watching.note(|| format!("[{} octets of content were written]", self.sent));
                         let hop_reports = self.session.capabilities().dsn;
-                        let outcome = |result| self.host.outcome(result, hop_reports);
+                        let quiet = self.quiet();
+                        let outcome = |result| self.host.outcome(result, hop_reports, quiet);
                         return Delivered::Ended(result.recipients.into_iter().map(outcome).collect());
                     }
                     Turn::Fenced => return Delivered::Fenced,
@@ -279,8 +294,8 @@ impl RemoteSession {
             }
         }
         // The peer left between two messages: this one was not begun.
-        let what = self.host.named("connection closed by peer before MAIL");
-        let failure = classify::no_reply(Phase::Mail, what, SystemTime::now());
+        let error = self.host.left("connection closed by peer before MAIL");
+        let failure = classify::no_reply(Phase::Mail, error, SystemTime::now());
         Delivered::Ended(vec![RecipientOutcome::Failed(failure); envelope.recipients.len()])
     }
 
@@ -291,7 +306,7 @@ impl RemoteSession {
                 match self.turn(|| Gate::Open).await {
                     Turn::Done(result) => {
                         if let Some(result) = result.recipients.into_iter().next() {
-                            return self.host.outcome(result, false);
+                            return self.host.outcome(result, false, self.quiet());
                         }
                         break;
                     }
@@ -300,8 +315,8 @@ impl RemoteSession {
                 }
             }
         }
-        let what = self.host.named("connection closed by peer before MAIL");
-        RecipientOutcome::Failed(classify::no_reply(Phase::Mail, what, SystemTime::now()))
+        let error = self.host.left("connection closed by peer before MAIL");
+        RecipientOutcome::Failed(classify::no_reply(Phase::Mail, error, SystemTime::now()))
     }
 
     /// Becomes true when the peer may have the message that is under way.
@@ -344,11 +359,11 @@ impl RemoteSession {
                 Turn::Ready | Turn::Done(_) => {}
                 // Nothing was asked, so a 5yz says "not this host", as in a greeting.
                 Turn::Failed(failure) => {
-                    return self.host.failure(SessionFailure { phase: Phase::Greeting, ..failure });
+                    return self.failure(SessionFailure { phase: Phase::Greeting, ..failure });
                 }
                 Turn::Closed | Turn::Fenced | Turn::StartTls => {
-                    let what = self.host.named("connection closed by peer before MAIL");
-                    return classify::no_reply(Phase::Greeting, what, SystemTime::now());
+                    let error = self.host.left("connection closed by peer before MAIL");
+                    return classify::no_reply(Phase::Greeting, error, SystemTime::now());
                 }
             }
         }
@@ -420,6 +435,7 @@ impl RemoteSession {
             moved = moving => match moved {
                 Moved::Read(count) => {
                     self.moved_at = now();
+                    self.heard = self.heard.saturating_add(u64::try_from(count).unwrap_or_default());
                     let octets = self.incoming.get(..count).unwrap_or_default();
                     self.watching.heard(octets, self.session.is_logging_in());
                     self.session.handle(Event::Input(octets), now());
@@ -443,6 +459,7 @@ impl RemoteSession {
     fn written(&mut self, mut count: usize) {
         self.is_unflushed = matches!(self.stream, ClientStream::Secure(_));
         self.moved_at = Instant::now();
+        self.heard = 0;
         if self.content_begun.load(Ordering::SeqCst) {
             self.sent = self.sent.saturating_add(u64::try_from(count).unwrap_or_default());
         }
@@ -459,7 +476,8 @@ impl RemoteSession {
 }
 
 fn is_cut_in_greeting(failure: &SessionFailure) -> bool {
-    let is_cut = matches!(&failure.kind, FailureKind::NoReply { silence: Silence::Cut, .. });
+    let is_cut =
+        matches!(&failure.kind, FailureKind::NoReply { silence: Silence::Closed | Silence::Os(_), .. });
     failure.phase == Phase::Greeting && is_cut
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Limits, dialog::Dialog};
 use crate::{
     connection::{
-        dial::describe,
+        local_error::describe,
         security::{Security, TlsPolicy},
         source,
     },
@@ -165,7 +165,7 @@ impl Caller<'_> {
                 let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 return Ok((Dialog::new(ClientStream::Plain(stream), self.limits), milliseconds));
             }
-            Ok(Err(why)) => why,
+            Ok(Err(error)) => error.what,
             Err(_) => format!("{} within {} s", describe(&ErrorKind::TimedOut.into()), limit.as_secs()),
         };
         let is_refused = what == describe(&ErrorKind::ConnectionRefused.into());

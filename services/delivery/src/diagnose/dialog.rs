@@ -11,7 +11,7 @@ use hikyaku_smtp::wire::reply::ReplyReader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Limits;
-use crate::connection::dial::describe;
+use crate::connection::local_error::describe;
 
 const READ_BUFFER: usize = 4 * 1024;
 /// Nobody is waited for with the last word.

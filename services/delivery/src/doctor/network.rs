@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::records;
 use crate::{
-    connection::{dial::describe, opening::IMPLICIT_TLS_PORT, source},
+    connection::{local_error::describe, opening::IMPLICIT_TLS_PORT, source},
     context::Context,
 };
 
@@ -106,11 +106,10 @@ async fn greeting(
     address: SocketAddr,
     egress: Option<&EgressAddress>,
 ) -> Outcome {
-    let refused = describe(&ErrorKind::ConnectionRefused.into());
     let stream = match tokio::time::timeout(CONNECT, source::connect(address, egress)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(why)) if why == refused => return Outcome::Refused,
-        Ok(Err(why)) => return Outcome::Silent(why),
+        Ok(Err(error)) if error.kind.name() == "ECONNREFUSED" => return Outcome::Refused,
+        Ok(Err(error)) => return Outcome::Silent(error.what),
         Err(_) => return Outcome::Silent(format!("no connection within {} s", CONNECT.as_secs())),
     };
     let mut stream = ClientStream::Plain(stream);

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
-    outcome::{Cause, Failure, FailureClass, Phase, RecipientOutcome, RemoteReply},
+    outcome::{
+        Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase, RecipientOutcome, RemoteReply,
+    },
     reply::EnhancedCode,
 };
 
@@ -72,12 +74,16 @@ pub(crate) fn is_too_much(outcome: &RecipientOutcome) -> bool {
     else {
         return false;
     };
+    // SEED-215: who ends the session to get rid of a message has enough of us for now.
+    if reply.code == 421 {
+        return true;
+    }
     let text = reply.text.to_lowercase();
     TOO_MUCH.iter().any(|words| text.contains(words))
 }
 
 /// Nobody answered, or the connection broke.
-pub(crate) fn no_reply(phase: Phase, what: String, now: SystemTime) -> Failure {
+pub(crate) fn no_reply(phase: Phase, error: LocalError, now: SystemTime) -> Failure {
     let status = match phase {
         Phase::Dns => DIRECTORY,
         Phase::Connect => NO_ANSWER,
@@ -85,28 +91,35 @@ pub(crate) fn no_reply(phase: Phase, what: String, now: SystemTime) -> Failure {
             BAD_CONNECTION
         }
     };
-    Failure { at: now, phase, class: FailureClass::NoReply, cause: Cause::Local(what), status }
+    Failure { at: now, phase, class: FailureClass::NoReply, cause: Cause::Local(error), status }
+}
+
+fn local(kind: LocalErrorKind, what: String) -> Cause {
+    Cause::Local(LocalError::new(kind, what))
 }
 
 /// What we know without asking: the peer cannot take this message.
 pub(crate) fn unsupported(status: EnhancedCode, what: String, now: SystemTime) -> Failure {
-    Failure { at: now, phase: Phase::Mail, class: FailureClass::Perm, cause: Cause::Local(what), status }
+    let cause = local(LocalErrorKind::Unmet, what);
+    Failure { at: now, phase: Phase::Mail, class: FailureClass::Perm, cause, status }
 }
 
 /// The peer does not offer what the rules ask for, so it gets nothing.
 pub(crate) fn unmet(phase: Phase, status: EnhancedCode, what: String, now: SystemTime) -> Failure {
-    Failure { at: now, phase, class: FailureClass::Policy, cause: Cause::Local(what), status }
+    Failure { at: now, phase, class: FailureClass::Policy, cause: local(LocalErrorKind::Unmet, what), status }
 }
 
 /// The handshake failed, and the rules bear no clear text.
-pub(crate) fn no_tls(what: String, now: SystemTime) -> Failure {
-    unmet(Phase::Tls, CRYPTOGRAPHIC, what, now)
+pub(crate) fn no_tls(error: LocalError, now: SystemTime) -> Failure {
+    let class = FailureClass::Policy;
+    Failure { at: now, phase: Phase::Tls, class, cause: Cause::Local(error), status: CRYPTOGRAPHIC }
 }
 
 /// RFC 8689 4.2.1: the sender wants rather a report than mail that anybody may have read.
 pub(crate) fn unprotected(what: String, now: SystemTime) -> Failure {
     let (phase, class) = (Phase::Tls, FailureClass::Perm);
-    Failure { at: now, phase, class, cause: Cause::Local(what), status: ENCRYPTION_NEEDED }
+    let cause = local(LocalErrorKind::Unmet, what);
+    Failure { at: now, phase, class, cause, status: ENCRYPTION_NEEDED }
 }
 
 /// The server may hand it on in the clear.
@@ -117,7 +130,8 @@ pub(crate) fn no_require_tls(what: String, now: SystemTime) -> Failure {
 /// The rules name a login that cannot be used here.
 pub(crate) fn misconfigured(what: String, now: SystemTime) -> Failure {
     let class = FailureClass::NoReply;
-    Failure { at: now, phase: Phase::Auth, class, cause: Cause::Local(what), status: MISCONFIGURED }
+    let cause = local(LocalErrorKind::Internal, what);
+    Failure { at: now, phase: Phase::Auth, class, cause, status: MISCONFIGURED }
 }
 
 /// Something of ours did not work: never the recipient's fault, so it is tried again.
@@ -127,7 +141,7 @@ pub(crate) fn our_fault(what: String, now: SystemTime) -> Failure {
         at: now,
         phase: Phase::Content,
         class: FailureClass::NoReply,
-        cause: Cause::Local(what),
+        cause: local(LocalErrorKind::Internal, what),
         status,
     }
 }
@@ -142,7 +156,8 @@ pub(crate) fn no_route(error: &RouteError, now: SystemTime) -> Failure {
         RouteError::Loop => (FailureClass::Perm, EnhancedCode(5, 4, 6)),
         RouteError::TryAgain(_) => (FailureClass::NoReply, DIRECTORY),
     };
-    Failure { at: now, phase: Phase::Dns, class, cause: Cause::Local(error.to_string()), status }
+    let cause = local(LocalErrorKind::Dns, error.to_string());
+    Failure { at: now, phase: Phase::Dns, class, cause, status }
 }
 
 #[cfg(test)]
@@ -194,6 +209,22 @@ mod tests {
             let reply = RemoteReply { enhanced: enhanced.parse().ok(), ..reply(code) };
             let failure = refused(Phase::Auth, reply, now);
             assert_eq!((failure.status.to_string().as_str(), failure.class), (status, FailureClass::Temp));
+        }
+    }
+
+    #[test]
+    fn seed_215_who_has_enough_of_us() {
+        let now = SystemTime::UNIX_EPOCH;
+        for (code, text, is_so) in [
+            (421, "4.7.0 closing", true),
+            (450, "4.2.0 greylisted", false),
+            (451, "4.7.1 Too many connections from you", true),
+            (452, "mailbox full", false),
+            (550, "rate limit exceeded", false),
+        ] {
+            let reply = RemoteReply { text: text.to_owned(), ..reply(code) };
+            let outcome = RecipientOutcome::Failed(refused(Phase::Rcpt, reply, now));
+            assert_eq!(is_too_much(&outcome), is_so, "{code} {text}");
         }
     }
 

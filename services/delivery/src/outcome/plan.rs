@@ -141,7 +141,7 @@ fn most_telling(recipient: &Recipient, failure: Failure) -> Failure {
 pub(crate) fn kept(mut failure: Failure, recipients: usize) -> Failure {
     let text = match &mut failure.cause {
         Cause::Remote(reply) => &mut reply.text,
-        Cause::Local(event) => event,
+        Cause::Local(error) => &mut error.what,
     };
     text.truncate(text.floor_char_boundary(KEPT_TEXT / recipients.max(1)));
     failure

@@ -204,23 +204,27 @@ async fn renewed<T>(lease: &Lease, work: impl Future<Output = T>) -> T {
     }
 }
 
+fn attempt_failed(outcome: &'static str, failure: &Failure) {
+    let (phase, error) = (failure.phase.name(), failure.cause.error_type());
+    metrics::counter!(ATTEMPTS, "outcome" => outcome, "phase" => phase, "error.type" => error).increment(1);
+}
+
 fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<&Channel>, now: SystemTime) {
     let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
     for Delivered { recipient, reply, .. } in &plan.delivered {
-        metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content").increment(1);
+        metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content", "error.type" => "none")
+            .increment(1);
         metrics::histogram!(LATENCY, "outcome" => "delivered").record(latency);
         mail_log::delivered(envelope, recipient, reply, channel, now);
     }
     for bounced in &plan.bounced {
-        let phase = bounced.failure.phase.name();
-        metrics::counter!(ATTEMPTS, "outcome" => "bounced", "phase" => phase).increment(1);
+        attempt_failed("bounced", &bounced.failure);
         metrics::histogram!(LATENCY, "outcome" => "bounced").record(latency);
         let report = written.of_failure(bounced);
         mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, &report);
     }
     for deferred in &plan.again {
-        let phase = deferred.failure.phase.name();
-        metrics::counter!(ATTEMPTS, "outcome" => "deferred", "phase" => phase).increment(1);
+        attempt_failed("deferred", &deferred.failure);
         mail_log::deferred(envelope, &deferred.recipient, &deferred.failure, plan.at.unwrap_or(now));
     }
     for (kind, report) in &written.reports {

@@ -4,7 +4,9 @@
 //! Every worker computes the same even shares from the same record. One that has too much gives
 //! shards up, one that has too little claims those without an owner; a claim is a
 //! compare-and-set, so two never succeed. A worker that has not seen a record of its own for
-//! [`FENCE`] sends nothing; others take its shards after [`DEAD_AFTER`], which is longer.
+//! [`FENCE`] sends nothing; others take its shards after [`DEAD_AFTER`], which is longer. When it is heard
+//! again, somebody may have decided that it is dead and not have written that yet: it sends nothing before it
+//! has claimed what it owns once more, because of the two claims one fails.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -55,6 +57,8 @@ pub(crate) struct Assignment {
     beats: Vec<(u64, Instant)>,
     /// When the last own record that was seen had been written.
     confirmed: Option<Instant>,
+    /// What was ours before a silence of our own, the revision that it had, and when it was last claimed again.
+    doubtful: HashMap<ShardId, (u64, Instant)>,
     /// Since when that has never been older than [`FENCE`]: before, silence of others may have
     /// been our own deafness.
     steady_since: Instant,
@@ -87,6 +91,7 @@ impl Assignment {
             beat: 0,
             beats: Vec::new(),
             confirmed: None,
+            doubtful: HashMap::new(),
             steady_since: now,
             leaving: false,
         }
@@ -94,7 +99,7 @@ impl Assignment {
 
     /// Until when this worker may send, as far as is known.
     pub(crate) fn valid_until(&self) -> Option<Instant> {
-        self.confirmed.map(|at| at + FENCE)
+        self.confirmed.filter(|_| self.doubtful.is_empty()).map(|at| at + FENCE)
     }
 
     pub(crate) fn seen(&mut self, event: RosterEvent, now: Instant) -> Vec<Effect> {
@@ -106,7 +111,7 @@ impl Assignment {
             RosterEvent::Worker { id, record, at: _ } => {
                 let is_own = id == self.me;
                 if is_own {
-                    self.confirm(record.beat, now);
+                    self.confirm(record.beat, now, &mut effects);
                 }
                 let WorkerRecord { node, draining, .. } = record;
                 self.workers.insert(id, Seen { at: now, node, draining });
@@ -123,6 +128,9 @@ impl Assignment {
             }
             RosterEvent::Shard { shard, owner, revision } => {
                 let is_mine = owner.as_ref() == Some(&self.me);
+                if self.doubtful.get(&shard).is_some_and(|(before, _)| !is_mine || revision > *before) {
+                    self.doubtful.remove(&shard);
+                }
                 self.owners.insert(shard, Owner { worker: owner, revision });
                 match (self.stages.get(&shard), is_mine) {
                     // A claim that seemed to fail may have been written after all.
@@ -151,15 +159,37 @@ impl Assignment {
         Some(now.saturating_duration_since(*at))
     }
 
-    fn confirm(&mut self, beat: u64, now: Instant) {
+    fn confirm(&mut self, beat: u64, now: Instant, effects: &mut Vec<Effect>) {
         let Some(at) = self.beats.iter().find(|(number, _)| *number == beat).map(|(_, at)| *at) else {
             return;
         };
         self.beats.retain(|(number, _)| *number > beat);
         if self.confirmed.is_none_or(|before| now.duration_since(before) > FENCE) {
             self.steady_since = now;
+            self.doubt(now, effects);
         }
         self.confirmed = Some(at);
+    }
+
+    /// We were silent for so long that somebody may be about to take what we own.
+    fn doubt(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for (shard, stage) in &self.stages {
+            if matches!(stage, Stage::Running | Stage::Stopping) {
+                let revision = self.owners.get(shard).map_or(0, |owner| owner.revision);
+                self.doubtful.insert(*shard, (revision, now));
+                effects.push(Effect::Claim(*shard, revision));
+            }
+        }
+    }
+
+    /// A claim may have failed for another reason than that somebody was faster.
+    fn claim_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for (shard, (revision, at)) in &mut self.doubtful {
+            if now.duration_since(*at) >= FENCE {
+                *at = now;
+                effects.push(Effect::Claim(*shard, *revision));
+            }
+        }
     }
 
     /// To be called every [`BEAT_EVERY`].
@@ -170,6 +200,7 @@ impl Assignment {
         self.beats.retain(|(_, at)| now.duration_since(*at) <= DEAD_AFTER);
         let mut effects = vec![Effect::Beat(self.record(false))];
         self.release_again(now, &mut effects);
+        self.claim_again(now, &mut effects);
         effects
     }
 
@@ -260,6 +291,7 @@ impl Assignment {
 
     /// What ran for the shard has ended.
     pub(crate) fn stopped(&mut self, shard: ShardId, now: Instant) -> Option<Effect> {
+        self.doubtful.remove(&shard);
         let stage = self.stages.get_mut(&shard)?;
         *stage = Stage::Releasing(now);
         Some(Effect::Release(shard, self.owners.get(&shard)?.revision))

@@ -189,6 +189,45 @@ fn a_worker_that_slept_may_not_send_and_finds_out() {
     assert_eq!(world.shares(), [8, 8]);
 }
 
+/// It wakes up and is heard while another, which has not heard that yet, has decided that it is dead.
+#[test]
+fn of_one_that_wakes_and_one_that_takes_over_one_owns() {
+    for wakes_first in [false, true] {
+        let mut world = World::new(2);
+        world.steps(6);
+        world.workers[1].asleep = true;
+        world.steps(6);
+        world.now += BEAT_EVERY;
+        let now = world.now;
+        let beat = world.workers[0].assignment.tick(now);
+        world.perform(0, beat);
+        let mut decided = Vec::new();
+        while world.workers[0].read < world.log.len() {
+            let event = world.log[world.workers[0].read].clone();
+            world.workers[0].read += 1;
+            decided.extend(world.workers[0].assignment.seen(event, now));
+        }
+        let claims = decided.iter().filter(|effect| matches!(effect, Effect::Claim(..))).count();
+        assert_eq!(claims, 8, "it takes everything over");
+
+        world.workers[1].asleep = false;
+        let beat = world.workers[1].assignment.tick(now);
+        world.perform(1, beat);
+        if wakes_first {
+            world.read(1);
+        }
+        world.perform(0, decided);
+        world.read(0);
+        world.nobody_shares();
+        world.read(1);
+        world.nobody_shares();
+        assert_eq!(world.workers[1].running.len(), if wakes_first { 8 } else { 0 });
+        assert!(world.workers[1].assignment.is_valid(now), "what is left is its own");
+        world.steps(6);
+        assert_eq!(world.shares(), [8, 8]);
+    }
+}
+
 /// The broker answered nobody for ten seconds: nobody is dead because of that.
 #[test]
 fn own_deafness_is_nobodys_death() {

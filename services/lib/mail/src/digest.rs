@@ -87,7 +87,7 @@ impl Failed {
 mod tests {
     use std::time::Duration;
 
-    use hikyaku_types::outcome::{Cause, FailureClass, Phase};
+    use hikyaku_types::outcome::{Cause, FailureClass, LocalError, LocalErrorKind, Phase};
 
     use super::*;
 
@@ -102,7 +102,7 @@ mod tests {
                 class: FailureClass::Perm,
                 phase: Phase::Rcpt,
                 status: "5.1.1".parse().unwrap(),
-                cause: Cause::Local("no\r\nway".to_owned()),
+                cause: Cause::Local(LocalError::new(LocalErrorKind::Internal, "no\r\nway")),
                 at,
             },
             original: b"Subject: x\r\nTo: \xff\r\n\r\nsecret\r\n".to_vec(),

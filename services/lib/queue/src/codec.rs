@@ -12,12 +12,14 @@ use hikyaku_types::{
     address::Mailbox,
     body::{Body, BodyRef},
     envelope::{BodyKind, Envelope, Lane, Recipient, Transfer},
-    outcome::{Cause, Failure, FailureClass, Phase, RemoteReply},
-    reply::EnhancedCode,
     reporting::{Notify, Reporting, Return},
     shard::ShardId,
 };
 use prost::Message as _;
+
+mod failure; // how an attempt ended
+
+use failure::{decode_failure, encode_failure};
 
 /// The format of most envelopes; all from 1 on are read.
 const VERSION: u32 = 1;
@@ -161,85 +163,6 @@ fn decode_recipient(record: wire::Recipient) -> Result<Recipient, DecodeError> {
         last_failure: record.last_failure.map(decode_failure).transpose()?,
         refusals: record.refusals,
         granted_until: optional_time(record.granted_until, "recipients.granted_until")?,
-    })
-}
-
-fn encode_failure(failure: &Failure) -> wire::Failure {
-    let (remote, local) = match &failure.cause {
-        Cause::Remote(reply) => (Some(encode_reply(reply)), String::new()),
-        Cause::Local(event) => (None, event.clone()),
-    };
-    let phase = match failure.phase {
-        Phase::Dns => wire::Phase::Dns,
-        Phase::Connect => wire::Phase::Connect,
-        Phase::Tls => wire::Phase::Tls,
-        Phase::Greeting => wire::Phase::Greeting,
-        Phase::Auth => wire::Phase::Auth,
-        Phase::Mail => wire::Phase::Mail,
-        Phase::Rcpt => wire::Phase::Rcpt,
-        Phase::Content => wire::Phase::Content,
-    };
-    let class = match failure.class {
-        FailureClass::Temp => wire::FailureClass::Temp,
-        FailureClass::NoReply => wire::FailureClass::Noreply,
-        FailureClass::Perm => wire::FailureClass::Perm,
-        FailureClass::Policy => wire::FailureClass::Policy,
-    };
-    wire::Failure {
-        at: Some(timestamp(failure.at)),
-        phase: phase.into(),
-        class: class.into(),
-        remote,
-        local,
-        status: failure.status.to_string(),
-    }
-}
-
-fn decode_failure(record: wire::Failure) -> Result<Failure, DecodeError> {
-    let phase = match wire::Phase::try_from(record.phase) {
-        Ok(wire::Phase::Dns) => Phase::Dns,
-        Ok(wire::Phase::Connect) => Phase::Connect,
-        Ok(wire::Phase::Tls) => Phase::Tls,
-        Ok(wire::Phase::Greeting) => Phase::Greeting,
-        Ok(wire::Phase::Auth) => Phase::Auth,
-        Ok(wire::Phase::Mail) => Phase::Mail,
-        Ok(wire::Phase::Rcpt) => Phase::Rcpt,
-        Ok(wire::Phase::Content) => Phase::Content,
-        Ok(wire::Phase::Unspecified) | Err(_) => return Err(field("failure.phase", record.phase)),
-    };
-    let class = match wire::FailureClass::try_from(record.class) {
-        Ok(wire::FailureClass::Temp) => FailureClass::Temp,
-        Ok(wire::FailureClass::Noreply) => FailureClass::NoReply,
-        Ok(wire::FailureClass::Perm) => FailureClass::Perm,
-        Ok(wire::FailureClass::Policy) => FailureClass::Policy,
-        Ok(wire::FailureClass::Unspecified) | Err(_) => return Err(field("failure.class", record.class)),
-    };
-    let cause = match record.remote {
-        Some(reply) => Cause::Remote(decode_reply(reply)?),
-        None => Cause::Local(record.local),
-    };
-    let status = record.status.parse().map_err(|_| field("failure.status", &record.status))?;
-    Ok(Failure { at: time(record.at, "failure.at")?, phase, class, cause, status })
-}
-
-fn encode_reply(reply: &RemoteReply) -> wire::RemoteReply {
-    wire::RemoteReply {
-        host: reply.host.clone(),
-        address: reply.address.to_string(),
-        code: u32::from(reply.code),
-        enhanced: reply.enhanced.map(|code| code.to_string()).unwrap_or_default(),
-        text: reply.text.clone(),
-    }
-}
-
-fn decode_reply(record: wire::RemoteReply) -> Result<RemoteReply, DecodeError> {
-    let enhanced: Option<EnhancedCode> = optional(&record.enhanced, "reply.enhanced")?;
-    Ok(RemoteReply {
-        host: record.host,
-        address: record.address.parse().map_err(|_| field("reply.address", &record.address))?,
-        code: u16::try_from(record.code).map_err(|_| field("reply.code", record.code))?,
-        enhanced,
-        text: record.text,
     })
 }
 

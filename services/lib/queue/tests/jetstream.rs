@@ -103,7 +103,8 @@ async fn a_write_after_the_end_of_its_original_is_refused_by_three_brokers() {
     let nats = connect_to(cluster.url()).await;
     let topology = TopologyConfig { shards: shards(2), replicas: 3 };
     eventually(LIMIT, async || reconcile(&nats, &topology).await.map_err(|error| error.to_string())).await;
-    nats.durability().first_verdict().await.unwrap();
+    let durability = nats.durability();
+    eventually(LIMIT, async || durability.check().map_err(|reason| reason.to_string())).await;
     late_writes_are_refused(&nats).await;
 }
 

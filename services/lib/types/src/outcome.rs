@@ -1,6 +1,10 @@
 //! How an attempt ended. What a remote server says is a value, never an error.
 
-use std::{fmt, net::SocketAddr, time::SystemTime};
+use std::{
+    fmt,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use crate::reply::EnhancedCode;
 
@@ -83,8 +87,90 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     Remote(RemoteReply),
-    /// What happened on our side of the wire, in words.
-    Local(String),
+    Local(LocalError),
+}
+
+/// What happened on our side of the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalError {
+    /// In words, with the host where there is one.
+    pub what: String,
+    pub kind: LocalErrorKind,
+    /// Octets that came since the last one was sent: of a reply that had no end.
+    pub bytes: u64,
+    /// Since the last octet went either way, or since the beginning when none did.
+    pub elapsed: Duration,
+}
+
+impl Cause {
+    /// One of few: a reply, or what went wrong on our side.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Remote(_) => "REPLY",
+            Self::Local(error) => error.kind.name(),
+        }
+    }
+}
+
+impl LocalError {
+    pub fn new(kind: LocalErrorKind, what: impl Into<String>) -> Self {
+        Self { what: what.into(), kind, bytes: 0, elapsed: Duration::ZERO }
+    }
+}
+
+/// What a local error was, apart from its words (SEED-210, SEED-211).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LocalErrorKind {
+    /// The peer ended the connection as one ends connections.
+    Eof,
+    /// A time limit of ours passed.
+    Timeout,
+    /// The operating system said this number.
+    Os(i32),
+    /// What came is not SMTP, or not TLS.
+    Protocol,
+    /// No name, or no address.
+    Dns,
+    /// The rules, the sender or the message ask for what the peer does not offer.
+    Unmet,
+    /// Our own configuration, store or decision.
+    Internal,
+}
+
+/// The errors that administrators know by name (SEED-211): the numbers of Linux.
+const OS_ERRORS: [(i32, &str); 8] = [
+    (32, "EPIPE"),
+    (99, "EADDRNOTAVAIL"),
+    (101, "ENETUNREACH"),
+    (103, "ECONNABORTED"),
+    (104, "ECONNRESET"),
+    (110, "ETIMEDOUT"),
+    (111, "ECONNREFUSED"),
+    (113, "EHOSTUNREACH"),
+];
+
+impl LocalErrorKind {
+    /// One of few.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eof => "EOF",
+            Self::Timeout => "TIMEOUT",
+            Self::Os(number) => {
+                OS_ERRORS.iter().find(|(known, _)| *known == number).map_or("EOTHER", |(_, name)| *name)
+            }
+            Self::Protocol => "PROTOCOL",
+            Self::Dns => "DNS",
+            Self::Unmet => "UNMET",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    pub const fn errno(self) -> Option<i32> {
+        match self {
+            Self::Os(number) => Some(number),
+            Self::Eof | Self::Timeout | Self::Protocol | Self::Dns | Self::Unmet | Self::Internal => None,
+        }
+    }
 }
 
 /// How one recipient left an attempt.
@@ -112,7 +198,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remote(reply) => reply.fmt(f),
-            Self::Local(event) => f.write_str(event),
+            Self::Local(error) => f.write_str(&error.what),
         }
     }
 }

@@ -5,7 +5,7 @@ use hikyaku_types::{
     body::Body,
     envelope::{Lane, Transfer},
     ids::QueueId,
-    outcome::Phase,
+    outcome::{LocalError, LocalErrorKind, Phase},
     schedule::RetrySchedule,
 };
 
@@ -43,7 +43,11 @@ pub(crate) fn refusal(code: u16, text: &str, at: SystemTime) -> Failure {
 }
 
 fn silence(at: SystemTime) -> Failure {
-    crate::outcome::classify::no_reply(Phase::Connect, "connection refused".to_owned(), at)
+    crate::outcome::classify::no_reply(
+        Phase::Connect,
+        LocalError::new(LocalErrorKind::Os(111), "connection refused"),
+        at,
+    )
 }
 
 fn failed(failure: Failure) -> RecipientOutcome {
@@ -104,7 +108,7 @@ fn what_servers_said_never_makes_an_entry_too_large() {
     let texts =
         next.recipients.iter().map(|recipient| match &recipient.last_failure.as_ref().unwrap().cause {
             Cause::Remote(reply) => reply.text.as_str(),
-            Cause::Local(event) => panic!("{event}"),
+            Cause::Local(error) => panic!("{}", error.what),
         });
     let texts: Vec<&str> = texts.collect();
     assert!(texts.iter().all(|kept| text.starts_with(kept) && kept.len() > 250));

@@ -1,5 +1,7 @@
 use std::time::UNIX_EPOCH;
 
+use hikyaku_types::outcome::{LocalError, LocalErrorKind};
+
 use super::*;
 use crate::outcome::{
     classify,
@@ -51,7 +53,7 @@ fn only_what_was_answered_to_the_message_is_a_hint() {
         (said(Phase::Rcpt), 302),
         (said(Phase::Content), 302),
         (said(Phase::Greeting), 120),
-        (classify::no_reply(Phase::Rcpt, GREY.to_owned(), now), 120),
+        (classify::no_reply(Phase::Rcpt, LocalError::new(LocalErrorKind::Internal, GREY), now), 120),
     ] {
         assert_eq!(due_at(&entry(0), &failure, &terms(&INTERNET, now)), expected, "{failure:?}");
     }
@@ -129,7 +131,7 @@ fn a_learned_time_is_for_what_looks_like_greylisting() {
         (said(Phase::Content, "no"), 120),
         (said(Phase::Greeting, "no"), 120),
         (said(Phase::Rcpt, "try again in 20 seconds"), 22), // the server knows better
-        (classify::no_reply(Phase::Rcpt, "cut".to_owned(), now), 120),
+        (classify::no_reply(Phase::Rcpt, LocalError::new(LocalErrorKind::Eof, "cut"), now), 120),
     ] {
         assert_eq!(due_at(&entry(0), &failure, &terms), expected, "{failure:?}");
     }

@@ -79,7 +79,7 @@ impl<'a> Fate<'a> {
         };
         match cause {
             Cause::Remote(reply) => Ok(reply),
-            Cause::Local(event) => Err(event),
+            Cause::Local(error) => Err(&error.what),
         }
     }
 

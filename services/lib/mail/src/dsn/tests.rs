@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hikyaku_types::{
     body::Body,
     envelope::{Lane, Transfer},
-    outcome::{Cause, FailureClass, Phase},
+    outcome::{Cause, FailureClass, LocalError, LocalErrorKind, Phase},
     reply::EnhancedCode,
 };
 
@@ -43,7 +43,10 @@ fn deferred() -> Failure {
 }
 
 fn silent() -> Failure {
-    let cause = Cause::Local("mx.example.org[192.0.2.1:25]: connection refused (ECONNREFUSED)".to_owned());
+    let cause = Cause::Local(LocalError::new(
+        LocalErrorKind::Os(111),
+        "mx.example.org[192.0.2.1:25]: connection refused (ECONNREFUSED)",
+    ));
     failure(FailureClass::NoReply, EnhancedCode(4, 4, 1), cause)
 }
 

@@ -1,5 +1,14 @@
 use super::*;
-use hikyaku_types::ids::QueueId;
+use hikyaku_types::{
+    ids::QueueId,
+    outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase, RemoteReply},
+    reply::EnhancedCode,
+};
+
+/// Those have words and nothing else.
+fn of_old_records() -> LocalError {
+    LocalError::new(LocalErrorKind::Internal, "connection refused")
+}
 
 /// As it was before there were more fields.
 fn sample() -> Envelope {
@@ -27,7 +36,7 @@ fn sample() -> Envelope {
         reverse_path: "a@example.net".parse().unwrap(),
         recipients: vec![
             recipient("b@example.org", Some(failure(Cause::Remote(remote)))),
-            recipient("c@example.org", Some(failure(Cause::Local("connection refused".to_owned())))),
+            recipient("c@example.org", Some(failure(Cause::Local(of_old_records())))),
             Recipient { original: Some("info@own.example".to_owned()), ..recipient("d@example.org", None) },
         ],
         body: Body::Inline(Bytes::from_static(b"Subject: x\r\n\r\nbody\r\n")),
@@ -66,6 +75,24 @@ fn round_trip() {
     let stored = BodyRef { shard: ShardId::new(5), sequences: vec![1, 9], size: 600_000 };
     let stored = Envelope { body: Body::Stored(stored), client: None, ..sample() };
     assert_eq!(decode(encode(&stored)).unwrap(), stored);
+}
+
+#[test]
+fn seed_210_local_errors_are_kept_as_what_they_were() {
+    for kind in [
+        LocalErrorKind::Eof,
+        LocalErrorKind::Timeout,
+        LocalErrorKind::Os(104),
+        LocalErrorKind::Protocol,
+        LocalErrorKind::Dns,
+        LocalErrorKind::Unmet,
+        LocalErrorKind::Internal,
+    ] {
+        let mut envelope = sample();
+        let error = LocalError { kind, bytes: 3, elapsed: Duration::from_millis(1_500), ..of_old_records() };
+        envelope.recipients[1].last_failure.as_mut().unwrap().cause = Cause::Local(error);
+        assert_eq!(decode(encode(&envelope)).unwrap(), envelope);
+    }
 }
 
 /// Who does not know REQUIRETLS would send it in the clear.

@@ -62,7 +62,10 @@ pub enum RecipientResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Silence {
     TimedOut,
-    Cut,
+    /// End of stream.
+    Closed,
+    /// The number of the operating system, where it has one.
+    Os(Option<i32>),
     /// What came is not SMTP, or not an answer to what was asked.
     Protocol,
     /// The driver ended the session.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::delivery::{DeliveryResult, SessionFailure};
+use super::delivery::{DeliveryResult, SessionFailure, Silence};
 
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -26,18 +26,24 @@ pub enum Event<'a> {
 pub enum Cut {
     /// End of stream.
     Closed,
-    /// ECONNRESET.
-    Reset,
-    /// Anything else, in the words of the operating system.
-    Other(String),
+    /// The operating system said this, where it has a number, and these words.
+    Os(Option<i32>, String),
+}
+
+impl Cut {
+    pub(crate) const fn silence(&self) -> Silence {
+        match self {
+            Self::Closed => Silence::Closed,
+            Self::Os(number, _) => Silence::Os(*number),
+        }
+    }
 }
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("connection closed by peer"),
-            Self::Reset => f.write_str("connection reset by peer"),
-            Self::Other(words) => f.write_str(words),
+            Self::Os(_, words) => f.write_str(words),
         }
     }
 }

@@ -174,7 +174,7 @@ impl ClientSession {
                 }
             }
             Event::Closed(cut) => {
-                self.lost(Signal::Cut, Silence::Cut, &cut.to_string(), now);
+                self.lost(Signal::Cut, cut.silence(), &cut.to_string(), now);
             }
         }
     }

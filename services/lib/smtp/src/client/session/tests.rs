@@ -312,7 +312,7 @@ fn a_cut_leaves_given_results_alone() {
     let mut bench = Bench::ready(&["PIPELINING"]);
     bench.start(delivery(&TWO, "x\r\n"));
     bench.hear("250 ok\r\n550 no\r\n");
-    bench.handle(Event::Closed(Cut::Reset));
+    bench.handle(Event::Closed(Cut::Os(Some(104), "connection reset by peer".to_owned())));
     let cut = "rcpt: connection reset by peer while waiting for RCPT reply";
     assert_eq!(bench.summary(), ["rcpt 550", cut]);
 }
