@@ -21,11 +21,13 @@ use hikyaku_types::{
     address::Mailbox,
     envelope::{Envelope, Recipient},
     outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase, RecipientOutcome},
+    reply::EnhancedCode,
 };
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     connection::{
+        fitting::{self, Fitted},
         host::{Host, Quiet},
         local_error,
         octets::{self, Moved},
@@ -36,6 +38,8 @@ use crate::{
     outcome::classify,
 };
 
+/// RFC 3463: conversion required but not supported.
+const NOT_CONVERTIBLE: EnhancedCode = EnhancedCode(5, 6, 3);
 /// Replies are short.
 const READ_BUFFER: usize = 4 * 1024;
 /// While the gate is closed it is asked again so often.
@@ -182,6 +186,20 @@ impl RemoteSession {
         self.session.capabilities().require_tls
     }
 
+    /// The message as this peer takes it.
+    pub(crate) async fn fitted(
+        &self,
+        envelope: &Envelope,
+        content: Vec<Bytes>,
+        encodes: bool,
+    ) -> Result<Fitted, RecipientOutcome> {
+        let fitted = fitting::fitted(envelope, content, &self.session.capabilities(), encodes).await;
+        fitted.map_err(|why| {
+            let what = self.host.named(&format!("the server takes 7 bits only, and {why}"));
+            RecipientOutcome::Failed(classify::unsupported(NOT_CONVERTIBLE, what, SystemTime::now()))
+        })
+    }
+
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -224,7 +242,7 @@ impl RemoteSession {
     pub(crate) async fn deliver_in_parts(
         &mut self,
         envelope: &Envelope,
-        content: Vec<Bytes>,
+        message: Fitted,
         recipients: usize,
         gate: impl Fn() -> Gate,
     ) -> Delivered {
@@ -232,7 +250,7 @@ impl RemoteSession {
         self.sent = 0;
         let recipients = self.recipients_at_once(recipients);
         if envelope.recipients.len() <= recipients {
-            return self.deliver(envelope, content, gate).await;
+            return self.deliver(envelope, message, gate).await;
         }
         let mut all = Vec::with_capacity(envelope.recipients.len());
         for part in envelope.recipients.chunks(recipients) {
@@ -245,7 +263,7 @@ impl RemoteSession {
                 all.extend(vec![RecipientOutcome::Failed(failure); part.recipients.len()]);
                 continue;
             }
-            match self.deliver(&part, content.clone(), &gate).await {
+            match self.deliver(&part, message.clone(), &gate).await {
                 Delivered::Ended(outcomes) => all.extend(outcomes),
                 // What earlier parts delivered is to be recorded.
                 Delivered::Fenced if all.is_empty() => return Delivered::Fenced,
@@ -264,14 +282,14 @@ impl RemoteSession {
     async fn deliver(
         &mut self,
         envelope: &Envelope,
-        content: Vec<Bytes>,
+        Fitted { content, size, transfer }: Fitted,
         gate: impl Fn() -> Gate,
     ) -> Delivered {
         let delivery = Delivery {
             reverse_path: envelope.reverse_path.clone(),
             recipients: envelope.recipients.iter().map(addressed).collect(),
-            transfer: envelope.transfer.clone(),
-            size: envelope.body.size(),
+            transfer,
+            size,
             content,
         };
         self.transactions += 1;

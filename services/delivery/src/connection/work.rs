@@ -390,7 +390,12 @@ impl Session {
         let (host, channel) = (&remote.host, remote.channel());
         mail_log::attempt(envelope, &host.name, host.address, channel, self.egress.as_ref());
         remote.set_timeouts(self.context.timeouts(&self.destination).dialogue);
-        remote.deliver_in_parts(envelope, content, recipients, gate).await
+        let seven_bit = self.context.policy.traffic().destination(&self.destination).seven_bit;
+        let message = match remote.fitted(envelope, content, seven_bit == Some(true)).await {
+            Ok(message) => message,
+            Err(outcome) => return Delivered::Ended(vec![outcome; envelope.recipients.len()]),
+        };
+        remote.deliver_in_parts(envelope, message, recipients, gate).await
     }
 }
 

@@ -9,5 +9,6 @@ pub mod passages; // where it says that it has been
 pub mod authors; // whom a message says it is from
 pub mod completion; // what a submitted message lacks
 pub mod relay_trace; // X-Relay: relayed because of the client's address
+pub mod seven_bit; // for a server that takes no more
 pub mod dsn; // delivery reports
 pub mod digest; // many failures in one message

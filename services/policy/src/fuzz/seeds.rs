@@ -47,7 +47,7 @@ pub(super) const DOCUMENTS: [(DocumentName, &str); 14] = [
     (DocumentName::Hosts, "mx1.example.net 192.0.2.5 2001:db8::5\nsmtp01.domain.jp 192.168.0.21\n"),
     (
         DocumentName::Traffic,
-        "destination example.org connections=5 rate=50/s recipients=50 egress=clean a_after_mx_failure=yes\n\
+        "destination example.org connections=5 rate=50/s recipients=50 egress=clean a_after_mx_failure=yes seven_bit=yes\n\
          destination *.slow.example retry_base=10m retry_cap=2h give_up_temp=3d backoff=fixed jitter=0.2\n\
          destination [192.168.0.20]:25 connections=40 messages_per_connection=7 timeout_data=20m timeout_message=2h retry_5xx=2\n\
          destination [*] give_up_noreply=1d login=smart-1\ndestination *.bank.example tls=required\nsite *.google.com,*.googlemail.com connections=30\n\

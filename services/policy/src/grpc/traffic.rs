@@ -42,6 +42,7 @@ fn destination(rule: &DestinationRule) -> proto::DestinationRule {
         timeouts: Some(timeouts(&settings.timeouts)),
         retry: Some(retry(&settings.retry)),
         a_after_mx_failure: settings.a_after_mx_failure,
+        seven_bit: settings.seven_bit,
         tls: tls(settings.tls).into(),
         login: settings.login.as_ref().map(ToString::to_string).unwrap_or_default(),
     }

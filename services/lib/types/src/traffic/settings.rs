@@ -14,6 +14,7 @@ pub mod key {
     pub const RECIPIENTS: &str = "recipients";
     pub const EGRESS: &str = "egress";
     pub const A_AFTER_MX_FAILURE: &str = "a_after_mx_failure";
+    pub const SEVEN_BIT: &str = "seven_bit";
     pub const TLS: &str = "tls";
     pub const LOGIN: &str = "login";
     pub const TIMEOUT_CONNECT: &str = "timeout_connect";
@@ -57,6 +58,8 @@ pub struct DestinationTraffic {
     pub egress: Option<PoolName>,
     /// The address of the domain itself is tried behind its MX hosts (SEED-151).
     pub a_after_mx_failure: Option<bool>,
+    /// For hosts without 8BITMIME or BINARYMIME what needs them is encoded (SEED-146).
+    pub seven_bit: Option<bool>,
     /// With a login it is verified, whatever this says (SEED-026).
     pub tls: Option<TlsLevel>,
     /// Who we are at its hosts.
@@ -142,6 +145,7 @@ impl Settings for DestinationTraffic {
             recipients: self.recipients.or(other.recipients),
             egress: self.egress.or_else(|| other.egress.clone()),
             a_after_mx_failure: self.a_after_mx_failure.or(other.a_after_mx_failure),
+            seven_bit: self.seven_bit.or(other.seven_bit),
             tls: self.tls.or(other.tls),
             login: self.login.or_else(|| other.login.clone()),
             timeouts: self.timeouts.or(&other.timeouts),
@@ -157,6 +161,7 @@ impl Settings for DestinationTraffic {
             (key::RECIPIENTS, text(self.recipients)),
             (key::EGRESS, text(self.egress.as_ref())),
             (key::A_AFTER_MX_FAILURE, self.a_after_mx_failure.map(yes_or_no)),
+            (key::SEVEN_BIT, self.seven_bit.map(yes_or_no)),
             (key::TLS, text(self.tls)),
             (key::LOGIN, text(self.login.as_ref())),
         ]);

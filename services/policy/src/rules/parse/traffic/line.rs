@@ -96,7 +96,7 @@ trait OfFields {
 
 impl OfFields for DestinationTraffic {
     const KNOWN: &str = "connections, messages_per_connection, rate, recipients, egress, a_after_mx_failure, \
-                         tls, login, timeout_connect, timeout_greeting, timeout_command, timeout_data, \
+                         seven_bit, tls, login, timeout_connect, timeout_greeting, timeout_command, timeout_data, \
                          timeout_block, timeout_final_dot, timeout_message, retry_base, retry_cap, backoff, jitter, give_up_temp, give_up_noreply and retry_5xx";
 
     fn read(fields: &mut Fields<'_, '_>) -> Self {
@@ -107,6 +107,7 @@ impl OfFields for DestinationTraffic {
             recipients: fields.number(key::RECIPIENTS, RECIPIENTS),
             egress: fields.parsed(key::EGRESS),
             a_after_mx_failure: fields.choice(key::A_AFTER_MX_FAILURE, YES_OR_NO),
+            seven_bit: fields.choice(key::SEVEN_BIT, YES_OR_NO),
             tls: fields.parsed(key::TLS),
             login: fields.parsed(key::LOGIN),
             timeouts: TimeoutOverrides {
