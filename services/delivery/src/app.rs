@@ -139,6 +139,12 @@ impl App {
         Ok(Self { context: Arc::new(context), roster, shards })
     }
 
+    /// Whether this worker is seen alive, and so may send; not before [`App::run`].
+    pub fn liveness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let context = Arc::clone(&self.context);
+        move || context.fence.is_open(Instant::now())
+    }
+
     /// The operators' side of it.
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.context), self.roster.clone(), self.shards)

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use hikyaku_runtime::{
+    observe::{self, Readiness},
     shutdown::{EndNow, Signals},
     telemetry,
 };
@@ -14,6 +15,7 @@ mod config; // file < environment < flags -> Config
 mod nats_child; // finds, starts and supervises the broker of `up`
 mod parts; // configuration -> services
 mod reload; // SIGHUP -> listeners
+mod ready; // what each role needs before work is sent to it
 mod role; // up | ingress | delivery | policy
 
 fn main() -> ExitCode {
@@ -48,15 +50,16 @@ async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyh
     let signals = Signals::listen()?;
     let reload = reload::Reload::listen(role, flags)?;
     let telemetry = telemetry::init(&config.telemetry)?;
+    let readiness = Readiness::default();
     if let Some(address) = config.metrics {
-        hikyaku_runtime::prometheus::serve(address)?;
+        observe::serve(address, readiness.clone()).await?;
         parts::describe_metrics();
     }
     raise_file_limit();
     tracing::info!(?config, "starting");
     let shutdown = CancellationToken::new();
     let code = tokio::select! {
-        result = role::run(role, config, reload, shutdown.clone()) => result.map(|()| ExitCode::SUCCESS),
+        result = role::run(role, config, reload, &readiness, shutdown.clone()) => result.map(|()| ExitCode::SUCCESS),
         // Nothing is lost: what was not acknowledged is still in the queue.
         EndNow = signals.run(shutdown) => Ok(ExitCode::from(130)),
     };

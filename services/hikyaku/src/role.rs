@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use hikyaku_policy::Additions;
+use hikyaku_runtime::observe::Readiness;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Role,
     config::{Broker, Config},
     nats_child::NatsChild,
-    parts,
+    parts, ready,
     reload::Reload,
 };
 
@@ -19,6 +20,7 @@ pub(crate) async fn run(
     role: Role,
     config: Config,
     reload: Reload,
+    readiness: &Readiness,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     match (role, &config.nats) {
@@ -28,20 +30,23 @@ pub(crate) async fn run(
             let process = child.start().await?;
             let stop_broker = CancellationToken::new();
             let broker = tokio::spawn(child.supervise(process, stop_broker.clone()));
-            let result = Box::pin(everything(&config, &nats, reload, shutdown)).await;
+            let result = Box::pin(everything(&config, &nats, reload, readiness, shutdown)).await;
             stop_broker.cancel();
             broker.await?;
             result
         }
-        (Role::Up, Broker::Given(nats)) => Box::pin(everything(&config, nats, reload, shutdown)).await,
+        (Role::Up, Broker::Given(nats)) => {
+            Box::pin(everything(&config, nats, reload, readiness, shutdown)).await
+        }
         (_, Broker::Embedded(_)) => {
             anyhow::bail!("a single role needs a NATS server that others reach too: set nats to its URL")
         }
         (Role::Policy, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
             let (policy, _) = parts::policy(&config, nats.clone(), parts::guard(&config.grpc)?).await?;
-            let version = Some(policy.store().versions_in_force());
-            parts::announce(&config, &nats, "policy", None, version, &shutdown).await?;
+            let version = policy.store().versions_in_force();
+            ready::to_answer(readiness, version.clone(), &shutdown);
+            parts::announce(&config, &nats, "policy", None, Some(version), &shutdown).await?;
             Ok(Box::pin(policy.run(shutdown)).await?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
@@ -51,6 +56,7 @@ pub(crate) async fn run(
             let listeners = ingress.listeners();
             parts::announce(&config, &nats, "ingress", Some(listeners.addresses()), None, &shutdown).await?;
             reload.follow(listeners, config.tls.is_some(), &shutdown);
+            ready::to_take_mail(readiness, &nats, &shutdown);
             ingress.run(shutdown).await;
             nats.flush().await;
             Ok(())
@@ -62,6 +68,7 @@ pub(crate) async fn run(
             parts::announce(&config, &nats, "delivery", None, None, &shutdown).await?;
             let guard = parts::guard(&config.grpc)?;
             let admin = parts::admin(&config, delivery.admin(), guard, shutdown.clone()).await?;
+            ready::to_deliver(readiness, &delivery, &shutdown);
             let delivery = delivery.run(shutdown);
             tokio::try_join!(admin, async { Ok(delivery.await?) })?;
             Ok(())
@@ -74,6 +81,7 @@ async fn everything(
     config: &Config,
     nats: &hikyaku_queue::NatsConfig,
     reload: Reload,
+    readiness: &Readiness,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let grpc = parts::operator_token(config)?;
@@ -92,10 +100,14 @@ async fn everything(
     let ingress = parts::ingress(config, &nats, client.clone(), &shutdown).await?;
     let delivery = parts::delivery(config, &nats, client).await?;
     let listeners = ingress.listeners();
-    parts::announce(config, &nats, "up", Some(listeners.addresses()), Some(version), &shutdown).await?;
+    parts::announce(config, &nats, "up", Some(listeners.addresses()), Some(version.clone()), &shutdown)
+        .await?;
     reload.follow(listeners, config.tls.is_some(), &shutdown);
     let admin = parts::admin(config, delivery.admin(), guard, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
+    ready::to_answer(readiness, version, &shutdown);
+    ready::to_take_mail(readiness, &nats, &shutdown);
+    ready::to_deliver(readiness, &delivery, &shutdown);
     tracing::info!("ready");
     let ingress = ingress.run(shutdown.clone());
     let relaying = async {

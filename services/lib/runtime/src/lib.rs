@@ -3,6 +3,6 @@
 pub mod crypto; // the one TLS provider
 pub mod tls; // certificates of files, streams in the clear and over TLS
 pub mod telemetry; // logs and traces
-pub mod prometheus; // metrics endpoint
+pub mod observe; // metrics, and whether the process lives and is ready
 pub mod shutdown; // signals -> drain -> end
 pub mod error_chain; // an error with all its sources, in one line
