@@ -345,6 +345,8 @@ impl Connection {
                 Action::Ask(question) => self.answer(question).await,
                 Action::Store(transaction) => {
                     self.tell(Kind::Client, &format!("[{} octets of content]", transaction.content.len()));
+                    // It stays in memory for as long as the queue takes over it.
+                    self.share.is_granted(transaction.content.room());
                     let stored = self.store(*transaction).await;
                     self.share.is_granted(0);
                     self.handle(Event::Stored(stored));
