@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hikyaku_queue::watch::{Kind, Watched};
+use hikyaku_queue::watch::Kind;
 use hikyaku_runtime::{
     error_chain::chain,
     tls::{HandshakeError, ServerStream},
@@ -129,13 +129,22 @@ impl Connection {
     }
 
     pub(crate) async fn serve(mut self) {
-        if self.door.service.tls == TlsStart::AtOnce {
-            // There is nobody yet who could be told.
+        let is_at_once = self.door.service.tls == TlsStart::AtOnce;
+        self.look_for_watchers();
+        let verdict = self.decider.connection().await;
+        if matches!(&verdict, Verdict::Refuse(reply) if reply.code() == 421) {
+            // It has too many already, so this one takes nobody's place for longer than that takes to say. Where TLS
+            // comes first there is nobody yet who could be told.
+            if !is_at_once {
+                self.handle(Event::Connected(verdict));
+                self.perform().await;
+            }
+            return;
+        }
+        if is_at_once {
             let Some(secured) = self.secured().await else { return };
             self = secured;
         }
-        self.look_for_watchers();
-        let verdict = self.decider.connection().await;
         let mut buffer = vec![0; READ_BUFFER];
         let first = match verdict {
             Verdict::Accept(()) => self.greeting_is_awaited(&mut buffer).await,
@@ -265,11 +274,9 @@ impl Connection {
 
     /// SEED-203: sessions that go on already are watched too.
     fn look_for_watchers(&mut self) {
-        let watched = self.decider.watched.as_ref();
-        if watched.is_some_and(Watched::is_over) || watched.is_none() {
-            self.decider.watched = self.context.watches.client(self.decider.client());
-            self.session.tell_lines(self.decider.watched.is_some());
-        }
+        let before = self.decider.watched.take();
+        self.decider.watched = self.context.watches.client(self.decider.client(), before);
+        self.session.tell_lines(self.decider.watched.is_some());
     }
 
     fn tell(&self, kind: Kind, text: &str) {
