@@ -111,8 +111,8 @@ impl Connection {
             session.let_peer_name_its_client();
         }
         let stream = ServerStream::Plain(stream);
-        let share = context.memory.share();
         let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &context);
+        let share = context.memory.share(decider.client());
         Self {
             stream,
             door,
@@ -234,9 +234,9 @@ impl Connection {
                 Ok(count) => {
                     self.look_for_watchers();
                     self.handle(Event::Input(&buffer[..count]));
-                    if !self.share.is_granted(self.session.content_room()) {
+                    if !self.takes(self.session.content_room()) {
                         self.handle(Event::NoRoom);
-                        self.share.is_granted(self.session.content_room());
+                        self.takes(self.session.content_room());
                     }
                 }
             },
@@ -255,6 +255,11 @@ impl Connection {
         }
     }
 
+    /// Content takes so much memory now. False: that is too much.
+    fn takes(&mut self, room: usize) -> bool {
+        self.share.is_granted(room, self.decider.is_exempt())
+    }
+
     /// What was decided about the peer does not hold for the client that it names.
     async fn adopt(&mut self, named: Option<NamedAddress>) {
         match (named, self.peer) {
@@ -267,6 +272,7 @@ impl Connection {
         }
         let is_proxy = self.proxy == Proxy::Silent;
         self.decider = Decider::new(self.peer, is_proxy, self.door.service.listener, &self.context);
+        self.share = self.context.memory.share(self.decider.client());
         self.look_for_watchers();
         let verdict = self.decider.connection().await;
         self.handle(Event::Connected(verdict));
@@ -353,9 +359,9 @@ impl Connection {
                 Action::Store(transaction) => {
                     self.tell(Kind::Client, &format!("[{} octets of content]", transaction.content.len()));
                     // It stays in memory for as long as the queue takes over it.
-                    self.share.is_granted(transaction.content.room());
+                    self.takes(transaction.content.room());
                     let stored = self.store(*transaction).await;
-                    self.share.is_granted(0);
+                    self.takes(0);
                     self.handle(Event::Stored(stored));
                 }
                 Action::Close => return End::Closed,

@@ -103,3 +103,37 @@ async fn content_counts_until_it_is_stored() -> anyhow::Result<()> {
     .await;
     Ok(())
 }
+
+/// Who sends large messages, and never ends them, does not keep out what others send.
+#[tokio::test]
+async fn one_client_does_not_take_all_memory() -> anyhow::Result<()> {
+    let mut lab = Lab::empty().await?;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    lab.own_domain("own.test", &mx);
+    lab.configure(&format!(
+        "[ingress]\nmax_message_bytes = {MESSAGE}\nmax_content_memory_bytes = {}\n",
+        8 * MESSAGE
+    ))?;
+    let relay = lab.up().await?;
+    let (slow, other) = (SocketAddr::from(([127, 0, 0, 9], 0)), SocketAddr::from(([127, 0, 0, 8], 0)));
+    let mut begun = Vec::new();
+    for _ in 0..16 {
+        let mut client = SmtpClient::connect_from(slow, relay.smtp()).await?;
+        client.expect("EHLO slow.test").await?;
+        client.expect("MAIL FROM:<a@slow.test>").await?;
+        client.expect("RCPT TO:<b@own.test>").await?;
+        client.expect("DATA").await?;
+        client.send("0123456789abcd\r\n".repeat(MESSAGE / 2 / 16).as_bytes()).await?;
+        begun.push(client);
+    }
+    // What the last one has sent was read when its reply comes.
+    let mut replies = Vec::new();
+    for client in begun.iter_mut().rev().take(8) {
+        replies.push(client.command(".").await?);
+    }
+    assert!(replies.iter().any(|reply| reply.starts_with("452 4.3.1")), "{replies:?}");
+    let mut client = SmtpClient::connect_from(other, relay.smtp()).await?;
+    client.expect("EHLO other.test").await?;
+    client.send_mail("a@other.test", &["b@own.test"], "Subject: other\r\n\r\n").await?;
+    Ok(())
+}
