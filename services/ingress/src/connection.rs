@@ -182,12 +182,12 @@ impl Connection {
         match secured {
             Ok(stream) => {
                 self.stream = stream;
-                // Of a client that was named it is the proxy's, and says nothing.
+                // Of a client that was named they are the proxy's, and say nothing.
                 if self.proxy != Proxy::HasNamed {
                     self.decider.shows(self.stream.client_certificate());
-                }
-                if let Some(exporter) = self.stream.exporter() {
-                    self.session.bind_to(exporter);
+                    if let Some(exporter) = self.stream.exporter() {
+                        self.session.bind_to(exporter);
+                    }
                 }
                 let version = self.stream.tls_version().unwrap_or("none");
                 metrics::handshake(Ok(version));
