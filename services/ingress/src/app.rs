@@ -63,7 +63,7 @@ impl App {
             publisher,
             permits: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             clients: Clients::default(),
-            memory: Memory::new(config.max_content_memory_bytes),
+            memory: Memory::new(config.max_content_memory_bytes, config.max_message_bytes),
             lanes: Lanes::default(),
             rates: Arc::default(),
             watches,

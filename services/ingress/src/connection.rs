@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hikyaku_queue::watch::{Kind, Watched};
+use hikyaku_queue::watch::Kind;
 use hikyaku_runtime::{
     error_chain::chain,
     tls::{HandshakeError, ServerStream},
@@ -111,8 +111,8 @@ impl Connection {
             session.let_peer_name_its_client();
         }
         let stream = ServerStream::Plain(stream);
-        let share = context.memory.share();
         let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &context);
+        let share = context.memory.share(decider.client());
         Self {
             stream,
             door,
@@ -129,13 +129,22 @@ impl Connection {
     }
 
     pub(crate) async fn serve(mut self) {
-        if self.door.service.tls == TlsStart::AtOnce {
-            // There is nobody yet who could be told.
+        let is_at_once = self.door.service.tls == TlsStart::AtOnce;
+        self.look_for_watchers();
+        let verdict = self.decider.connection().await;
+        if matches!(&verdict, Verdict::Refuse(reply) if reply.code() == 421) {
+            // It has too many already, so this one takes nobody's place for longer than that takes to say. Where TLS
+            // comes first there is nobody yet who could be told.
+            if !is_at_once {
+                self.handle(Event::Connected(verdict));
+                self.perform().await;
+            }
+            return;
+        }
+        if is_at_once {
             let Some(secured) = self.secured().await else { return };
             self = secured;
         }
-        self.look_for_watchers();
-        let verdict = self.decider.connection().await;
         let mut buffer = vec![0; READ_BUFFER];
         let first = match verdict {
             Verdict::Accept(()) => self.greeting_is_awaited(&mut buffer).await,
@@ -173,12 +182,12 @@ impl Connection {
         match secured {
             Ok(stream) => {
                 self.stream = stream;
-                // Of a client that was named it is the proxy's, and says nothing.
+                // Of a client that was named they are the proxy's, and say nothing.
                 if self.proxy != Proxy::HasNamed {
                     self.decider.shows(self.stream.client_certificate());
-                }
-                if let Some(exporter) = self.stream.exporter() {
-                    self.session.bind_to(exporter);
+                    if let Some(exporter) = self.stream.exporter() {
+                        self.session.bind_to(exporter);
+                    }
                 }
                 let version = self.stream.tls_version().unwrap_or("none");
                 metrics::handshake(Ok(version));
@@ -225,9 +234,9 @@ impl Connection {
                 Ok(count) => {
                     self.look_for_watchers();
                     self.handle(Event::Input(&buffer[..count]));
-                    if !self.share.is_granted(self.session.content_room()) {
+                    if !self.takes(self.session.content_room()) {
                         self.handle(Event::NoRoom);
-                        self.share.is_granted(self.session.content_room());
+                        self.takes(self.session.content_room());
                     }
                 }
             },
@@ -246,6 +255,11 @@ impl Connection {
         }
     }
 
+    /// Content takes so much memory now. False: that is too much.
+    fn takes(&mut self, room: usize) -> bool {
+        self.share.is_granted(room, self.decider.is_exempt())
+    }
+
     /// What was decided about the peer does not hold for the client that it names.
     async fn adopt(&mut self, named: Option<NamedAddress>) {
         match (named, self.peer) {
@@ -258,6 +272,7 @@ impl Connection {
         }
         let is_proxy = self.proxy == Proxy::Silent;
         self.decider = Decider::new(self.peer, is_proxy, self.door.service.listener, &self.context);
+        self.share = self.context.memory.share(self.decider.client());
         self.look_for_watchers();
         let verdict = self.decider.connection().await;
         self.handle(Event::Connected(verdict));
@@ -265,11 +280,9 @@ impl Connection {
 
     /// SEED-203: sessions that go on already are watched too.
     fn look_for_watchers(&mut self) {
-        let watched = self.decider.watched.as_ref();
-        if watched.is_some_and(Watched::is_over) || watched.is_none() {
-            self.decider.watched = self.context.watches.client(self.decider.client());
-            self.session.tell_lines(self.decider.watched.is_some());
-        }
+        let before = self.decider.watched.take();
+        self.decider.watched = self.context.watches.client(self.decider.client(), before);
+        self.session.tell_lines(self.decider.watched.is_some());
     }
 
     fn tell(&self, kind: Kind, text: &str) {
@@ -345,8 +358,10 @@ impl Connection {
                 Action::Ask(question) => self.answer(question).await,
                 Action::Store(transaction) => {
                     self.tell(Kind::Client, &format!("[{} octets of content]", transaction.content.len()));
+                    // It stays in memory for as long as the queue takes over it.
+                    self.takes(transaction.content.room());
                     let stored = self.store(*transaction).await;
-                    self.share.is_granted(0);
+                    self.takes(0);
                     self.handle(Event::Stored(stored));
                 }
                 Action::Close => return End::Closed,

@@ -81,7 +81,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("proxy-header", &["hikyaku-ingress", "hikyaku-fuzz"]),
     ("jiff", &["hikyaku-types"]),
     ("ldap3", &["hikyaku-policy"]),
-    ("x509-parser", &["hikyaku-grpc"]),
+    // Names in certificates of callers; keys in certificates of clients.
+    ("x509-parser", &["hikyaku-grpc", "hikyaku-runtime"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyaku-testkit"]),
     ("metrics-exporter-prometheus", &["hikyaku-runtime"]),

@@ -1,6 +1,6 @@
 //! Clients that may relay because of the certificate that they show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hikyaku_testkit::{
     certificates::{Authority, Names},
@@ -18,6 +18,7 @@ context.check_hostname = False
 if version == '1.2':
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 if certificate:
+    context.set_ciphers('DEFAULT:@SECLEVEL=0')
     context.load_cert_chain(certificate, key)
 client = smtplib.SMTP('127.0.0.1', int(port), source_address=('127.0.0.5' if named else '127.0.0.9', 0))
 if named:
@@ -34,15 +35,41 @@ struct Shown {
 }
 
 /// Signed by somebody whom nobody knows.
-async fn issued(folder: &std::path::Path, name: &str) -> anyhow::Result<Shown> {
+async fn issued(folder: &Path, name: &str) -> anyhow::Result<Shown> {
     let names = Names { common: name, dns: &[name], uris: &[] };
     let files = Authority::new("unknown")?.issue(&names)?.write(folder, name)?;
-    let (certificate, key) = (files.certificate, files.key);
-    let mut openssl = tokio::process::Command::new("openssl");
-    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&certificate);
-    let text = String::from_utf8(openssl.output().await?.stdout)?;
+    shown(files.certificate, files.key).await
+}
+
+async fn shown(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Shown> {
+    let file = certificate.to_string_lossy();
+    let text = openssl(&format!("x509 -noout -fingerprint -sha256 -in {file}")).await?;
     let fingerprint = text.trim().split_once('=').map(|(_, digits)| digits.to_owned());
     Ok(Shown { certificate, key, fingerprint: fingerprint.unwrap_or_default() })
+}
+
+/// Signed by itself, with what OpenSSL is told about it.
+async fn made(folder: &Path, name: &str, about: &str) -> anyhow::Result<Shown> {
+    let file = |extension: &str| folder.join(format!("{name}.{extension}"));
+    let (key, request, certificate) = (file("key"), file("csr"), file("crt"));
+    let (key_file, request_file) = (key.to_string_lossy(), request.to_string_lossy());
+    let certificate_file = certificate.to_string_lossy();
+    if about == "version 1" {
+        openssl(&format!("req -newkey rsa:2048 -nodes -subj /CN=c -keyout {key_file} -out {request_file}"))
+            .await?;
+        openssl(&format!("x509 -req -in {request_file} -signkey {key_file} -out {certificate_file}")).await?;
+    } else {
+        let out = format!("-keyout {key_file} -out {certificate_file}");
+        openssl(&format!("req -x509 -nodes -subj /CN=c {out} {about}")).await?;
+    }
+    shown(certificate, key).await
+}
+
+async fn openssl(arguments: &str) -> anyhow::Result<String> {
+    let output = tokio::process::Command::new("openssl").args(arguments.split(' ')).output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "openssl {arguments}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[tokio::test]
@@ -93,5 +120,47 @@ async fn a_named_certificate_may_relay_and_no_other() -> anyhow::Result<()> {
         ])
         .await?;
     assert!(explained.contains("relay-networks:1"), "{explained}");
+    Ok(())
+}
+
+/// A client that always shows its certificate is not turned away, and does not go on in the clear, because of that.
+#[tokio::test]
+async fn every_certificate_may_be_shown() -> anyhow::Result<()> {
+    let (certificates, folder) = (Certificates::new()?, tempfile::tempdir()?);
+    let mut all = Vec::new();
+    for (name, about, may_relay) in [
+        ("v1", "version 1", true),
+        ("critical", "-newkey rsa:2048 -addext 1.2.3.4=critical,ASN1:UTF8String:x", true),
+        ("p521", "-newkey ec -pkeyopt ec_paramgen_curve:P-521", true),
+        ("ed25519", "-newkey ed25519", true),
+        // Nothing can be proved with these.
+        ("short", "-newkey rsa:1024", false),
+        ("curve", "-newkey ec -pkeyopt ec_paramgen_curve:secp256k1", false),
+    ] {
+        all.push((made(folder.path(), name, about).await?, may_relay));
+    }
+    let lab = {
+        let mut lab = Lab::empty().await?;
+        let section = certificates.section(&["gw.test"]);
+        lab.configure(&format!("{section}client_certificates = true\n"))?;
+        lab
+    };
+    let relay = lab.up().await?;
+    let document = folder.path().join("relay-networks");
+    let lines: String = all.iter().map(|(it, _)| format!("certificate={}\n", it.fingerprint)).collect();
+    std::fs::write(&document, lines)?;
+    relay.ctl(&["directory", "set", "relay-networks", &document.to_string_lossy()]).await?;
+
+    let (port, trusted) = (relay.smtp().port().to_string(), certificates.trusted.to_string_lossy());
+    for (shown, may_relay) in &all {
+        let (certificate, key) = (shown.certificate.to_string_lossy(), shown.key.to_string_lossy());
+        let expected = if *may_relay { "250 250\n" } else { "250 550\n" };
+        for version in ["1.2", "1.3"] {
+            match python(RELAY, &[&port, &*trusted, version, &certificate, &key, ""]).await? {
+                Some(said) => assert_eq!(said, expected, "{version} {certificate}"),
+                None => return Ok(()),
+            }
+        }
+    }
     Ok(())
 }

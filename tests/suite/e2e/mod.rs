@@ -31,6 +31,7 @@ mod large_mail_does_not_hold_its_client;
 mod mx_records_are_followed;
 mod every_recipient_is_accounted_for;
 mod operators_see_and_change_the_queue;
+mod one_client_does_not_take_every_place;
 mod operators_hold_move_and_return_mail;
 mod dead_letters_are_sent_again;
 mod limits_say_which_line_decided;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, process::Stdio};
 
 use hikyaku_testkit::{
     client::SmtpClient,
+    eventually::eventually,
     mx::{Script, ScriptedMx},
     relay::Relay,
 };
@@ -28,10 +29,15 @@ struct Trace {
 impl Trace {
     /// The relay knows that somebody watches when this returns.
     async fn start(relay: &Relay, of: &[&str]) -> anyhow::Result<Self> {
+        let before = watchers(relay);
         let mut command = relay.ctl_command(&[&["--json", "trace", "--for", "10m"], of].concat());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        relay.wait_for_message("sessions are watched").await;
+        eventually(SOON, async || match watchers(relay) {
+            now if now > before => Ok(()),
+            _ => Err("nobody more watches".to_owned()),
+        })
+        .await;
         Ok(Self { _child: child, lines })
     }
 
@@ -45,6 +51,11 @@ impl Trace {
         }
         Ok(seen)
     }
+}
+
+/// That have begun.
+fn watchers(relay: &Relay) -> usize {
+    relay.log().iter().filter(|line| line["message"] == "sessions are watched").count()
 }
 
 fn texts<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a str> {
@@ -148,5 +159,21 @@ async fn seed_203_a_destination_is_watched() -> anyhow::Result<()> {
     {
         assert_ne!(relay.ctl_status(wrong).await?.0, Some(0), "{wrong:?}");
     }
+    Ok(())
+}
+
+/// A colleague who watches already hides nothing.
+#[tokio::test]
+async fn seed_203_several_may_watch_the_same_session() -> anyhow::Result<()> {
+    let lab = Lab::new().await?;
+    let relay = lab.up().await?;
+    let mut first = Trace::start(&relay, &["--client", "127.0.0.9"]).await?;
+    let mut client = from(WATCHED, &relay).await?;
+    client.expect("EHLO client.test").await?;
+    first.until("EHLO client.test").await?;
+    let mut second = Trace::start(&relay, &["--client", "127.0.0.0/8"]).await?;
+    client.expect("NOOP").await?;
+    assert!(second.until("NOOP").await?.iter().all(|line| line["text"] != "EHLO client.test"));
+    first.until("NOOP").await?;
     Ok(())
 }

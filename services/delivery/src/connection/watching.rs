@@ -14,15 +14,13 @@ pub(crate) struct Watching {
 
 impl Watching {
     pub(crate) fn new(watches: Watches, destination: Destination) -> Self {
-        let watched = watches.destination(&destination);
+        let watched = watches.destination(&destination, None);
         Self { watches, destination, watched }
     }
 
     /// A session that goes on already is watched too.
     pub(crate) fn look(&mut self) {
-        if self.watched.as_ref().is_none_or(Watched::is_over) {
-            self.watched = self.watches.destination(&self.destination);
-        }
+        self.watched = self.watches.destination(&self.destination, self.watched.take());
     }
 
     pub(crate) fn note(&self, text: impl FnOnce() -> String) {

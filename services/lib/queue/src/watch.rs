@@ -100,6 +100,8 @@ struct Inner {
     /// So many, read without a lock.
     count: AtomicUsize,
     wishes: Mutex<Vec<Heard>>,
+    /// Wishes that were ever heard.
+    heard: AtomicU64,
     sessions: AtomicU64,
 }
 
@@ -123,6 +125,8 @@ struct WatchedSession {
     node: String,
     session: String,
     begun: Instant,
+    /// The last wish that was looked at.
+    heard: u64,
     /// They live as long as the wishes, and not as long as the sessions.
     sinks: Vec<Weak<Sink>>,
 }
@@ -146,6 +150,7 @@ impl Watches {
             node: node.to_owned(),
             count: AtomicUsize::new(0),
             wishes: Mutex::default(),
+            heard: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
         }))
     }
@@ -167,25 +172,33 @@ impl Watches {
         }
     }
 
-    pub fn client(&self, client: IpAddr) -> Option<Watched> {
-        self.session(|target| match target {
+    /// `before` is what the session has; who has begun to watch since sees it too, under its name.
+    pub fn client(&self, client: IpAddr, before: Option<Watched>) -> Option<Watched> {
+        self.session(before, |target| match target {
             Target::Client(network) => network.contains(&client),
             Target::Destination(_) => false,
         })
     }
 
-    pub fn destination(&self, destination: &Destination) -> Option<Watched> {
-        self.session(|target| match target {
+    pub fn destination(&self, destination: &Destination, before: Option<Watched>) -> Option<Watched> {
+        self.session(before, |target| match target {
             Target::Client(_) => false,
             Target::Destination(wanted) => destination.to_string().eq_ignore_ascii_case(wanted),
         })
     }
 
-    fn session(&self, is_wanted: impl Fn(&Target) -> bool) -> Option<Watched> {
+    fn session(&self, before: Option<Watched>, is_wanted: impl Fn(&Target) -> bool) -> Option<Watched> {
         if self.0.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
+        if let Some(before) = &before
+            && before.0.heard == self.0.heard.load(Ordering::Relaxed)
+            && !before.is_over()
+        {
+            return Some(before.clone());
+        }
         let wishes = self.wishes();
+        let heard = self.0.heard.load(Ordering::Relaxed);
         let sinks: Vec<_> = wishes
             .iter()
             .filter(|heard| is_wanted(&heard.target))
@@ -194,9 +207,12 @@ impl Watches {
         if sinks.is_empty() {
             return None;
         }
-        let number = self.0.sessions.fetch_add(1, Ordering::Relaxed);
-        let (node, session) = (self.0.node.clone(), format!("{number:x}"));
-        Some(Watched(Arc::new(WatchedSession { node, session, begun: Instant::now(), sinks })))
+        let (session, begun) = match before {
+            Some(before) => (before.0.session.clone(), before.0.begun),
+            None => (format!("{:x}", self.0.sessions.fetch_add(1, Ordering::Relaxed)), Instant::now()),
+        };
+        let node = self.0.node.clone();
+        Some(Watched(Arc::new(WatchedSession { node, session, begun, heard, sinks })))
     }
 
     fn hear(&self, Wish { id, target }: Wish, now: Instant, open: impl FnOnce() -> Sink) {
@@ -210,6 +226,7 @@ impl Watches {
             None => {
                 tracing::info!(?target, "sessions are watched");
                 wishes.push(Heard { id, target, renewed_at: now, sink: Arc::new(open()) });
+                self.0.heard.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.0.count.store(wishes.len(), Ordering::Relaxed);
@@ -256,7 +273,7 @@ impl Watched {
     }
 
     /// Nobody watches any more.
-    pub fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.0.sinks.iter().all(|sink| sink.upgrade().is_none_or(|sink| sink.is_over()))
     }
 
@@ -338,15 +355,15 @@ mod tests {
     fn only_what_fits_is_watched_and_only_as_long_as_it_is_wanted() {
         let watches = Watches::new("gw-1");
         let (now, client) = (start(), IpAddr::from([192, 0, 2, 1]));
-        assert!(watches.client(client).is_none());
+        assert!(watches.client(client, None).is_none());
         let (to_us, mut lines) = sink(9);
         watches.hear(wish("a", Target::Client("192.0.2.0/24".parse().unwrap())), now, || to_us);
         let (to_them, _others) = sink(9);
         watches.hear(wish("b", Target::Destination("Example.ORG".to_owned())), now, || to_them);
-        assert!(watches.client([198, 51, 100, 1].into()).is_none());
-        assert!(watches.destination(&"example.org".parse().unwrap()).is_some());
-        assert!(watches.destination(&"[example.org]:25".parse().unwrap()).is_none());
-        let watched = watches.client(client).unwrap();
+        assert!(watches.client([198, 51, 100, 1].into(), None).is_none());
+        assert!(watches.destination(&"example.org".parse().unwrap(), None).is_some());
+        assert!(watches.destination(&"[example.org]:25".parse().unwrap(), None).is_none());
+        let watched = watches.client(client, None).unwrap();
         watched.line(Kind::Client, "EHLO x");
         let line = next(&mut lines);
         assert_eq!((line.node.as_str(), line.kind, line.text.as_str()), ("gw-1", Kind::Client, "EHLO x"));
@@ -355,8 +372,8 @@ mod tests {
             unreachable!("a wish that is known is renewed")
         });
         watches.forget(now + LIFE);
-        assert!(watches.destination(&"example.org".parse().unwrap()).is_none());
-        assert!(watches.client(client).is_some() && !watched.is_over());
+        assert!(watches.destination(&"example.org".parse().unwrap(), None).is_none());
+        assert!(watches.client(client, None).is_some() && !watched.is_over());
         drop(lines);
         assert!(watched.is_over());
         watches.forget(now + LIFE * 2);
@@ -369,11 +386,22 @@ mod tests {
         let (watches, client) = (Watches::new("gw-1"), IpAddr::from([192, 0, 2, 1]));
         let (first, mut lines) = sink(9);
         watches.hear(wish("a", Target::Client(client.into())), start(), || first);
-        let watched = watches.client(client).unwrap();
+        let watched = watches.client(client, None).unwrap();
         watches.forget(start() + LIFE * 2);
         assert!(watched.is_over());
         watched.line(Kind::Client, "for nobody");
         assert!(matches!(lines.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+    }
+
+    #[test]
+    fn who_begins_to_watch_later_sees_the_same_session() {
+        let (watches, client) = (Watches::new("gw-1"), IpAddr::from([192, 0, 2, 1]));
+        let ((first, mut lines), (second, mut others)) = (sink(9), sink(9));
+        watches.hear(wish("a", Target::Client(client.into())), start(), || first);
+        let watched = watches.client(client, None);
+        watches.hear(wish("b", Target::Client(client.into())), start(), || second);
+        watches.client(client, watched).unwrap().line(Kind::Client, "NOOP");
+        assert_eq!(next(&mut lines), next(&mut others));
     }
 
     #[test]
@@ -386,7 +414,7 @@ mod tests {
             watches.hear(wish(&id.to_string(), Target::Client(all)), start(), || sink(1).0);
         }
         assert_eq!(watches.wishes().len(), MOST);
-        let watched = watches.client([192, 0, 2, 1].into()).unwrap();
+        let watched = watches.client([192, 0, 2, 1].into(), None).unwrap();
         for text in ["kept", "lost", "lost"] {
             watched.line(Kind::Server, text);
         }

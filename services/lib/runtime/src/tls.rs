@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 mod certificates; // files -> the certificate for a name
 mod trust; // files -> the authorities that a client trusts
+mod client_key; // certificate of a client -> its key
 mod any_client; // certificates of clients
 mod stream; // in the clear, then over TLS
 mod client; // TLS with servers that we connect to

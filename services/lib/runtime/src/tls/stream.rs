@@ -7,7 +7,7 @@ use std::{
 };
 
 use hikyaku_types::fingerprint::Fingerprint;
-use rustls::ProtocolVersion;
+use rustls::{ProtocolVersion, crypto::CryptoProvider};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::TlsAcceptor;
+use super::{TlsAcceptor, client_key::ClientKey};
 
 /// `T` is TLS as the server or the client has it.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ impl ServerStream {
         let Self::Secure(stream) = self else { return None };
         let (_, connection) = stream.get_ref();
         let shown = connection.peer_certificates()?.first()?;
+        // With any other, nothing was proved in the handshake.
+        ClientKey::of(shown, &CryptoProvider::get_default()?.signature_verification_algorithms)?;
         Some(Fingerprint(Sha256::digest(shown).into()))
     }
 

@@ -28,7 +28,7 @@ impl Content {
     }
 
     /// Memory that it takes.
-    pub(crate) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         self.buffer.capacity()
     }
 

@@ -53,6 +53,8 @@ pub struct Session {
     draft: Draft,
     content: Option<Incoming>,
     chunk: Option<Chunk>,
+    /// A chunk was refused, and no other command has come since: further ones were sent before that was known.
+    is_behind_refused_chunk: bool,
     errors: u32,
     refused_recipients: u32,
     is_draining: bool,
@@ -105,6 +107,7 @@ impl Session {
             draft: Draft::EMPTY,
             content: None,
             chunk: None,
+            is_behind_refused_chunk: false,
             errors: 0,
             refused_recipients: 0,
             is_draining: false,
@@ -359,7 +362,8 @@ impl Session {
     }
 
     fn say(&mut self, say: Say, given: &Given) {
-        if let Some(refusal) = say.refusal() {
+        let is_repeated = self.is_behind_refused_chunk && say == Say::BadSequence;
+        if let Some(refusal) = say.refusal().filter(|_| !is_repeated) {
             self.report(refusal);
         }
         let context = Context {
@@ -372,7 +376,7 @@ impl Session {
             challenge: &given.challenge,
         };
         replies::render(say, &context, &mut self.replies);
-        if say.is_protocol_error() {
+        if say.is_protocol_error() && !is_repeated {
             self.count_error();
         }
     }

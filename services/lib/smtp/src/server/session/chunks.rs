@@ -65,6 +65,7 @@ impl Session {
     fn chunk_ended(&mut self) {
         let Some(Chunk { is_last, problem, .. }) = self.chunk.take() else { return };
         let is_unkept = self.content.as_ref().is_some_and(|incoming| incoming.is_unkept);
+        let is_refused = self.state == State::Chunk && (problem.is_some() || is_unkept);
         self.signal(match problem {
             _ if self.state != State::Chunk => Signal::ChunkSkipped,
             Some(ChunkError::TooBig) => Signal::ContentTooBig,
@@ -73,5 +74,6 @@ impl Session {
             None if is_last => Signal::ContentEnded,
             None => Signal::ChunkEnded,
         });
+        self.is_behind_refused_chunk |= is_refused;
     }
 }

@@ -134,6 +134,7 @@ impl Session {
             Err(error @ CommandError::Chunk) => return self.hopeless_chunk(replies::bad_command(error)),
             Err(error) => return self.bad_command(replies::bad_command(error)),
         };
+        self.is_behind_refused_chunk &= matches!(command, Command::Bdat { .. });
         let signal = match command {
             Command::Ehlo { name } => self.hello(name, Protocol::Esmtp),
             Command::Helo { name } => self.hello(name, Protocol::Smtp),
@@ -167,6 +168,8 @@ impl Session {
         if matches!(self.state, State::Greeted | State::Ready) {
             self.client = None;
             self.identity = identity.flatten();
+            // The TLS of the client ends at the peer.
+            self.exporter = None;
         }
         self.apply(Signal::Xclient, Given { named: address, ..Given::default() });
     }

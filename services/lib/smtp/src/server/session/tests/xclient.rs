@@ -27,6 +27,21 @@ fn the_session_begins_anew_with_the_client_that_is_named() {
     assert_eq!(bench.session.identity(), None, "who is not named has proved nothing");
 }
 
+/// Its client has another connection, of which we do not know what both ends know.
+#[test]
+fn a_login_of_who_is_named_is_not_bound_to_the_connection_of_the_peer() {
+    let auth = AuthConfig { offered: true, cram_md5: false, scram: true };
+    let mut bench = Bench::unconnected(SessionConfig { auth, ..SessionConfig::default() });
+    bench.session.let_peer_name_its_client();
+    bench.session.bind_to([1; 32]);
+    bench.handle(Event::Connected(Verdict::Accept(())));
+    bench.say("EHLO proxy.example\r\n");
+    assert!(bench.writes.concat().contains("SCRAM-SHA-256-PLUS"));
+    bench.say("XCLIENT ADDR=192.0.2.9\r\n");
+    bench.say("EHLO c.example\r\n");
+    assert!(!bench.writes.concat().contains("SCRAM-SHA-256-PLUS"), "{:?}", bench.writes);
+}
+
 #[test]
 fn what_cannot_be_read_changes_nothing() {
     let mut bench = proxy();
