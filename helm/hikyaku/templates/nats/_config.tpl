@@ -1,4 +1,4 @@
-{{/* nats-server.conf. Passwords come from the environment, in quotes. */}}
+{{/* nats-server.conf. Passwords, and routes with theirs, come from the environment, in quotes. */}}
 {{- define "hikyaku.nats.conf" -}}
 {{- $name := include "hikyaku.name" . -}}
 {{- $nats := .Values.nats -}}
@@ -54,7 +54,7 @@ cluster {
   {{- end }}
   routes: [
     {{- range $i := until (int $nats.replicas) }}
-    "nats://{{ $name }}-nats-{{ $i }}.{{ $name }}-nats-headless.{{ $.Release.Namespace }}.svc:6222"
+    $HIKYAKU_ROUTE_{{ $i }}
     {{- end }}
   ]
 }

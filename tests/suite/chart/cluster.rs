@@ -1,0 +1,225 @@
+//! The cluster as it is rendered, without Kubernetes: three real brokers and the roles with the chart's
+//! configuration, certificates, passwords and callers. Addresses and folders are other ones, nothing else.
+
+use std::{
+    fs,
+    io::BufRead as _,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use hikyaku_testkit::{
+    client::send_one,
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+    relay::{Relay, ctl},
+};
+use serde_json::Value;
+
+use super::{
+    chart,
+    helm::{NAMESPACE, helm},
+    objects::{Objects, list, map, text},
+    program::{broker_environment, mesh},
+};
+use crate::lab::{CONTENT, SOON};
+
+struct Brokers(Vec<Child>);
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+struct Ports {
+    clients: Vec<u16>,
+    routes: Vec<u16>,
+}
+
+fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
+    let conf = objects.text("ConfigMap", "rel-nats", "nats.conf");
+    let mut brokers = Vec::new();
+    for node in 0..3 {
+        let home = folder.join(format!("rel-nats-{node}"));
+        fs::create_dir_all(&home).unwrap();
+        mesh(objects, "nats", &home);
+        let mut conf = conf
+            .replace("port: 4222", &format!("port: {}", ports.clients[node]))
+            .replace("port: 6222", &format!("port: {}", ports.routes[node]))
+            .replace("http: 8222", &format!("http: {}", free()));
+        let home_name = home.to_string_lossy();
+        for path in ["/run/secrets/hikyaku-mesh", "/var/run/nats"] {
+            conf = conf.replace(path, &home_name);
+        }
+        conf = conf.replace("store_dir: \"/data\"", &format!("store_dir: \"{home_name}\""));
+        fs::write(home.join("nats.conf"), conf).unwrap();
+        let mut command = Command::new(hikyaku_testkit::nats::program());
+        command.arg("-c").arg(home.join("nats.conf"));
+        for (variable, mut value) in broker_environment(objects) {
+            for (other, route) in ports.routes.iter().enumerate() {
+                let name = format!("rel-nats-{other}.rel-nats-headless.{NAMESPACE}.svc:6222");
+                // The certificate has this name too.
+                value = value.replace(&name, &format!("localhost:{route}"));
+            }
+            command.env(variable, value);
+        }
+        command.env("POD_NAME", format!("rel-nats-{node}"));
+        let log = fs::File::create(home.join("log")).unwrap();
+        brokers.push(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+    Brokers(brokers)
+}
+
+/// A role with the configuration of its ConfigMap.
+fn role(
+    objects: &Objects,
+    name: &str,
+    folder: &Path,
+    ports: &Ports,
+    policy: Option<SocketAddr>,
+) -> anyhow::Result<Relay> {
+    let home = folder.join(name);
+    fs::create_dir_all(&home)?;
+    mesh(objects, name, &home);
+    for key in ["password", "system-password"] {
+        fs::write(home.join(key), objects.text("Secret", "rel-nats-auth", key))?;
+    }
+    fs::write(home.join("callers"), objects.text("ConfigMap", "rel-callers", "callers"))?;
+    let mut config = objects.text("ConfigMap", &format!("rel-{name}"), "hikyaku.toml").to_owned();
+    for path in ["/run/secrets/hikyaku-nats", "/run/secrets/hikyaku-mesh", "/etc/hikyaku-callers"] {
+        config = config.replace(path, &home.to_string_lossy());
+    }
+    for (node, port) in ports.clients.iter().enumerate() {
+        let name = format!("rel-nats-{node}.rel-nats-headless.{NAMESPACE}.svc:4222");
+        config = config.replace(&name, &format!("localhost:{port}"));
+    }
+    config = config.replace("[::]:2525", "127.0.0.1:0").replace("[::]:9090", "127.0.0.1:0");
+    let file = home.join("hikyaku.toml");
+    fs::write(&file, config)?;
+    let mut environment = vec![("HIKYAKU__NODE", format!("rel-{name}-0"))];
+    if let Some(address) = policy {
+        environment.push(("HIKYAKU__POLICY", format!("https://{address}")));
+        environment.push(("HIKYAKU__GRPC__SERVER_NAME", "rel-policy".to_owned()));
+    }
+    let file = file.to_string_lossy().into_owned();
+    Relay::start_in(&home, &[name, "--config", &file], &environment)
+}
+
+#[tokio::test]
+async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
+    let Some(helm) = helm() else { return Ok(()) };
+    let inner = ScriptedMx::start(Script::Accept).await?;
+    let address = inner.address();
+    let routes = format!(
+        "directory.documents={{\"own-domains\":\"own.test\\n\",\"aliases\":\"*@own.test\\t*@own.test\\n\",\
+         \"routes\":\"own.test, {}, {}\\n\"}}",
+        address.ip(),
+        address.port()
+    );
+    // Made for this test alone: the documents name a port.
+    let objects = helm
+        .render(
+            &chart(),
+            "documents",
+            &[&routes, "directory.credentialsSecret=\"\"", "test.recipient=\"postmaster@own.test\""],
+        )
+        .map_err(anyhow::Error::msg)?;
+    let folder = tempfile::tempdir()?;
+    let free3 = || (0..3).map(|_| free()).collect();
+    let ports = Ports { clients: free3(), routes: free3() };
+    let _brokers = start_brokers(&objects, folder.path(), &ports);
+
+    let policy = role(&objects, "policy", folder.path(), &ports, None)?;
+    policy.wait_for_message("listening").await;
+    let policy_address = policy.address("policy")?;
+    apply_documents(&objects, folder.path(), policy_address).await?;
+
+    let ingress = role(&objects, "ingress", folder.path(), &ports, Some(policy_address))?;
+    let delivery = role(&objects, "delivery", folder.path(), &ports, Some(policy_address))?;
+    ingress.wait_for_message("listening").await;
+    delivery.wait_for_message("worker begins").await;
+    let id = send_one(ingress.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
+    delivery.wait_for_mail_log("delivered", &id, SOON).await;
+
+    // helm test, step by step.
+    let test = objects.pod("Pod rel-test");
+    let places = [
+        ("https://rel-policy:7002".to_owned(), format!("https://{policy_address}")),
+        ("https://rel-delivery:7003".to_owned(), format!("https://{}", delivery.address("admin")?)),
+        ("rel-ingress:25".to_owned(), ingress.smtp().to_string()),
+    ];
+    let mut steps = Vec::new();
+    for container in test.containers() {
+        let step = text(container, "/name");
+        let asks_workers = container["args"][0].as_str().is_some_and(|first| first.starts_with("--server="));
+        let server_name = if asks_workers { "rel-delivery" } else { "rel-policy" };
+        let said = run(container, folder.path(), &places, server_name).await;
+        steps.push(step);
+        said.map_err(|said| anyhow::anyhow!("{step}: {said}"))?;
+    }
+    assert_eq!(steps, ["policy-answers", "workers-own-shards", "strangers-are-refused", "message-arrives"]);
+    assert_eq!(inner.received_count(), 2);
+    inner.set(Script::RefuseRcpt("550 5.1.1 nobody"));
+    let last = test.containers()[3];
+    let said = run(last, folder.path(), &places, "rel-delivery").await.unwrap_err();
+    assert!(said.contains("failed") && said.contains("550 5.1.1 nobody"), "{said}");
+
+    // Who shows no certificate of the authority has no connection with a broker.
+    let mut hello = String::new();
+    let stream = std::net::TcpStream::connect(("127.0.0.1", ports.clients[0]))?;
+    std::io::BufReader::new(stream).read_line(&mut hello)?;
+    assert!(hello.contains("\"tls_required\":true") && hello.contains("\"tls_verify\":true"), "{hello}");
+    Ok(())
+}
+
+/// The hook's own words.
+async fn apply_documents(objects: &Objects, folder: &Path, policy: SocketAddr) -> anyhow::Result<()> {
+    let documents = folder.join("operator/documents");
+    fs::create_dir_all(&documents)?;
+    mesh(objects, "operator", &folder.join("operator"));
+    for (name, text) in map(&objects.get("ConfigMap", "rel-directory")["data"]) {
+        fs::write(documents.join(name), text.as_str().unwrap_or_default())?;
+    }
+    let documents = documents.to_string_lossy();
+    let places = [
+        ("https://rel-policy:7002".to_owned(), format!("https://{policy}")),
+        ("/documents".to_owned(), documents.into()),
+    ];
+    let job = objects.pod("Job rel-directory");
+    eventually(SOON, async || run(job.containers()[0], folder, &places, "rel-policy").await.map(|_| ()))
+        .await;
+    Ok(())
+}
+
+/// What a container says to hikyakuctl, with its environment; other places, nothing else.
+async fn run(
+    container: &Value,
+    folder: &Path,
+    places: &[(String, String)],
+    server_name: &str,
+) -> Result<String, String> {
+    let moved =
+        |text: &str| places.iter().fold(text.to_owned(), |text, (place, other)| text.replace(place, other));
+    let mut command = ctl();
+    command.args(list(&container["args"]).filter_map(Value::as_str).map(moved));
+    // Pods are known by the name of their service, which is no name here.
+    command.env("HIKYAKU_SERVER_NAME", server_name);
+    for variable in list(&container["env"]) {
+        let home = folder.join("operator");
+        let value = text(variable, "/value").replace("/run/secrets/hikyaku-mesh", &home.to_string_lossy());
+        command.env(text(variable, "/name"), value);
+    }
+    let output = command.output().await.map_err(|error| error.to_string())?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
