@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use hikyaku_proto::admin::v1::{
     EntryRecipient, GetDeadLetterRequest, GetEntryRequest,
