@@ -34,12 +34,12 @@
 {{- if .Values.nats.enabled -}}
 - ports: [{ protocol: TCP, port: 4222 }]
   to:
-    {{- include "hikyaku.peers" (dict "root" . "roles" (list "nats")) | nindent 4 }}
+    {{- include "hikyaku.peers" (dict "root" . "roles" (list "nats")) | trim | nindent 4 }}
 {{- else -}}
 - ports:
     {{- $ports := list }}
     {{- range splitList "," .Values.nats.url }}{{ $ports = append $ports (regexFind "[0-9]+$" (trim .) | default "4222") }}{{ end }}
-    {{- include "hikyaku.tcpPorts" (uniq $ports) | nindent 4 }}
+    {{- include "hikyaku.tcpPorts" (uniq $ports) | trim | nindent 4 }}
   {{- with .Values.networkPolicy.natsTo }}
   to:
     {{- toYaml . | nindent 4 }}
@@ -50,7 +50,7 @@
 {{- define "hikyaku.egress.policy" -}}
 - ports: [{ protocol: TCP, port: 7002 }]
   to:
-    {{- include "hikyaku.peers" (dict "root" . "roles" (list "policy")) | nindent 4 }}
+    {{- include "hikyaku.peers" (dict "root" . "roles" (list "policy")) | trim | nindent 4 }}
 {{- end -}}
 
 {{- define "hikyaku.egress.otlp" -}}

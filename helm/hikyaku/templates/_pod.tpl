@@ -130,7 +130,7 @@ spec:
           volumeMounts:
             - { name: config, mountPath: /etc/hikyaku, readOnly: true }
             - { name: nats, mountPath: /run/secrets/hikyaku-nats, readOnly: true }
-            {{- include "hikyaku.mounts" . | nindent 12 }}
+            {{- include "hikyaku.mounts" . | trim | nindent 12 }}
             {{- with $values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -142,7 +142,7 @@ spec:
             secretName: {{ include "hikyaku.nats.secret" $root }}
             defaultMode: 0440
             items: [{ key: password, path: password }, { key: system-password, path: system-password }]
-        {{- include "hikyaku.volumes" . | nindent 8 }}
+        {{- include "hikyaku.volumes" . | trim | nindent 8 }}
         {{- with $values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

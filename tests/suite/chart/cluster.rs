@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::BufRead as _,
+    io::{BufRead as _, Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
@@ -39,6 +39,7 @@ impl Drop for Brokers {
 struct Ports {
     clients: Vec<u16>,
     routes: Vec<u16>,
+    monitors: Vec<u16>,
 }
 
 fn free() -> u16 {
@@ -55,7 +56,7 @@ fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
         let mut conf = conf
             .replace("port: 4222", &format!("port: {}", ports.clients[node]))
             .replace("port: 6222", &format!("port: {}", ports.routes[node]))
-            .replace("http: 8222", &format!("http: {}", free()));
+            .replace("http: 8222", &format!("http: {}", ports.monitors[node]));
         let home_name = home.to_string_lossy();
         for path in ["/run/secrets/hikyaku-mesh", "/var/run/nats"] {
             conf = conf.replace(path, &home_name);
@@ -135,7 +136,7 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
         .map_err(anyhow::Error::msg)?;
     let folder = tempfile::tempdir()?;
     let free3 = || (0..3).map(|_| free()).collect();
-    let ports = Ports { clients: free3(), routes: free3() };
+    let ports = Ports { clients: free3(), routes: free3(), monitors: free3() };
     let _brokers = start_brokers(&objects, folder.path(), &ports);
 
     let policy = role(&objects, "policy", folder.path(), &ports, None)?;
@@ -173,12 +174,44 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
     let said = run(last, folder.path(), &places, "rel-delivery").await.unwrap_err();
     assert!(said.contains("failed") && said.contains("550 5.1.1 nobody"), "{said}");
 
+    // All brokers are ready by the probes of their pods.
+    let broker = objects.pod("StatefulSet rel-nats");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        let path = text(broker.containers()[0], &format!("/{probe}/httpGet/path"));
+        for port in &ports.monitors {
+            eventually(SOON, async || answers(*port, path)).await;
+        }
+    }
+
+    // One goes as its pod would, and mail goes on.
+    inner.set(Script::Accept);
+    let hook = &broker.containers()[0]["lifecycle"]["preStop"]["exec"]["command"];
+    let home = folder.path().join("rel-nats-0");
+    let signal = text(hook, "/1").replace("/var/run/nats", &home.to_string_lossy());
+    let status = Command::new(hikyaku_testkit::nats::program()).arg(signal).status()?;
+    assert!(status.success());
+    let id = send_one(ingress.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
+    delivery.wait_for_mail_log("delivered", &id, SOON).await;
+
     // Who shows no certificate of the authority has no connection with a broker.
     let mut hello = String::new();
-    let stream = std::net::TcpStream::connect(("127.0.0.1", ports.clients[0]))?;
+    let stream = std::net::TcpStream::connect(("127.0.0.1", ports.clients[1]))?;
     std::io::BufReader::new(stream).read_line(&mut hello)?;
     assert!(hello.contains("\"tls_required\":true") && hello.contains("\"tls_verify\":true"), "{hello}");
     Ok(())
+}
+
+/// Whether a monitoring port says that all is well.
+fn answers(port: u16, path: &str) -> Result<(), String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = ask().map_err(|error| error.to_string())?;
+    if answer.lines().next().is_some_and(|line| line.contains(" 200 ")) { Ok(()) } else { Err(answer) }
 }
 
 /// The hook's own words.

@@ -73,6 +73,15 @@ impl Helm {
         Ok(Objects(serde_json::from_str(&objects).unwrap()))
     }
 
+    /// A shape again, over what `lookup` finds at the server of a kubeconfig.
+    pub fn upgrade(&self, shape: &str, kubeconfig: &Path) -> Objects {
+        let mut command = self.command(shape, &[]);
+        command.arg(RELEASE).arg(chart()).args(["--namespace", NAMESPACE]);
+        command.args(["--dry-run=server", "--disable-openapi-validation"]).env("KUBECONFIG", kubeconfig);
+        let rendered = stdout(command.output().unwrap()).unwrap_or_else(|error| panic!("{shape}: {error}"));
+        Objects(serde_json::from_str(&python(include_str!("objects.py"), &[], &rendered)).unwrap())
+    }
+
     pub fn lint(&self, shape: &str) -> Result<String, String> {
         let mut command = Command::new(&self.0);
         command.args(["lint", "--strict"]).arg(chart());

@@ -6,6 +6,7 @@ mod ci; // each of the shapes that are supported
 mod refused; // values that contradict each other
 mod pods; // what runs, as whom, and for how long it ends
 mod secrets; // who is given what
+mod kept; // what is made once
 mod network; // who reaches whom
 mod program; // the programs take the configuration
 mod cluster; // all of it together, without Kubernetes
