@@ -12,6 +12,7 @@ spec:
   {{- if not (include "hikyaku.isScaled" .) }}
   replicas: {{ $values.replicas }}
   {{- end }}
+  minReadySeconds: {{ $values.minReadySeconds }}
   strategy:
     type: RollingUpdate
     rollingUpdate:

@@ -16,6 +16,7 @@ use hikyaku_testkit::{
     relay::{Relay, ctl},
 };
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::{
     chart,
@@ -80,6 +81,13 @@ fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
     Brokers(brokers)
 }
 
+/// Of a service mesh.
+fn token(objects: &Objects, who: &str, home: &Path) {
+    if objects.find("Secret", "rel-tokens").is_some() {
+        fs::write(home.join("token"), objects.text("Secret", "rel-tokens", who)).unwrap();
+    }
+}
+
 /// A role with the configuration of its ConfigMap.
 fn role(
     objects: &Objects,
@@ -94,9 +102,15 @@ fn role(
     for key in ["password", "system-password"] {
         fs::write(home.join(key), objects.text("Secret", "rel-nats-auth", key))?;
     }
+    token(objects, "relay", &home);
     fs::write(home.join("callers"), objects.text("ConfigMap", "rel-callers", "callers"))?;
     let mut config = objects.text("ConfigMap", &format!("rel-{name}"), "hikyaku.toml").to_owned();
-    for path in ["/run/secrets/hikyaku-nats", "/run/secrets/hikyaku-mesh", "/etc/hikyaku-callers"] {
+    for path in [
+        "/run/secrets/hikyaku-nats",
+        "/run/secrets/hikyaku-mesh",
+        "/run/secrets/hikyaku-token",
+        "/etc/hikyaku-callers",
+    ] {
         config = config.replace(path, &home.to_string_lossy());
     }
     for (node, port) in ports.clients.iter().enumerate() {
@@ -104,11 +118,13 @@ fn role(
         config = config.replace(&name, &format!("localhost:{port}"));
     }
     config = config.replace("[::]:2525", "127.0.0.1:0").replace("[::]:9090", "127.0.0.1:0");
+    if let Some(address) = policy {
+        config = config.replace("//rel-policy:7002", &format!("//{address}"));
+    }
     let file = home.join("hikyaku.toml");
     fs::write(&file, config)?;
     let mut environment = vec![("HIKYAKU__NODE", format!("rel-{name}-0"))];
-    if let Some(address) = policy {
-        environment.push(("HIKYAKU__POLICY", format!("https://{address}")));
+    if policy.is_some() {
         environment.push(("HIKYAKU__GRPC__SERVER_NAME", "rel-policy".to_owned()));
     }
     let file = file.to_string_lossy().into_owned();
@@ -117,6 +133,20 @@ fn role(
 
 #[tokio::test]
 async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
+    through("generated").await
+}
+
+/// Without TLS of ours: the roles show tokens.
+#[tokio::test]
+async fn mail_goes_through_a_service_mesh() -> anyhow::Result<()> {
+    through("plaintext").await
+}
+
+/// One at a time: three brokers that sync each write are enough for a disk.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+async fn through(mode: &str) -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
     let Some(helm) = helm() else { return Ok(()) };
     let inner = ScriptedMx::start(Script::Accept).await?;
     let address = inner.address();
@@ -127,11 +157,18 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
         address.port()
     );
     // Made for this test alone: the documents name a port.
+    let mode_value = format!("mesh.mode={mode:?}");
     let objects = helm
         .render(
             &chart(),
             "documents",
-            &[&routes, "directory.credentialsSecret=\"\"", "test.recipient=\"postmaster@own.test\""],
+            &[
+                &routes,
+                "directory.credentialsSecret=\"\"",
+                "test.recipient=\"postmaster@own.test\"",
+                "nats.shards=4",
+                &mode_value,
+            ],
         )
         .map_err(anyhow::Error::msg)?;
     let folder = tempfile::tempdir()?;
@@ -148,14 +185,13 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
     let delivery = role(&objects, "delivery", folder.path(), &ports, Some(policy_address))?;
     ingress.wait_for_message("listening").await;
     delivery.wait_for_message("worker begins").await;
-    let id = send_one(ingress.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
-    delivery.wait_for_mail_log("delivered", &id, SOON).await;
+    handed_in(&ingress, &delivery).await;
 
     // helm test, step by step.
     let test = objects.pod("Pod rel-test");
     let places = [
-        ("https://rel-policy:7002".to_owned(), format!("https://{policy_address}")),
-        ("https://rel-delivery:7003".to_owned(), format!("https://{}", delivery.address("admin")?)),
+        ("//rel-policy:7002".to_owned(), format!("//{policy_address}")),
+        ("//rel-delivery:7003".to_owned(), format!("//{}", delivery.address("admin")?)),
         ("rel-ingress:25".to_owned(), ingress.smtp().to_string()),
     ];
     let mut steps = Vec::new();
@@ -163,16 +199,25 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
         let step = text(container, "/name");
         let asks_workers = container["args"][0].as_str().is_some_and(|first| first.starts_with("--server="));
         let server_name = if asks_workers { "rel-delivery" } else { "rel-policy" };
-        let said = run(container, folder.path(), &places, server_name).await;
+        eventually(SOON, async || run(container, folder.path(), &places, server_name).await.map(|_| ()))
+            .await;
         steps.push(step);
-        said.map_err(|said| anyhow::anyhow!("{step}: {said}"))?;
     }
     assert_eq!(steps, ["policy-answers", "workers-own-shards", "strangers-are-refused", "message-arrives"]);
-    assert_eq!(inner.received_count(), 2);
+    assert!(inner.received_count() >= 2);
     inner.set(Script::RefuseRcpt("550 5.1.1 nobody"));
     let last = test.containers()[3];
-    let said = run(last, folder.path(), &places, "rel-delivery").await.unwrap_err();
-    assert!(said.contains("failed") && said.contains("550 5.1.1 nobody"), "{said}");
+    eventually(SOON, async || {
+        let before = inner.received_count();
+        match run(last, folder.path(), &places, "rel-delivery").await {
+            // A session from before is still open, in which it is taken. That is no guess.
+            Ok(said) if inner.received_count() > before => Err(said),
+            Ok(said) => panic!("{said}, and the next hop has nothing"),
+            Err(said) if said.contains("failed") && said.contains("550 5.1.1 nobody") => Ok(()),
+            Err(said) => Err(said),
+        }
+    })
+    .await;
 
     // All brokers are ready by the probes of their pods.
     let broker = objects.pod("StatefulSet rel-nats");
@@ -190,15 +235,25 @@ async fn mail_goes_through_the_cluster_as_rendered() -> anyhow::Result<()> {
     let signal = text(hook, "/1").replace("/var/run/nats", &home.to_string_lossy());
     let status = Command::new(hikyaku_testkit::nats::program()).arg(signal).status()?;
     assert!(status.success());
-    let id = send_one(ingress.smtp(), "a@client.test", &["b@own.test"], CONTENT).await?;
-    delivery.wait_for_mail_log("delivered", &id, SOON).await;
+    handed_in(&ingress, &delivery).await;
 
     // Who shows no certificate of the authority has no connection with a broker.
     let mut hello = String::new();
     let stream = std::net::TcpStream::connect(("127.0.0.1", ports.clients[1]))?;
     std::io::BufReader::new(stream).read_line(&mut hello)?;
-    assert!(hello.contains("\"tls_required\":true") && hello.contains("\"tls_verify\":true"), "{hello}");
+    let is_mutual = hello.contains("\"tls_required\":true") && hello.contains("\"tls_verify\":true");
+    assert_eq!(is_mutual, mode == "generated", "{hello}");
     Ok(())
+}
+
+/// One message from end to end. A client that hears 451, while leaders change hands, comes again.
+async fn handed_in(ingress: &Relay, delivery: &Relay) {
+    let id = eventually(SOON, async || {
+        let sent = send_one(ingress.smtp(), "a@client.test", &["b@own.test"], CONTENT).await;
+        sent.map_err(|error| error.to_string())
+    })
+    .await;
+    delivery.wait_for_mail_log("delivered", &id, SOON).await;
 }
 
 /// Whether a monitoring port says that all is well.
@@ -219,12 +274,13 @@ async fn apply_documents(objects: &Objects, folder: &Path, policy: SocketAddr) -
     let documents = folder.join("operator/documents");
     fs::create_dir_all(&documents)?;
     mesh(objects, "operator", &folder.join("operator"));
+    token(objects, "operator", &folder.join("operator"));
     for (name, text) in map(&objects.get("ConfigMap", "rel-directory")["data"]) {
         fs::write(documents.join(name), text.as_str().unwrap_or_default())?;
     }
     let documents = documents.to_string_lossy();
     let places = [
-        ("https://rel-policy:7002".to_owned(), format!("https://{policy}")),
+        ("//rel-policy:7002".to_owned(), format!("//{policy}")),
         ("/documents".to_owned(), documents.into()),
     ];
     let job = objects.pod("Job rel-directory");
@@ -248,7 +304,11 @@ async fn run(
     command.env("HIKYAKU_SERVER_NAME", server_name);
     for variable in list(&container["env"]) {
         let home = folder.join("operator");
-        let value = text(variable, "/value").replace("/run/secrets/hikyaku-mesh", &home.to_string_lossy());
+        let value = ["/run/secrets/hikyaku-mesh", "/run/secrets/hikyaku-token"]
+            .iter()
+            .fold(text(variable, "/value").to_owned(), |value, path| {
+                value.replace(path, &home.to_string_lossy())
+            });
         command.env(text(variable, "/name"), value);
     }
     let output = command.output().await.map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 use super::{chart, helm::helm};
 
 /// Values, and what is said to them.
-const REFUSED: [(&str, &[&str], &str); 32] = [
+const REFUSED: [(&str, &[&str], &str); 34] = [
     ("minimal", &["hostname=\"\""], "hostname is required"),
     ("minimal", &["hostname=\"mx_1\""], "/hostname"),
     ("minimal", &["image.repository=\"\""], "image.repository is required"),
@@ -37,6 +37,8 @@ const REFUSED: [(&str, &[&str], &str); 32] = [
     ("keda", &["delivery.keda.serverAddress=\"\""], "delivery.keda.serverAddress is required"),
     ("host-network", &["networkPolicy.nodeNetworks=[]"], "networkPolicy.nodeNetworks is required"),
     ("minimal", &["ingress.terminationGracePeriodSeconds=45"], "is too short"),
+    ("documents", &["directory.documents.credentials=\"x\""], "'credentials' not allowed"),
+    ("documents", &["directory.documents.route=\"x\""], "'route' not allowed"),
     ("documents", &["directory.source=\"api\""], "directory.source=api, but directory names documents"),
 ];
 
