@@ -118,6 +118,7 @@ impl World {
             url: server.url(),
             login: login(USER),
             system_login: login(SYSTEM_USER),
+            tls: None,
             client_name: "dialogs".to_owned(),
         };
         let nats = hikyaku_testkit::eventually::eventually(READ_LIMIT, async || {

@@ -8,3 +8,4 @@ mod e2e; // named after what the operator sees
 mod interop; // with mail programs of others, both ways
 mod scenarios; // of the requirements: who may send what, and where it goes
 mod chaos; // named after the fault
+mod chart; // what helm makes of helm/hikyaku

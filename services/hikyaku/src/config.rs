@@ -15,7 +15,7 @@ use figment::{
 use hikyaku_delivery::config::DeliveryConfig;
 use hikyaku_ingress::{config::IngressConfig, service::TlsStart};
 use hikyaku_policy::{LdapConfig, OwnDomain};
-use hikyaku_queue::{NatsConfig, connect::Login, topology::TopologyConfig};
+use hikyaku_queue::topology::TopologyConfig;
 use hikyaku_route::resolver::ResolverSettings;
 use hikyaku_runtime::{
     telemetry::{LogFormat, TelemetryConfig},
@@ -23,11 +23,11 @@ use hikyaku_runtime::{
 };
 use hikyaku_types::{domain::Domain, shard::ShardCount};
 use ipnet::IpNet;
-use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::cli::{Flags, Role};
 
+pub(crate) mod broker; // where the queue is
 pub(crate) mod grpc; // who may call
 pub(crate) mod listeners; // where mail comes in
 mod dns; // whom we ask for names
@@ -35,6 +35,7 @@ mod ingress; // what is taken in
 mod delivery; // what goes out
 mod ldap; // a company's directories
 
+use broker::{Broker, RawBroker, RawLogin, RawNatsTls};
 use delivery::RawDelivery;
 use grpc::{GrpcConfig, RawGrpc};
 use ingress::RawIngress;
@@ -62,6 +63,7 @@ struct Raw {
     nats_server: Option<PathBuf>,
     nats_login: Option<RawLogin>,
     nats_system_login: Option<RawLogin>,
+    nats_tls: Option<RawNatsTls>,
     shards: Option<u16>,
     replicas: Option<usize>,
     policy: Option<String>,
@@ -78,13 +80,6 @@ struct Raw {
     auth: RawAuth,
     ingress: RawIngress,
     delivery: RawDelivery,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLogin {
-    user: String,
-    password_file: PathBuf,
 }
 
 #[derive(Debug)]
@@ -106,13 +101,6 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetryConfig,
     pub(crate) ingress: IngressConfig,
     pub(crate) delivery: DeliveryConfig,
-}
-
-#[derive(Debug)]
-pub(crate) enum Broker {
-    /// A child of this process; the program, when it was named.
-    Embedded(Option<PathBuf>),
-    Given(NatsConfig),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -203,8 +191,14 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     if ![1, 3, 5].contains(&replicas) {
         problems.note("replicas", replicas, "not 1, 3 or 5");
     }
-    let nats =
-        broker(raw.nats.as_deref(), raw.nats_server, raw.nats_login, raw.nats_system_login, &mut problems);
+    let nats = RawBroker {
+        url: raw.nats,
+        program: raw.nats_server,
+        login: raw.nats_login,
+        system_login: raw.nats_system_login,
+        tls: raw.nats_tls,
+    };
+    let nats = broker::check(nats, &mut problems);
     let telemetry = TelemetryConfig {
         service_name: "hikyaku",
         log_format: match raw.log.as_deref() {
@@ -219,8 +213,8 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         otlp_endpoint: raw.otlp_endpoint,
         sample_ratio: problems.within("trace_sample_ratio", raw.trace_sample_ratio, 0.1, 0.0..=1.0),
     };
-    let (Some(hostname), Some(policy_listen), Some(admin_listen), Some(shards), Some(nats)) =
-        (hostname, policy_listen, admin_listen, shards, nats)
+    let (Some(hostname), Some(policy_listen), Some(admin_listen), Some(shards)) =
+        (hostname, policy_listen, admin_listen, shards)
     else {
         return Err(ConfigError::Problems(problems.0));
     };
@@ -290,36 +284,6 @@ fn own_domain(text: &str, problems: &mut Problems) -> Option<OwnDomain> {
         problems.note("own_domain", text, "not DOMAIN=HOST:PORT");
     }
     parsed
-}
-
-fn broker(
-    nats: Option<&str>,
-    program: Option<PathBuf>,
-    login: Option<RawLogin>,
-    system_login: Option<RawLogin>,
-    problems: &mut Problems,
-) -> Option<Broker> {
-    let Some(url) = nats.filter(|nats| *nats != "embedded") else { return Some(Broker::Embedded(program)) };
-    let login = login.map(|raw| read_login("nats_login", raw, problems));
-    let system_login = system_login.map(|raw| read_login("nats_system_login", raw, problems));
-    Some(Broker::Given(NatsConfig {
-        url: url.to_owned(),
-        login: login.flatten(),
-        system_login: system_login.flatten(),
-        client_name: "hikyaku".to_owned(),
-    }))
-}
-
-fn read_login(key: &str, raw: RawLogin, problems: &mut Problems) -> Option<Login> {
-    match std::fs::read_to_string(&raw.password_file) {
-        Ok(password) => {
-            Some(Login { user: raw.user, password: SecretString::from(password.trim_end().to_owned()) })
-        }
-        Err(error) => {
-            problems.note(&format!("{key}.password_file"), &raw.password_file, error);
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -248,3 +248,22 @@ fn a_password_is_never_shown() {
     let Broker::Given(nats) = config.nats else { panic!("the broker was given") };
     assert_eq!(secrecy::ExposeSecret::expose_secret(&nats.login.unwrap().password), "s3cret");
 }
+
+#[test]
+fn brokers_are_known_by_an_authority() {
+    let given = "nats = \"tls://n:4222\"\n";
+    let config = from_toml(&format!(
+        "{given}[nats_tls]\nca = \"ca.crt\"\ncertificate = \"tls.crt\"\nkey = \"tls.key\""
+    ));
+    let Ok(Config { nats: Broker::Given(nats), .. }) = config else { panic!("{config:?}") };
+    let tls = nats.tls.unwrap();
+    assert_eq!((tls.ca, tls.identity), ("ca.crt".into(), Some(("tls.crt".into(), "tls.key".into()))));
+    for (text, key) in [
+        (format!("{given}nats_tls = {{ ca = \"ca\", key = \"k\" }}"), "nats_tls.key"),
+        (format!("{given}nats_tls = {{ ca = \"ca\", certificate = \"c\" }}"), "nats_tls.certificate"),
+        ("nats_tls = { ca = \"ca\" }".to_owned(), "nats_tls"),
+    ] {
+        let error = from_toml(&text).unwrap_err();
+        assert!(error.contains(&format!("- {key}: ")), "{error}");
+    }
+}

@@ -97,6 +97,7 @@ impl NatsChild {
             url: format!("nats://127.0.0.1:{}", self.port),
             login: Some(login(USER, &self.password)),
             system_login: Some(login(SYSTEM_USER, &self.system_password)),
+            tls: None,
             client_name: "hikyaku".to_owned(),
         }
     }

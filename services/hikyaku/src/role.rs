@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Role,
-    config::{Broker, Config},
+    config::{Config, broker::Broker},
     nats_child::NatsChild,
     parts, ready,
     reload::Reload,

@@ -16,7 +16,7 @@ use crate::{
     End,
     directory::{Report, Shown, client},
     input::Unreadable,
-    mail_log,
+    mail_log, message,
     output::{Output, harmless, table},
     server::{Server, refusal},
     smtp,
@@ -55,6 +55,8 @@ pub(crate) enum SelftestCommand {
         #[arg(long, value_name = "HOST:PORT")]
         smtp: Option<String>,
     },
+    /// Hand a message in and wait until its next hop has it.
+    Message(crate::message::MessageArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -112,11 +114,22 @@ pub(crate) async fn explain(
 
 pub(crate) async fn selftest(
     command: SelftestCommand,
-    server: &Server,
+    (server, directory): (&Server, &Server),
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
-    let SelftestCommand::Relay { smtp: port } = command;
-    let answer = client(server).await?.test_relay(TestRelayRequest {}).await.map_err(refusal)?.into_inner();
+    match command {
+        SelftestCommand::Relay { smtp } => relay(smtp, directory, output).await,
+        SelftestCommand::Message(args) => message::run(args, server, output).await,
+    }
+}
+
+async fn relay(
+    port: Option<String>,
+    directory: &Server,
+    output: &mut Output<impl Write>,
+) -> anyhow::Result<End> {
+    let answer =
+        client(directory).await?.test_relay(TestRelayRequest {}).await.map_err(refusal)?.into_inner();
     let mut forms = answer.forms;
     if let Some(port) = port {
         for form in &mut forms {

@@ -18,6 +18,7 @@ mod route; // hikyakuctl route ...
 mod account; // hikyakuctl account ...
 mod import; // hikyakuctl import
 mod explain; // hikyakuctl explain, selftest, replay
+mod message; // hikyakuctl selftest message
 mod live; // hikyakuctl trace, as it happens
 mod trace; // hikyakuctl trace
 mod mail_log; // what a mail log tells
@@ -118,7 +119,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Trace(args) => trace::run(args, (&server, &directory), stdin, &mut output).await,
         Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
-        Noun::Selftest { command } => explain::selftest(command, &directory, &mut output).await,
+        Noun::Selftest { command } => explain::selftest(command, (&server, &directory), &mut output).await,
         Noun::Replay(args) => explain::replay(args, &directory, &mut output).await,
         Noun::Token { command } => token::run(command, &mut output),
         Noun::Version => output.version(env!("CARGO_PKG_VERSION")),

@@ -1,4 +1,4 @@
-//! One envelope said to a port, as a stranger would say it. Nothing is ever sent: the dialogue ends before DATA.
+//! An envelope said to a port, as a stranger would say it, where the dialogue ends before DATA; or a whole message.
 
 use std::time::Duration;
 
@@ -21,6 +21,34 @@ pub(crate) async fn envelope(port: &str, mail_from: &str, rcpt_to: &str) -> anyh
 }
 
 async fn dialogue(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<Said> {
+    let (mut stream, last) = say(port, mail_from, rcpt_to).await?;
+    // It is closed either way.
+    let _ = stream.write_all(b"QUIT\r\n").await;
+    // A port that is busy has not been tested.
+    anyhow::ensure!(last.starts_with(['2', '5']), "{port} is not ready for a test: {last}");
+    Ok(Said { is_refused: last.starts_with('5'), text: last })
+}
+
+/// A message of the null sender; the last answer to it, good or bad. `content` has CRLF at the ends of its lines.
+pub(crate) async fn message(port: &str, rcpt_to: &str, content: &str) -> anyhow::Result<String> {
+    let dialogue = async {
+        let (mut stream, mut last) = say(port, "", rcpt_to).await?;
+        if last.starts_with('2') {
+            stream.write_all(b"DATA\r\n").await?;
+            last = reply(&mut stream).await?;
+        }
+        if last.starts_with('3') {
+            stream.write_all(format!("{content}.\r\n").as_bytes()).await?;
+            last = reply(&mut stream).await?;
+        }
+        let _ = stream.write_all(b"QUIT\r\n").await; // it is closed either way
+        anyhow::Ok(last)
+    };
+    tokio::time::timeout(PATIENCE, dialogue).await.with_context(|| format!("{port} gave no answer"))?
+}
+
+/// As far as RCPT, or the first refusal, which is the answer then.
+async fn say(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<(BufReader<TcpStream>, String)> {
     let stream = TcpStream::connect(port).await.with_context(|| format!("cannot connect to {port}"))?;
     let mut stream = BufReader::new(stream);
     let mut last = reply(&mut stream).await?;
@@ -37,11 +65,7 @@ async fn dialogue(port: &str, mail_from: &str, rcpt_to: &str) -> anyhow::Result<
         stream.write_all(format!("{line}\r\n").as_bytes()).await?;
         last = reply(&mut stream).await?;
     }
-    // It is closed either way.
-    let _ = stream.write_all(b"QUIT\r\n").await;
-    // A port that is busy has not been tested.
-    anyhow::ensure!(last.starts_with(['2', '5']), "{port} is not ready for a test: {last}");
-    Ok(Said { is_refused: last.starts_with('5'), text: last })
+    Ok((stream, last))
 }
 
 /// The last line of a reply.

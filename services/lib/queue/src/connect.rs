@@ -1,7 +1,7 @@
 //! Connections to NATS: one for work and, when credentials are given, one to the
 //! system account, which alone may read the brokers' settings.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions,
@@ -24,8 +24,18 @@ pub struct NatsConfig {
     pub login: Option<Login>,
     /// Login of the system account, for reading the brokers' settings.
     pub system_login: Option<Login>,
+    pub tls: Option<NatsTls>,
     /// Name shown in the broker's connection list.
     pub client_name: String,
+}
+
+/// Whom we trust and who we are, in PEM. Files are read with each connection, so renewed ones are used from the next
+/// one on. With it nothing is said in the clear, whatever the URL says.
+#[derive(Debug, Clone)]
+pub struct NatsTls {
+    pub ca: PathBuf,
+    /// Certificate and key that are shown to the broker.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 #[derive(Debug, Clone)]
@@ -112,6 +122,12 @@ async fn connect(config: &NatsConfig, login: Option<&Login>, suffix: &str) -> Re
         .reconnect_delay_callback(|attempts| Duration::from_millis((50 * attempts as u64).min(2_000)));
     if let Some(login) = login {
         options = options.user_and_password(login.user.clone(), login.password.expose_secret().to_owned());
+    }
+    if let Some(NatsTls { ca, identity }) = &config.tls {
+        options = options.require_tls(true).add_root_certificates(ca.clone());
+        if let Some((certificate, key)) = identity {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
     }
     let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
     options.connect(servers).await.map_err(|source| ConnectError { url: config.url.clone(), source })

@@ -35,6 +35,7 @@ impl Broker {
             url: self.0.url(),
             login: Some(Login { user: USER.to_owned(), password }),
             system_login: None,
+            tls: None,
             client_name: "policy-test".to_owned(),
         };
         eventually(PATIENCE, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await

@@ -44,6 +44,7 @@ pub(crate) async fn connect_to(url: String) -> Nats {
         url,
         login: login(USER),
         system_login: login(SYSTEM_USER),
+        tls: None,
         client_name: "test".to_owned(),
     };
     eventually(LIMIT, async || Nats::connect(&config).await.map_err(|error| error.to_string())).await
