@@ -44,7 +44,10 @@ async fn ready_is_who_can_do_its_work() -> anyhow::Result<()> {
     let relay: Relay = lab.up().await?;
     answers(address, 200, "ready").await;
     let (status, metrics) = get(address, "/metrics").await?;
-    assert!(status == 200 && metrics.contains("mail_policy_directory_load_duration_seconds_bucket"), "{metrics}");
+    assert!(
+        status == 200 && metrics.contains("mail_policy_directory_load_duration_seconds_bucket"),
+        "{metrics}"
+    );
     assert_eq!(get(address, "/elsewhere").await?.0, 404);
 
     nats.kill()?;
