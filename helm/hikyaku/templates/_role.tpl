@@ -63,7 +63,7 @@ spec:
 {{- if eq (.metric | default "cpu") "due" -}}
 - type: Pods
   pods:
-    metric: { name: hikyaku_delivery_due_entries }
+    metric: { name: mail_delivery_due }
     target: { type: AverageValue, averageValue: {{ .targetDueEntries | quote }} }
 {{- else if eq (.metric | default "cpu") "external" -}}
 - type: External

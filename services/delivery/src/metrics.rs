@@ -31,6 +31,9 @@ pub const RECIPIENT_QUESTIONS: &str = "mail.delivery.recipient_questions";
 pub const ORPHANS: &str = "mail.queue.orphans";
 /// Entries in the shards of this worker; `lane` = fresh, bulk, due, scheduled.
 pub const ENTRIES: &str = "mail.queue.entries";
+/// Entries in the shards of this worker that are ready and that no limit of their destination holds back: what
+/// more workers would send sooner. Autoscaling looks at it.
+pub const DUE: &str = "mail.delivery.due";
 /// How long the oldest entry has been ready; `lane` = fresh, bulk, due.
 pub const OLDEST_AGE: &str = "mail.queue.oldest.age";
 /// Destinations with an actor.
@@ -75,6 +78,7 @@ pub fn describe() {
     describe_counter!(RECIPIENT_QUESTIONS, Unit::Count, "Questions to next hops about recipients");
     describe_counter!(ORPHANS, Unit::Count, "Gone entries and dead letters whose content was collected");
     describe_gauge!(ENTRIES, "Entries in the shards of this worker");
+    describe_gauge!(DUE, "Entries that are ready and not held back by a limit of their destination");
     describe_gauge!(OLDEST_AGE, Unit::Seconds, "How long the oldest entry of a lane has been ready");
     describe_gauge!(DESTINATIONS, "Destinations that have work");
     describe_gauge!(SHARDS, "Shards that this worker owns");

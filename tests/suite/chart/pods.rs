@@ -130,11 +130,11 @@ fn whoever_scales_decides_alone() {
     ];
     assert_eq!(scaled, wanted.map(str::to_owned).into());
     let due = json!([{ "type": "Pods", "pods": {
-        "metric": { "name": "hikyaku_delivery_due_entries" }, "target": { "type": "AverageValue", "averageValue": "500" } } }]);
+        "metric": { "name": "mail_delivery_due" }, "target": { "type": "AverageValue", "averageValue": "500" } } }]);
     assert_eq!(helm.shape("ha").get("HorizontalPodAutoscaler", "rel-delivery")["spec"]["metrics"], due);
     let keda = helm.shape("keda");
     let trigger = &keda.get("ScaledObject", "rel-delivery")["spec"]["triggers"][0]["metadata"];
-    let query = "sum(hikyaku_delivery_due_entries{namespace=\"mail\",pod=~\"rel-delivery-.*\"})";
+    let query = "sum(mail_delivery_due{namespace=\"mail\",pod=~\"rel-delivery-.*\"})";
     assert_eq!(trigger["query"], query);
 }
 

@@ -65,6 +65,21 @@ for version in [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1]:
 print(connect(ssl.TLSVersion.TLSv1_2), connect(ssl.TLSVersion.TLSv1_3))
 ";
 
+/// Connects to each port with what the one before gave for taking the session up again.
+const RESUME: &str = r"
+import socket, ssl, sys
+version, trusted, ports = sys.argv[1], sys.argv[2], sys.argv[3:]
+context = ssl.create_default_context(cafile=trusted)
+context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+session = None
+for port in ports:
+    with socket.create_connection(('127.0.0.1', int(port))) as plain:
+        with context.wrap_socket(plain, server_hostname='gw.test', session=session) as stream:
+            assert stream.recv(1000).startswith(b'220 ')
+            print('resumed' if stream.session_reused else 'new', end=' ')
+            session = stream.session
+";
+
 const SEND: &str = r"
 import smtplib, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[2])
@@ -140,6 +155,26 @@ async fn certificates_are_renewed_without_a_restart() -> anyhow::Result<()> {
     .await;
     open.expect("EHLO client.test").await?;
     open.expect("QUIT").await?;
+    Ok(())
+}
+
+/// In a cluster the next connection comes to any node: a session of one is unknown to the others, which is a
+/// whole handshake and no error.
+#[tokio::test]
+async fn sessions_are_taken_up_again_by_their_own_node_only() -> anyhow::Result<()> {
+    let certificates = Certificates::new()?;
+    let configuration = certificates.configuration(&["gw.test"]);
+    let (mut lab, mut other_lab) = (Lab::new().await?, Lab::new().await?);
+    lab.configure(&configuration)?;
+    other_lab.configure(&configuration)?;
+    let (one, other) = (lab.up().await?, other_lab.up().await?);
+    let port = |relay: &Relay| anyhow::Ok(relay.address("submissions")?.port().to_string());
+    let (one, other) = (port(&one)?, port(&other)?);
+    for version in ["TLSv1_2", "TLSv1_3"] {
+        let ports = [version, trusted(&certificates), &one, &one, &other, &other, &one];
+        let Some(said) = python(RESUME, &ports).await? else { return Ok(()) };
+        assert_eq!(said.trim(), "new resumed new resumed new", "{version}");
+    }
     Ok(())
 }
 

@@ -19,7 +19,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use crate::{
     connection::{ConnectionActor, ConnectionArguments, ConnectionMessage},
     context::Context,
-    destination::brain::{Brain, Effect, EgressId, Event, JobId, Limits, SessionId},
+    destination::{
+        brain::{Brain, Effect, EgressId, Event, JobId, Limits, SessionId},
+        held_back::Share,
+    },
     outcome::settle,
     shard::ShardMessage,
 };
@@ -83,6 +86,7 @@ pub(crate) struct State {
     /// What each session is busy with.
     transfers: HashMap<SessionId, EntryId>,
     renewed_at: Instant,
+    held_back: Share,
 }
 
 /// Entries that wait, by number and by name.
@@ -140,6 +144,7 @@ impl Actor for DestinationActor {
             sessions: HashMap::new(),
             transfers: HashMap::new(),
             renewed_at: now,
+            held_back: self.0.depths.held_back().share(),
         })
     }
 
@@ -202,6 +207,7 @@ impl Actor for DestinationActor {
         for effect in state.brain.on(event, Instant::now()) {
             self.perform(&myself, state, effect, failure.as_deref()).await?;
         }
+        state.held_back.set(state.brain.held_back(Instant::now()));
         Ok(())
     }
 

@@ -201,6 +201,17 @@ impl Brain {
         effects
     }
 
+    /// Of what waits, what another worker could not send either: the limits of the destination hold it back.
+    pub(crate) fn held_back(&mut self, now: Instant) -> usize {
+        let waiting = self.waiting_len();
+        if self.held || self.pace.is_spent(now) {
+            return waiting;
+        }
+        let (sessions, alive) = (self.sessions.len(), self.sessions.alive());
+        // An entry for each session that is being opened is on its way.
+        if sessions >= self.allowed { waiting.saturating_sub(sessions - alive) } else { 0 }
+    }
+
     fn has_nothing(&self, now: Instant) -> bool {
         let is_empty = self.sessions.is_empty() && self.waiting_len() == 0;
         // The next one would begin with a full bucket, and not know what is set aside.

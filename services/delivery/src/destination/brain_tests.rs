@@ -424,3 +424,26 @@ fn a_spent_rate_holds_no_more_than_its_part() {
     }
     assert_eq!(world.brain.waiting_len(), LIMITS.hold);
 }
+
+/// More workers help with what waits for a turn here, not with what its limits hold back.
+#[test]
+fn what_limits_hold_back_is_counted() {
+    let mut world = World::new();
+    world.on(Event::Limits(Limits { hold: 100, ..LIMITS }));
+    world.arrive(Lane::Fresh);
+    let now = world.now;
+    assert_eq!(world.brain.held_back(now), 0, "it waits for the session that is being opened for it");
+    for _ in 0..9 {
+        world.arrive(Lane::Fresh);
+    }
+    assert_eq!(world.brain.held_back(now), 9, "one probe, and no more before it is answered");
+    for id in 0..2 {
+        world.on(Event::Opened(session(id)));
+    }
+    let waiting = world.brain.waiting_len();
+    assert_eq!((waiting, world.brain.held_back(now)), (8, 8), "two sessions are all that it may have by now");
+    world.on(Event::Limits(Limits { sessions: 9, hold: 100, rate: Some(0.001), ..LIMITS }));
+    assert_eq!(world.brain.held_back(now), world.brain.waiting_len(), "its rate is spent");
+    world.on(Event::Held);
+    assert_eq!(world.brain.held_back(now), 0, "an operator's hold sets everything aside");
+}

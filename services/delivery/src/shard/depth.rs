@@ -13,14 +13,18 @@ use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     context::Context,
-    metrics::{ENTRIES, OLDEST_AGE},
+    destination::HeldBack,
+    metrics::{DUE, ENTRIES, OLDEST_AGE},
 };
 
 const EVERY: Duration = Duration::from_secs(10);
 
 /// What was last seen in each shard that is ours.
 #[derive(Debug, Default)]
-pub(crate) struct Depths(Mutex<HashMap<ShardId, Depth>>);
+pub(crate) struct Depths {
+    shards: Mutex<HashMap<ShardId, Depth>>,
+    held_back: HeldBack,
+}
 
 /// Looks at a shard now and then; dropped, the shard counts no more.
 pub(crate) async fn watch(context: Arc<Context>, shard: ShardId) {
@@ -46,8 +50,12 @@ impl Drop for Leaving<'_> {
 }
 
 impl Depths {
+    pub(crate) fn held_back(&self) -> &HeldBack {
+        &self.held_back
+    }
+
     fn set(&self, shard: ShardId, depth: Option<Depth>) {
-        let mut depths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut depths = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         match depth {
             Some(depth) => depths.insert(shard, depth),
             None => depths.remove(&shard),
@@ -59,6 +67,7 @@ impl Depths {
             metrics::gauge!(OLDEST_AGE, "lane" => lane.name()).set(age.as_secs_f64());
         }
         metrics::gauge!(ENTRIES, "lane" => "scheduled").set(total.scheduled as f64);
+        metrics::gauge!(DUE).set(total.due(self.held_back.sum()) as f64);
     }
 }
 
@@ -67,6 +76,14 @@ impl Depths {
 struct Total {
     lanes: [(u64, Duration); Lane::ALL.len()],
     scheduled: u64,
+}
+
+impl Total {
+    /// What more workers would send sooner.
+    fn due(&self, held_back: usize) -> u64 {
+        let ready: u64 = self.lanes.iter().map(|(entries, _)| entries).sum();
+        ready.saturating_sub(u64::try_from(held_back).unwrap_or(u64::MAX))
+    }
 }
 
 fn total<'a>(depths: impl Iterator<Item = &'a Depth>, now: SystemTime) -> Total {
@@ -101,6 +118,8 @@ mod tests {
             lanes: [(7, Duration::from_secs(90)), (0, Duration::ZERO), (1, Duration::from_secs(5))],
             scheduled: 9,
         };
-        assert_eq!(total(depths.iter(), now), expected);
+        let total = total(depths.iter(), now);
+        assert_eq!(total, expected);
+        assert_eq!((total.due(0), total.due(5), total.due(50)), (8, 3, 0), "what is scheduled is not due");
     }
 }
