@@ -8,7 +8,7 @@ use crate::connection::security::TlsPolicy;
 /// Recipients by the end of their attempt; `outcome` = delivered, deferred, bounced; `phase`; `error.type` =
 /// none, REPLY, or of our side EOF, TIMEOUT, PROTOCOL, DNS, UNMET, INTERNAL, or a name like ECONNRESET.
 pub const ATTEMPTS: &str = "mail.delivery.attempts";
-/// From the 250 to the final outcome; `outcome` = delivered, bounced.
+/// From the 250 to the final outcome; `outcome` = delivered, bounced; `lane` of the last attempt = fresh, bulk, due.
 pub const LATENCY: &str = "mail.delivery.latency";
 /// Open sessions to remote servers.
 pub const CONNECTIONS: &str = "smtp.client.connections";

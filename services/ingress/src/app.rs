@@ -87,7 +87,9 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { context, bound, listeners } = self;
         if let Some(tls) = &context.tls {
-            context.tasks.spawn(tls.clone().follow_files(context.drain.clone()));
+            context
+                .tasks
+                .spawn(tls.clone().follow_files(context.drain.clone(), crate::metrics::certificate_expires));
         }
         listeners.open(bound).await;
         shutdown.cancelled().await;

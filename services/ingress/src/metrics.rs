@@ -1,6 +1,8 @@
 //! Metric names of this crate.
 
 use hikyaku_smtp::server::{AuthOutcome, Mechanism, Outcome};
+use std::time::SystemTime;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Open connections of clients.
@@ -14,11 +16,14 @@ pub const MESSAGE_SIZE: &str = "smtp.server.message.size";
 pub const HANDSHAKES: &str = "smtp.server.tls.handshakes";
 /// Exchanges of AUTH by `mechanism` and `outcome`: accepted, refused, deferred, aborted.
 pub const AUTHENTICATIONS: &str = "smtp.server.authentications";
+/// When the first of the certificates ends, in seconds since 1970.
+pub const CERTIFICATE_EXPIRY: &str = "smtp.server.tls.certificate.expiry";
 /// Connections of PROXY peers that were ended because their header was missing or unreadable.
 pub const PROXY_ERRORS: &str = "smtp.server.proxy_errors";
 
 pub fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections of clients");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "When the first of the certificates ends, since 1970");
     describe_counter!(TRANSACTIONS, Unit::Count, "Transactions by their outcome");
     describe_counter!(HANDSHAKES, Unit::Count, "TLS handshakes by their outcome");
     describe_counter!(
@@ -56,6 +61,11 @@ pub(crate) fn message(size: usize) {
     // A histogram takes a float; sizes are exact in it up to 2^53.
     #[expect(clippy::cast_precision_loss, reason = "no message is that large")]
     metrics::histogram!(MESSAGE_SIZE).record(size as f64);
+}
+
+pub(crate) fn certificate_expires(at: SystemTime) {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!(CERTIFICATE_EXPIRY).set(since.as_secs_f64());
 }
 
 /// A connection, counted for as long as this lives.

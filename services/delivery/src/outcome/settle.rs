@@ -211,15 +211,16 @@ fn attempt_failed(outcome: &'static str, failure: &Failure) {
 
 fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<&Channel>, now: SystemTime) {
     let latency = now.duration_since(envelope.accepted_at).unwrap_or_default();
+    let lane = envelope.lane.name();
     for Delivered { recipient, reply, .. } in &plan.delivered {
         metrics::counter!(ATTEMPTS, "outcome" => "delivered", "phase" => "content", "error.type" => "none")
             .increment(1);
-        metrics::histogram!(LATENCY, "outcome" => "delivered").record(latency);
+        metrics::histogram!(LATENCY, "outcome" => "delivered", "lane" => lane).record(latency);
         mail_log::delivered(envelope, recipient, reply, channel, now);
     }
     for bounced in &plan.bounced {
         attempt_failed("bounced", &bounced.failure);
-        metrics::histogram!(LATENCY, "outcome" => "bounced").record(latency);
+        metrics::histogram!(LATENCY, "outcome" => "bounced", "lane" => lane).record(latency);
         let report = written.of_failure(bounced);
         mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, &report);
     }

@@ -1,7 +1,11 @@
 //! TLS: of servers, certificates from files, which may change while the process runs; of clients, whom
 //! they trust. For both a stream that is in the clear until it is secured.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rustls::{ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider, version};
 use tokio_util::sync::CancellationToken;
@@ -100,8 +104,14 @@ impl TlsAcceptor {
     }
 
     /// Takes files that have changed into use. What cannot be used is refused with a warning, and
-    /// what was there stays.
-    pub async fn follow_files(self, shutdown: CancellationToken) {
+    /// what was there stays. `expires` hears when the first of those in use ends, now and after each change.
+    pub async fn follow_files(self, shutdown: CancellationToken, expires: impl Fn(SystemTime)) {
+        let tell = |certificates: &Certificates| {
+            if let Some(end) = certificates.first_end() {
+                expires(end);
+            }
+        };
+        tell(&self.certificates);
         let mut seen = self.certificates.fingerprint();
         loop {
             tokio::select! {
@@ -118,7 +128,10 @@ impl TlsAcceptor {
             let Ok((now, outcome)) = look.await else { return };
             match outcome {
                 None => {}
-                Some(Ok(())) => tracing::info!("certificates were read again"),
+                Some(Ok(())) => {
+                    tracing::info!("certificates were read again");
+                    tell(&self.certificates);
+                }
                 Some(Err(error)) => tracing::warn!(
                     error = crate::error_chain::chain(&error),
                     "the new certificates cannot be used; those before stay"

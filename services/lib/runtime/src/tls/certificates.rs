@@ -4,7 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rustls::{
@@ -14,6 +14,8 @@ use rustls::{
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
+
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::KeyPair;
 
@@ -84,6 +86,17 @@ impl Certificates {
                 Some((about.modified().ok()?, about.len()))
             })
             .collect()
+    }
+
+    /// When the first of them ends (RFC 5280 4.1.2.5).
+    pub(super) fn first_end(&self) -> Option<SystemTime> {
+        let in_use = self.in_use.read().unwrap_or_else(PoisonError::into_inner);
+        let end = |pair: &Arc<CertifiedKey>| {
+            let (_, certificate) = X509Certificate::from_der(pair.cert.first()?).ok()?;
+            let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+        };
+        in_use.iter().filter_map(end).min()
     }
 
     pub(super) fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {

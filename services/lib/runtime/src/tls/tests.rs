@@ -78,6 +78,7 @@ fn a_new_certificate_takes_the_place_of_the_old_one_unless_it_is_bad() {
     let acceptor = acceptor(vec![files.clone()]).unwrap();
     let in_use = || leaf(acceptor.certificates.for_name(None));
     let (first, seen) = (in_use(), acceptor.certificates.fingerprint());
+    assert!(acceptor.certificates.first_end().is_some_and(|end| end > SystemTime::now()));
 
     fs::write(&files.key, "not a key").unwrap();
     assert_ne!(acceptor.certificates.fingerprint(), seen);
