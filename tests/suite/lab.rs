@@ -10,6 +10,10 @@ use hikyaku_testkit::{
     relay::Relay,
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// Long enough for a busy machine; a test that passes does not wait for it.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -131,6 +135,19 @@ impl Certificates {
 }
 
 /// Puts this text in the place of the document `traffic`.
+/// Status and body of the answer.
+pub async fn http_get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        .await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status = answer.split(' ').nth(1).unwrap_or_default().parse()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Ok((status, body))
+}
+
 pub async fn set_traffic(relay: &Relay, text: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("traffic");

@@ -15,6 +15,7 @@ mod listeners_change_under_load;
 mod what_must_stay_protected_does;
 mod what_servers_say_is_told_apart;
 mod readiness_is_told;
+mod due_work_is_a_metric;
 mod next_hops_without_8bitmime;
 mod dead_hosts_do_not_delay_others;
 mod broker_trouble_is_answered_451;

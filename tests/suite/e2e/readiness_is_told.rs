@@ -1,28 +1,12 @@
 use std::net::SocketAddr;
 
 use hikyaku_testkit::{eventually::eventually, nats::NatsServer, relay::Relay};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
-use crate::lab::{Lab, SOON};
-
-/// Status and body.
-async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
-        .await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let status = answer.split(' ').nth(1).unwrap_or_default().parse()?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Ok((status, body))
-}
+use crate::lab::{Lab, SOON, http_get};
 
 async fn answers(address: SocketAddr, status: u16, words: &str) {
-    eventually(SOON, async || match get(address, "/readyz").await {
+    eventually(SOON, async || match http_get(address, "/readyz").await {
         Ok((found, body)) if found == status && body.contains(words) => Ok(()),
         other => Err(format!("{other:?}")),
     })
@@ -43,17 +27,17 @@ async fn ready_is_who_can_do_its_work() -> anyhow::Result<()> {
     ))?;
     let relay: Relay = lab.up().await?;
     answers(address, 200, "ready").await;
-    let (status, metrics) = get(address, "/metrics").await?;
+    let (status, metrics) = http_get(address, "/metrics").await?;
     assert!(
         status == 200 && metrics.contains("mail_policy_directory_load_duration_seconds_bucket"),
         "{metrics}"
     );
-    assert_eq!(get(address, "/elsewhere").await?.0, 404);
+    assert_eq!(http_get(address, "/elsewhere").await?.0, 404);
 
     nats.kill()?;
     answers(address, 503, "shards: the roster does not show this worker alive").await;
     answers(address, 503, "queue: ").await;
-    assert_eq!(get(address, "/livez").await?.0, 200);
+    assert_eq!(http_get(address, "/livez").await?.0, 200);
     nats.restart()?;
     answers(address, 200, "ready").await;
     assert_eq!(relay.terminate().await?, Some(0));
