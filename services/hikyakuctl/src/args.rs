@@ -9,6 +9,7 @@ use tonic::transport::Endpoint;
 use crate::{
     access::Access,
     account::AccountCommand,
+    certificate::CertificateCommand,
     explain::{ExplainArgs, ReplayArgs, SelftestCommand},
     import::ImportArgs,
     route::RouteCommand,
@@ -166,6 +167,11 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     Token {
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// Make certificates for trying TLS out.
+    Certificate {
+        #[command(subcommand)]
+        command: CertificateCommand,
     },
     /// Print the version of this program.
     Version,

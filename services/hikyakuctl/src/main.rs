@@ -26,6 +26,7 @@ mod dns; // hikyakuctl dns
 mod doctor; // hikyakuctl doctor
 mod diagnose; // hikyakuctl diagnose
 mod smtp; // an envelope, said to a port
+mod certificate; // hikyakuctl certificate ...
 mod token; // hikyakuctl token ...
 mod input; // files and the standard input
 mod output; // tables and JSON
@@ -122,6 +123,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Selftest { command } => explain::selftest(command, (&server, &directory), &mut output).await,
         Noun::Replay(args) => explain::replay(args, &directory, &mut output).await,
         Noun::Token { command } => token::run(command, &mut output),
+        Noun::Certificate { command } => certificate::run(command, &mut output),
         Noun::Version => output.version(env!("CARGO_PKG_VERSION")),
     }
 }

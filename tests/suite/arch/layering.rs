@@ -84,7 +84,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
     // Names in certificates of callers; keys in certificates of clients.
     ("x509-parser", &["hikyaku-grpc", "hikyaku-runtime"]),
     ("tower", &["hikyaku-grpc"]),
-    ("rcgen", &["hikyaku-testkit"]),
+    ("rcgen", &["hikyakuctl", "hikyaku-testkit"]),
     ("metrics-exporter-prometheus", &["hikyaku-runtime"]),
     (
         "tonic",

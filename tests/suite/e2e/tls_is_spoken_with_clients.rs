@@ -1,12 +1,12 @@
 //! STARTTLS, implicit TLS and certificates, as the clients of Python and OpenSSL see them.
 
-use std::{fs, process::Stdio};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use hikyaku_testkit::{
     client::SmtpClient,
     eventually::eventually,
     mx::{Script, ScriptedMx},
-    relay::{Relay, program},
+    relay::{Relay, ctl, program},
 };
 
 use crate::lab::{CONTENT, Certificates, Lab, SOON, python};
@@ -155,6 +155,32 @@ async fn certificates_are_renewed_without_a_restart() -> anyhow::Result<()> {
     .await;
     open.expect("EHLO client.test").await?;
     open.expect("QUIT").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_test_certificate_is_one_command() -> anyhow::Result<()> {
+    let mut lab = Lab::new().await?;
+    let folder = lab.folder.path().to_owned();
+    let make = async || {
+        let out = folder.display().to_string();
+        let made =
+            ctl().args(["certificate", "test", "gw.test", "127.0.0.1", "--out", &out]).output().await?;
+        anyhow::Ok((made.status.success(), String::from_utf8_lossy(&made.stderr).into_owned()))
+    };
+    assert_eq!(make().await?, (true, String::new()));
+    let key = folder.join("gw.test.key");
+    assert_eq!(fs::metadata(&key)?.permissions().mode() & 0o777, 0o600);
+    let (is_made_again, said) = make().await?;
+    assert!(!is_made_again && said.contains("gw.test.key: File exists"), "{said}");
+    let certificate = folder.join("gw.test.crt");
+    lab.configure(&format!(
+        "submissions = [\"127.0.0.1:0\"]\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    ))?;
+    let relay = lab.up().await?;
+    let port = relay.address("submissions")?.port().to_string();
+    let said = python(CERTIFICATE, &[&port, &certificate.display().to_string(), "gw.test"]).await?;
+    assert!(said.is_none_or(|said| said.contains("('DNS', 'gw.test'), ('IP Address', '127.0.0.1')")));
     Ok(())
 }
 
