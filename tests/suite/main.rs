@@ -9,3 +9,4 @@ mod interop; // with mail programs of others, both ways
 mod scenarios; // of the requirements: who may send what, and where it goes
 mod chaos; // named after the fault
 mod chart; // what helm makes of helm/hikyaku
+mod observe; // dashboards and alerts over a real Prometheus

@@ -8,13 +8,13 @@ mod pods; // what runs, as whom, and for how long it ends
 mod secrets; // who is given what
 mod kept; // what is made once
 mod network; // who reaches whom
-mod program; // the programs take the configuration
+pub mod program; // the programs take the configuration
 mod cluster; // all of it together, without Kubernetes
 mod files; // dashboards and rules
 mod documented; // the table of values
 
 use std::path::{Path, PathBuf};
 
-fn chart() -> PathBuf {
+pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/hikyaku")
 }

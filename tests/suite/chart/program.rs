@@ -38,7 +38,7 @@ fn the_programs_take_their_configuration() {
     assert!(said.unwrap_err().contains("ingres"));
 }
 
-fn take(role: &str, config: &str, folder: &Path) -> Result<(), String> {
+pub fn take(role: &str, config: &str, folder: &Path) -> Result<(), String> {
     let folder_name = folder.to_string_lossy();
     let config = config
         .replace("/run/secrets/hikyaku-nats/", &format!("{folder_name}/"))

@@ -1,0 +1,105 @@
+use crate::observe::panel::{
+    Board,
+    Unit::{Bytes, Count, PerSecond, Seconds, Share},
+    durations, level, lines, quantile, query, rate, row, share,
+};
+
+pub fn board() -> Board {
+    Board {
+        name: "ingress",
+        title: "Hikyaku: ingress",
+        text: "Sessions of clients, from the connection to the 250.",
+        rows: vec![
+            row(
+                "Sessions",
+                vec![
+                    lines(
+                        "Connections by process",
+                        Count,
+                        "At its limit (ingress.max_connections) a process answers 421 4.3.2.",
+                        vec![query(level("smtp_server_connections", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Handshakes",
+                        PerSecond,
+                        "By outcome and version of TLS.",
+                        vec![query(
+                            rate("smtp_server_tls_handshakes_total", "outcome, version"),
+                            "{{outcome}} {{version}}",
+                        )],
+                    ),
+                    lines(
+                        "Unreadable PROXY headers",
+                        PerSecond,
+                        "Connections of load balancers that were ended: ingress.proxy_from names one that sends none.",
+                        vec![query(rate("smtp_server_proxy_errors_total", ""), "ended")],
+                    ),
+                    lines(
+                        "Logins",
+                        PerSecond,
+                        "Deferred: nobody could say (454).",
+                        vec![query(
+                            rate("smtp_server_authentications_total", "mechanism, outcome"),
+                            "{{mechanism}} {{outcome}}",
+                        )],
+                    ),
+                ],
+            ),
+            row(
+                "Transactions",
+                vec![
+                    lines(
+                        "By outcome",
+                        PerSecond,
+                        "Aborted: the client went away or gave up.",
+                        vec![query(rate("smtp_server_transactions_total", "outcome"), "{{outcome}}")],
+                    ),
+                    lines(
+                        "Deferred",
+                        Share,
+                        "Of all: 4yz for want of policy, broker or memory, or by a limit.",
+                        vec![query(
+                            share("smtp_server_transactions_total", "outcome=\"deferred\""),
+                            "deferred",
+                        )],
+                    ),
+                    lines(
+                        "Size",
+                        Bytes,
+                        "Content of accepted messages.",
+                        vec![
+                            query(quantile(0.5, "smtp_server_message_size_bytes", ""), "half"),
+                            query(quantile(0.99, "smtp_server_message_size_bytes", ""), "99 %"),
+                        ],
+                    ),
+                    lines(
+                        "Bytes accepted",
+                        Bytes,
+                        "In a second.",
+                        vec![query(rate("smtp_server_message_size_bytes_sum", ""), "bytes")],
+                    ),
+                ],
+            ),
+            row(
+                "What a 250 waits for",
+                vec![
+                    lines(
+                        "Policy",
+                        Seconds,
+                        "Until a question was answered, waiting and travelling included.",
+                        durations("mail_policy_decision_duration_seconds", "source=\"remote\""),
+                    ),
+                    lines(
+                        "Acknowledgement of the broker",
+                        Seconds,
+                        "Each one follows a write to disk on most brokers.",
+                        durations(
+                            "messaging_client_operation_duration_seconds",
+                            "messaging_operation_name=\"accept\"",
+                        ),
+                    ),
+                ],
+            ),
+        ],
+    }
+}

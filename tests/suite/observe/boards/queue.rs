@@ -1,0 +1,98 @@
+use crate::observe::panel::{
+    Board,
+    Unit::{Count, PerSecond, Seconds},
+    extreme, level, lines, quantile, query, rate, row,
+};
+
+pub fn board() -> Board {
+    Board {
+        name: "queue",
+        title: "Hikyaku: queue and broker",
+        text: "What waits, how long, and what the brokers do about it.",
+        rows: vec![
+            row(
+                "Queue",
+                vec![
+                    lines(
+                        "Entries by lane",
+                        Count,
+                        "Fresh: never tried. Bulk: of senders with much mail. Due: to be tried again now. Scheduled: later.",
+                        vec![query(level("mail_queue_entries", "lane"), "{{lane}}")],
+                    ),
+                    lines(
+                        "Age of the oldest",
+                        Seconds,
+                        "How long it has been ready. It grows where nobody works.",
+                        vec![query(extreme("max", "mail_queue_oldest_age_seconds", "lane"), "{{lane}}")],
+                    ),
+                    lines(
+                        "Entries by worker",
+                        Count,
+                        "In the shards that it owns.",
+                        vec![query(level("mail_queue_entries", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Content collected",
+                        PerSecond,
+                        "Of entries that are gone; the shards are looked at every ten minutes.",
+                        vec![query(rate("mail_queue_orphans_total", ""), "collected")],
+                    ),
+                ],
+            ),
+            row(
+                "Brokers",
+                vec![
+                    lines(
+                        "Each write is synced",
+                        Count,
+                        "1, or 0 as this process sees it; then it takes no mail.",
+                        vec![query(extreme("min", "mail_queue_durable", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Until the acknowledgement",
+                        Seconds,
+                        "99 %, by what was published.",
+                        vec![query(
+                            quantile(
+                                0.99,
+                                "messaging_client_operation_duration_seconds",
+                                "messaging_operation_name",
+                            ),
+                            "{{messaging_operation_name}}",
+                        )],
+                    ),
+                    lines(
+                        "Publishes",
+                        PerSecond,
+                        "Acknowledged ones.",
+                        vec![query(
+                            rate(
+                                "messaging_client_operation_duration_seconds_count",
+                                "messaging_operation_name",
+                            ),
+                            "{{messaging_operation_name}}",
+                        )],
+                    ),
+                    lines(
+                        "Repeated publishes",
+                        PerSecond,
+                        "No acknowledgement came in time. The broker tells twins apart.",
+                        vec![query(
+                            rate("mail_queue_publish_repeated_total", "messaging_operation_name"),
+                            "{{messaging_operation_name}}",
+                        )],
+                    ),
+                    lines(
+                        "Custody",
+                        PerSecond,
+                        "Events of the audit that were written after their mail went on, or never.",
+                        vec![
+                            query(rate("mail_custody_late_total", ""), "late"),
+                            query(rate("mail_custody_lost_total", ""), "lost"),
+                        ],
+                    ),
+                ],
+            ),
+        ],
+    }
+}

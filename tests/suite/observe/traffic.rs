@@ -1,0 +1,176 @@
+//! Mail of every fate, callers of every kind, and a directory that changes.
+
+use std::net::SocketAddr;
+
+use hikyaku_testkit::{
+    client::{SmtpClient, send_one},
+    eventually::eventually,
+    mx::{Script, ScriptedMx},
+    relay::Relay,
+    web::WebServer,
+};
+use tokio::net::TcpListener;
+
+use crate::lab::{CONTENT, Certificates, Lab, SOON, set_accounts, smtplib};
+
+const USER: &str = "ann@accounts.test";
+const PASSWORD: &str = "correct horse";
+/// What comes from here comes from a load balancer.
+const BALANCER: &str = "127.0.0.9:0";
+
+pub struct Scene {
+    pub relay: Relay,
+    pub metrics: SocketAddr,
+    lab: Lab,
+    certificates: Certificates,
+    servers: Vec<(&'static str, ScriptedMx)>,
+    _web: WebServer,
+    rounds: usize,
+}
+
+impl Scene {
+    pub async fn start() -> anyhow::Result<Self> {
+        let (mut lab, certificates) = (Lab::new().await?, Certificates::new()?);
+        let mut servers = Vec::new();
+        for (domain, script) in [
+            ("own.test", Script::Accept),
+            ("known.test", Script::RefuseLocalPart("bad", "550 5.1.1 no such user")),
+            ("refuses.test", Script::RefuseRcpt("550 5.1.1 no such user")),
+            ("filters.test", Script::RefuseContent("554 5.6.0 not this")),
+            ("grey.test", Script::RefuseRcpt("451 4.7.1 greylisted")),
+            ("moves.test", Script::RefuseRcpt("451 4.7.1 not here any more")),
+            ("busy.test", Script::Greeting("421 4.3.2 busy")),
+        ] {
+            let server = ScriptedMx::start(script).await?;
+            lab.own_domain(domain, &server);
+            servers.push((domain, server));
+        }
+        lab.own_domain_at("dead.test", "127.0.0.1:1".parse()?);
+        lab.own_domain_at("accounts.test", servers[0].1.address());
+
+        // Its MTA-STS policy is in testing, and its host would not do.
+        let clear = ScriptedMx::start_at("127.0.0.2:0".parse()?, Script::Accept).await?;
+        let web = WebServer::start(&certificates.authority, &["mta-sts.tests.test"]).await?;
+        let policy = "version: STSv1\nmode: testing\nmx: mail.tests.test\nmax_age: 86400\n";
+        web.says("mta-sts.tests.test", "200 OK\r\nContent-Type: text/plain", policy);
+        lab.mail_for("tests.test", clear.address());
+        lab.dns.text("_mta-sts.tests.test", "v=STSv1; id=1;");
+        lab.dns.address_of("mta-sts.tests.test", [127, 0, 0, 1].into());
+
+        let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        lab.configure(&format!(
+            "metrics = \"{metrics}\"\n{}\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
+             [delivery]\nmx_port = {}\nmta_sts_port = {}\n[delivery.tls]\nca = {:?}\n",
+            certificates.configuration(&["gw.test"]),
+            clear.address().port(),
+            web.port,
+            certificates.trusted,
+        ))?;
+        servers.push(("tests.test", clear));
+        let relay = lab.up().await?;
+        set_accounts(&relay, &[(USER, PASSWORD)]).await?;
+        Ok(Self { relay, metrics, lab, certificates, servers, _web: web, rounds: 0 })
+    }
+
+    pub async fn round(&mut self) -> anyhow::Result<()> {
+        self.rounds += 1;
+        self.directory().await?;
+        self.mail().await?;
+        self.clients().await?;
+        self.strangers().await
+    }
+
+    async fn set(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let file = self.lab.folder.path().join(name);
+        std::fs::write(&file, text)?;
+        self.relay.ctl(&["directory", "set", name, &file.to_string_lossy()]).await?;
+        Ok(())
+    }
+
+    /// Another version; from the second round on mail for moves.test goes to a server that takes it.
+    async fn directory(&self) -> anyhow::Result<()> {
+        let at = |domain: &str| {
+            let server = self.servers.iter().find(|(name, _)| *name == domain).map(|(_, server)| server);
+            server.map_or_else(
+                || "127.0.0.1,1".to_owned(),
+                |server| format!("{},{}", server.address().ip(), server.address().port()),
+            )
+        };
+        self.set("sources", &format!("; {}\nknown.test recipients=next-hop\n", self.rounds)).await?;
+        let mut routes =
+            format!("; {}\ndead.test,127.0.0.1,1\naccounts.test,{}\n", self.rounds, at("own.test"));
+        for (domain, _) in self.servers.iter().filter(|(domain, _)| *domain != "tests.test") {
+            let server = if *domain == "moves.test" && self.rounds > 1 { "own.test" } else { *domain };
+            routes += &format!("{domain},{}\n", at(server));
+        }
+        self.set("routes", &routes).await
+    }
+
+    async fn mail(&self) -> anyhow::Result<()> {
+        let smtp = self.relay.smtp();
+        let send = async |from: &str, to: &str| send_one(smtp, from, &[to], CONTENT).await;
+        let delivered = send("a@client.test", "b@own.test").await?;
+        send("a@client.test", "b@tests.test").await?;
+        for domain in ["refuses.test", "filters.test"] {
+            send("a@own.test", &format!("b@{domain}")).await?;
+        }
+        // Nobody to report to.
+        let dead = send("", "b@refuses.test").await?;
+        for domain in ["grey.test", "busy.test", "dead.test"] {
+            send("a@own.test", &format!("b@{domain}")).await?;
+        }
+        if self.rounds == 1 {
+            let moves = send("a@own.test", "b@moves.test").await?;
+            self.relay.wait_for_mail_log("deferred", &moves, SOON).await;
+        } else {
+            self.relay.ctl(&["queue", "retry", "--all"]).await?;
+        }
+        self.relay.wait_for_mail_log("delivered", &delivered, SOON).await;
+        self.relay.wait_for_mail_log("bounced", &dead, SOON).await;
+        Ok(())
+    }
+
+    /// Some are refused, some go away, some log in.
+    async fn clients(&self) -> anyhow::Result<()> {
+        let mut client = SmtpClient::connect(self.relay.smtp()).await?;
+        client.expect("EHLO client.test").await?;
+        client.expect("MAIL FROM:<a@client.test>").await?;
+        for (name, code) in [("bad", "550"), ("good", "250")] {
+            let reply = client.command(&format!("RCPT TO:<{name}{}@known.test>", self.rounds)).await?;
+            anyhow::ensure!(name == "bad" || reply.starts_with(code), "{reply}");
+        }
+        client.command("RCPT TO:<bad@known.test>").await?;
+        drop(client);
+        let port = self.relay.address("submission")?.port().to_string();
+        let arguments = [&*port, &self.certificates.trusted.to_string_lossy(), USER, PASSWORD];
+        smtplib(LOGINS, &arguments).await?;
+        Ok(())
+    }
+
+    /// A balancer that sends no header, and a caller with a token that nobody made.
+    async fn strangers(&self) -> anyhow::Result<()> {
+        let mut balancer = SmtpClient::silent_from(BALANCER.parse()?, self.relay.smtp()).await?;
+        balancer.send(b"EHLO balancer.test\r\n").await?;
+        eventually(SOON, async || match balancer.reply().await {
+            Err(_) => Ok(()),
+            Ok(reply) if reply.is_empty() => Ok(()),
+            Ok(reply) => Err(reply),
+        })
+        .await;
+        let token = self.lab.folder.path().join("unknown-token");
+        std::fs::write(&token, "nobody-made-this-token-at-all-0123456789\n")?;
+        let refused =
+            self.relay.ctl_as("http", &["--token-file", &token.to_string_lossy()], &["queue", "list"]).await;
+        anyhow::ensure!(refused.is_err(), "a caller whom nobody knows was answered");
+        Ok(())
+    }
+}
+
+const LOGINS: &str = r"
+import sys
+port, trusted, user, password = sys.argv[1:]
+for said in (password, 'wrong'):
+    client = starttls(port, trusted, '127.0.0.1')
+    client.docmd(plain(user, said))
+    client.quit()
+";
