@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use hikyaku_testkit::relay::{Relay, program};
+use hikyaku_testkit::relay::program;
 use serde_json::Value;
 
 use super::{
@@ -132,7 +132,8 @@ fn roles_take_their_configuration() {
 /// A relay with nothing of its own would bring the documents into force.
 #[tokio::test]
 async fn the_directory_takes_the_documents() -> anyhow::Result<()> {
-    let relay: Relay = Lab::empty().await?.up().await?;
+    let lab = Lab::empty().await?;
+    let relay = lab.up().await?;
     let said = relay.ctl(&["directory", "apply", &folder().join("documents").to_string_lossy()]).await?;
     let found =
         relay.ctl(&["explain", "--client", "203.0.113.9", "--from", "a@x.test", "--to", "b@example.org"]);

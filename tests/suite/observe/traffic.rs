@@ -1,11 +1,12 @@
 //! Mail of every fate, callers of every kind, and a directory that changes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use hikyaku_testkit::{
     client::{SmtpClient, send_one},
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    nats::NatsServer,
     relay::Relay,
     web::WebServer,
 };
@@ -15,12 +16,16 @@ use crate::lab::{CONTENT, Certificates, Lab, SOON, set_accounts, smtplib};
 
 const USER: &str = "ann@accounts.test";
 const PASSWORD: &str = "correct horse";
+const HOUR: Duration = Duration::from_secs(3_600);
+/// More than a destination has in memory.
+const MANY: usize = 1_000;
 /// What comes from here comes from a load balancer.
 const BALANCER: &str = "127.0.0.9:0";
 
 pub struct Scene {
     pub relay: Relay,
     pub metrics: SocketAddr,
+    nats: NatsServer,
     lab: Lab,
     certificates: Certificates,
     servers: Vec<(&'static str, ScriptedMx)>,
@@ -40,6 +45,7 @@ impl Scene {
             ("grey.test", Script::RefuseRcpt("451 4.7.1 greylisted")),
             ("moves.test", Script::RefuseRcpt("451 4.7.1 not here any more")),
             ("busy.test", Script::Greeting("421 4.3.2 busy")),
+            ("slow.test", Script::SlowContent(HOUR)),
         ] {
             let server = ScriptedMx::start(script).await?;
             lab.own_domain(domain, &server);
@@ -57,10 +63,12 @@ impl Scene {
         lab.dns.text("_mta-sts.tests.test", "v=STSv1; id=1;");
         lab.dns.address_of("mta-sts.tests.test", [127, 0, 0, 1].into());
 
+        let nats = NatsServer::start()?;
         let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         lab.configure(&format!(
-            "metrics = \"{metrics}\"\n{}\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
+            "metrics = \"{metrics}\"\n{}{}\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
              [delivery]\nmx_port = {}\nmta_sts_port = {}\n[delivery.tls]\nca = {:?}\n",
+            nats.configuration()?,
             certificates.configuration(&["gw.test"]),
             clear.address().port(),
             web.port,
@@ -69,7 +77,7 @@ impl Scene {
         servers.push(("tests.test", clear));
         let relay = lab.up().await?;
         set_accounts(&relay, &[(USER, PASSWORD)]).await?;
-        Ok(Self { relay, metrics, lab, certificates, servers, _web: web, rounds: 0 })
+        Ok(Self { relay, metrics, nats, lab, certificates, servers, _web: web, rounds: 0 })
     }
 
     pub async fn round(&mut self) -> anyhow::Result<()> {
@@ -78,6 +86,39 @@ impl Scene {
         self.mail().await?;
         self.clients().await?;
         self.strangers().await
+    }
+
+    /// The broker is killed while mail comes in and goes out, and comes back.
+    pub async fn outage(&mut self) -> anyhow::Result<()> {
+        let smtp = self.relay.smtp();
+        let mut client = SmtpClient::connect(smtp).await?;
+        client.expect("EHLO client.test").await?;
+        for _ in 0..MANY {
+            client.send_mail("a@client.test", &["b@slow.test"], CONTENT).await?;
+        }
+        eventually(SOON, async || match self.relay.mail_log("parked", None).len() {
+            0 => Err("nothing was parked".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        let senders: Vec<_> = (0..8)
+            .map(|_| {
+                tokio::spawn(async move {
+                    while send_one(smtp, "a@client.test", &["b@own.test"], CONTENT).await.is_ok() {}
+                })
+            })
+            .collect();
+        self.nats.kill()?;
+        for sender in senders {
+            sender.await?;
+        }
+        self.nats.restart()?;
+        eventually(SOON, async || {
+            let sent = send_one(smtp, "a@client.test", &["b@own.test"], CONTENT).await;
+            sent.map_err(|error| error.to_string())
+        })
+        .await;
+        Ok(())
     }
 
     async fn set(&self, name: &str, text: &str) -> anyhow::Result<()> {
@@ -106,6 +147,14 @@ impl Scene {
         self.set("routes", &routes).await
     }
 
+    /// Where mail for moves.test went at first.
+    fn moved(&self) -> String {
+        let server = self.servers.iter().find(|(name, _)| *name == "moves.test");
+        server.map_or_else(String::new, |(_, server)| {
+            format!("[{}]:{}", server.address().ip(), server.address().port())
+        })
+    }
+
     async fn mail(&self) -> anyhow::Result<()> {
         let smtp = self.relay.smtp();
         let send = async |from: &str, to: &str| send_one(smtp, from, &[to], CONTENT).await;
@@ -123,7 +172,7 @@ impl Scene {
             let moves = send("a@own.test", "b@moves.test").await?;
             self.relay.wait_for_mail_log("deferred", &moves, SOON).await;
         } else {
-            self.relay.ctl(&["queue", "retry", "--all"]).await?;
+            self.relay.ctl(&["queue", "retry", "--destination", &self.moved()]).await?;
         }
         self.relay.wait_for_mail_log("delivered", &delivered, SOON).await;
         self.relay.wait_for_mail_log("bounced", &dead, SOON).await;
