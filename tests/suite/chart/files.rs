@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use super::{chart, helm::helm};
 
-const RULES: &str = "groups:\n  - name: hikyaku\n    rules:\n      - alert: NotDurable\n        expr: hikyaku_durable == 0\n        annotations:\n          summary: \"{{ $labels.pod }} refuses mail\"\n";
+const RULES: &str = "groups:\n  - name: hikyaku\n    rules:\n      - alert: NotDurable\n        expr: hikyaku_durable == 0\n        annotations:\n          summary: \"{{ $labels.pod }} refuses mail\"\n          runbook_url: runbooks/NotDurable.md\n";
 const DASHBOARD: &str = "{ \"title\": \"overview {{pod}}\" }";
 
 fn copy(from: &Path, to: &Path) {
@@ -44,6 +44,11 @@ fn dashboards_and_rules_are_files() {
     assert_eq!(full.text("ConfigMap", "rel-dashboard-overview", "overview.json").trim(), DASHBOARD);
     let rule = &full.get("PrometheusRule", "rel-rules-alerts")["spec"]["groups"][0]["rules"][0];
     assert_eq!(rule["annotations"]["summary"], "{{ $labels.pod }} refuses mail");
+    assert_eq!(rule["annotations"]["runbook_url"], "runbooks/NotDurable.md");
+    let values = ["metrics={\"rules\":true,\"runbooks\":\"https://wiki.example/mail/\"}"];
+    let elsewhere = helm.render(folder.path(), "minimal", &values).unwrap();
+    let rule = &elsewhere.get("PrometheusRule", "rel-rules-alerts")["spec"]["groups"][0]["rules"][0];
+    assert_eq!(rule["annotations"]["runbook_url"], "https://wiki.example/mail/NotDurable.md");
     // Nobody gets them unasked.
     let off = helm.render(folder.path(), "minimal", &[]).unwrap();
     assert_eq!(off.of_kind("PrometheusRule").count() + off.of_kind("ConfigMap").filter(dashboard).count(), 0);

@@ -85,6 +85,31 @@ fn what_is_named_is_there() {
 }
 
 #[test]
+fn the_image_runs_as_nobody() {
+    let text = fs::read_to_string(root().join("deploy/docker/Dockerfile")).unwrap();
+    let bases: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("ARG ") && line.contains("BASE=")).collect();
+    assert_eq!(bases.len(), 2);
+    for base in bases {
+        let tag = base.rsplit(':').next().unwrap();
+        assert!(tag.split(['.', '-']).filter(|part| part.parse::<u32>().is_ok()).count() >= 2, "{base}");
+    }
+    let stages: Vec<&str> = text.split("\nFROM ").collect();
+    assert_eq!(stages.len(), 3);
+    for program in ["target/release/hikyaku ", "target/release/hikyakuctl"] {
+        assert!(stages[1].contains(program), "{program}");
+    }
+    for part in
+        ["USER 65532:65532", "ENTRYPOINT [\"/usr/local/bin/hikyaku\"]", "org.opencontainers.image.version"]
+    {
+        assert!(stages[2].contains(part), "{part}");
+    }
+    let toolchain = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let version = toolchain.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(text.contains(&format!("rust:{version}.")), "{version}");
+}
+
+#[test]
 fn brokers_take_their_configuration() {
     let Some(compose) = read(&folder().join("compose.yaml")) else { return };
     let secrets = secrets();
