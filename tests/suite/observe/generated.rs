@@ -41,7 +41,7 @@ pub fn catalogue() -> BTreeSet<String> {
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     rows.map(|(name, rest)| {
         let kind = rest.split(" |").next().unwrap();
-        let unit = match kind.split_once(", ").map(|(_, unit)| unit) {
+        let unit = match kind.split_once(", ").and_then(|(_, unit)| unit.split(' ').next()) {
             Some("s" | "seconds") => "_seconds",
             Some("By") => "_bytes",
             Some(_) | None => "",

@@ -1,7 +1,7 @@
 use crate::observe::panel::{
     Board,
-    Unit::{Count, PerSecond},
-    level, lines, query, rate, row,
+    Unit::{Count, PerSecond, Seconds},
+    level, lines, quantile_of, query, rate, row,
 };
 
 pub fn board() -> Board {
@@ -30,6 +30,26 @@ pub fn board() -> Board {
                         Count,
                         "At its limit (delivery.max_connections) a worker begins no more.",
                         vec![query(level("smtp_client_connections", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Could go now",
+                        Count,
+                        "Entries of its shards that are due and not held back by a limit. Autoscaling looks at it.",
+                        vec![query(level("mail_delivery_due", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "From 250 to delivered, by lane",
+                        Seconds,
+                        "99 %, by the lane of the last attempt. Fresh: delivered at the first one.",
+                        vec![query(
+                            quantile_of(
+                                0.99,
+                                "mail_delivery_latency_seconds",
+                                "outcome=\"delivered\"",
+                                "lane",
+                            ),
+                            "{{lane}}",
+                        )],
                     ),
                     lines(
                         "Recipients tried",

@@ -1,7 +1,7 @@
 use crate::observe::panel::{
     Board,
     Unit::{Bytes, Count, PerSecond, Seconds, Share},
-    durations, level, lines, quantile, query, rate, row, share,
+    durations, extreme, level, lines, quantile, query, rate, row, share,
 };
 
 pub fn board() -> Board {
@@ -26,6 +26,18 @@ pub fn board() -> Board {
                         vec![query(
                             rate("smtp_server_tls_handshakes_total", "outcome, version"),
                             "{{outcome}} {{version}}",
+                        )],
+                    ),
+                    lines(
+                        "Until a certificate ends",
+                        Seconds,
+                        "The first of those that clients are shown.",
+                        vec![query(
+                            format!(
+                                "{} - time()",
+                                extreme("min", "smtp_server_tls_certificate_expiry_seconds", "instance")
+                            ),
+                            "{{instance}}",
                         )],
                     ),
                     lines(

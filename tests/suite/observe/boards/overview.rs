@@ -20,11 +20,10 @@ pub fn board() -> Board {
                         extreme("min", "mail_queue_durable", ""),
                     ),
                     figure(
-                        "Waits and is due",
+                        "Could go now",
                         Count,
-                        "Entries that a worker could try now.",
-                        "sum (mail_queue_entries{namespace=~\"$namespace\", lane=~\"fresh|bulk|due\"})"
-                            .to_owned(),
+                        "Entries that are due and that no limit of their destination holds back.",
+                        level("mail_delivery_due", ""),
                     ),
                     figure(
                         "Oldest due",

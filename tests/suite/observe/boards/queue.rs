@@ -20,6 +20,12 @@ pub fn board() -> Board {
                         vec![query(level("mail_queue_entries", "lane"), "{{lane}}")],
                     ),
                     lines(
+                        "Could go now",
+                        Count,
+                        "Due, and no limit of their destination holds them back: more workers would send them sooner.",
+                        vec![query(level("mail_delivery_due", ""), "due")],
+                    ),
+                    lines(
                         "Age of the oldest",
                         Seconds,
                         "How long it has been ready. It grows where nobody works.",
