@@ -9,7 +9,7 @@
 //! has claimed what it owns once more, because of the two claims one fails.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -51,14 +51,14 @@ pub(crate) struct Assignment {
     workers: HashMap<WorkerId, Seen>,
     owners: HashMap<ShardId, Owner>,
     drained_nodes: HashSet<String>,
-    stages: HashMap<ShardId, Stage>,
+    stages: BTreeMap<ShardId, Stage>,
     beat: u64,
     /// Written but not seen yet, oldest first.
     beats: Vec<(u64, Instant)>,
     /// When the last own record that was seen had been written.
     confirmed: Option<Instant>,
     /// What was ours before a silence of our own, the revision that it had, and when it was last claimed again.
-    doubtful: HashMap<ShardId, (u64, Instant)>,
+    doubtful: BTreeMap<ShardId, (u64, Instant)>,
     /// Since when that has never been older than [`FENCE`]: before, silence of others may have
     /// been our own deafness.
     steady_since: Instant,
@@ -72,10 +72,13 @@ struct Seen {
     draining: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Owner {
     worker: Option<WorkerId>,
     revision: u64,
+    /// When this was seen first. Who claims lives, and a watch that begins tells of owners before it tells of
+    /// their last sign of life.
+    at: Instant,
 }
 
 impl Assignment {
@@ -87,11 +90,11 @@ impl Assignment {
             workers: HashMap::new(),
             owners: HashMap::new(),
             drained_nodes: HashSet::new(),
-            stages: HashMap::new(),
+            stages: BTreeMap::new(),
             beat: 0,
             beats: Vec::new(),
             confirmed: None,
-            doubtful: HashMap::new(),
+            doubtful: BTreeMap::new(),
             steady_since: now,
             leaving: false,
         }
@@ -115,9 +118,13 @@ impl Assignment {
                 }
                 let WorkerRecord { node, draining, .. } = record;
                 self.workers.insert(id, Seen { at: now, node, draining });
-                // Everything that was written before this record of our own has been seen.
-                if is_own && self.is_valid(now) {
-                    self.balance(now, &mut effects);
+                // Everything that was written before this record of our own has been seen, and nothing is known of
+                // what came after: somebody is silent until then and not until now.
+                if is_own
+                    && self.is_valid(now)
+                    && let Some(written) = self.confirmed
+                {
+                    self.balance(written, &mut effects);
                 }
             }
             RosterEvent::Drain { node, ordered: true } => {
@@ -128,10 +135,16 @@ impl Assignment {
             }
             RosterEvent::Shard { shard, owner, revision } => {
                 let is_mine = owner.as_ref() == Some(&self.me);
+                // A watch that begins at a broker that lags tells what was, and nobody owns anything by that.
+                if is_mine && self.owners.get(&shard).is_some_and(|known| known.revision > revision) {
+                    return effects;
+                }
                 if self.doubtful.get(&shard).is_some_and(|(before, _)| !is_mine || revision > *before) {
                     self.doubtful.remove(&shard);
                 }
-                self.owners.insert(shard, Owner { worker: owner, revision });
+                let known = self.owners.get(&shard).filter(|known| known.revision == revision);
+                let at = known.map_or(now, |known| known.at);
+                self.owners.insert(shard, Owner { worker: owner, revision, at });
                 match (self.stages.get(&shard), is_mine) {
                     // A claim that seemed to fail may have been written after all.
                     (Some(Stage::Claiming) | None, true) => {
@@ -249,13 +262,19 @@ impl Assignment {
     }
 
     fn is_free(&self, shard: ShardId, now: Instant) -> bool {
-        let owner = self.owners.get(&shard).and_then(|owner| owner.worker.as_ref());
-        !self.stages.contains_key(&shard) && owner.is_none_or(|owner| !self.is_alive(owner, now))
+        let lives = |owner: &Owner| {
+            let worker = owner.worker.as_ref();
+            worker.is_some_and(|worker| self.is_recent(owner.at, now) || self.is_alive(worker, now))
+        };
+        !self.stages.contains_key(&shard) && !self.owners.get(&shard).is_some_and(lives)
     }
 
     fn is_alive(&self, worker: &WorkerId, now: Instant) -> bool {
-        let heard = |seen: &Seen| now.saturating_duration_since(seen.at.max(self.steady_since)) < DEAD_AFTER;
-        *worker == self.me || self.workers.get(worker).is_some_and(heard)
+        *worker == self.me || self.workers.get(worker).is_some_and(|seen| self.is_recent(seen.at, now))
+    }
+
+    fn is_recent(&self, at: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(at.max(self.steady_since)) < DEAD_AFTER
     }
 
     pub(crate) fn workers_alive(&self, now: Instant) -> usize {

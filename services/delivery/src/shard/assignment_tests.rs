@@ -4,6 +4,9 @@ use std::time::SystemTime;
 
 use super::*;
 
+#[path = "assignment_tests/storm.rs"]
+mod storm; // whatever can happen to them
+
 /// The record, and what each worker has read of it.
 struct World {
     now: Instant,
@@ -226,6 +229,36 @@ fn of_one_that_wakes_and_one_that_takes_over_one_owns() {
         world.steps(6);
         assert_eq!(world.shares(), [8, 8]);
     }
+}
+
+/// A watch that was begun anew at a broker that lags behind.
+#[test]
+fn what_was_owned_once_is_not_begun_again() {
+    let mut world = World::new(1);
+    world.steps(2);
+    let shard = ShardId::new(3);
+    let (owner, revision) = world.owners[&shard].clone();
+    let now = world.now;
+    let taken = RosterEvent::Shard { shard, owner: Some(WorkerId::new("n1", 1)), revision: revision + 9 };
+    assert_eq!(world.workers[0].assignment.seen(taken, now), [Effect::Abandon(shard)]);
+    assert_eq!(world.workers[0].assignment.seen(RosterEvent::Shard { shard, owner, revision }, now), []);
+}
+
+/// What was written after the newest own record is not known yet, however long ago that is.
+#[test]
+fn nobody_is_dead_whose_last_record_may_be_unread() {
+    let mut world = World::new(2);
+    world.steps(6);
+    world.workers[1].asleep = true;
+    world.steps(4);
+    world.now += Duration::from_millis(400);
+    let now = world.now;
+    let beat = world.workers[0].assignment.tick(now);
+    world.perform(0, beat);
+    world.now += Duration::from_millis(1_500);
+    world.read(0);
+    assert!(world.workers[0].assignment.is_valid(world.now));
+    assert_eq!(world.shares(), [8, 8], "2.4 s of its silence are known");
 }
 
 /// The broker answered nobody for ten seconds: nobody is dead because of that.
