@@ -1,9 +1,12 @@
 //! Content for a server that takes 7 bits only (RFC 6152 3, RFC 3030 3): bodies that need more are encoded
 //! (RFC 2045 6). Headers and structure stay as they are.
 
+use std::ops::Range;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 mod content_type; // what a body is
+mod fitness; // 7bit data, looked for once
 mod quoted; // quoted-printable
 
 #[cfg(test)]
@@ -11,16 +14,16 @@ mod quoted; // quoted-printable
 mod tests;
 
 use crate::header::{Fields, value_of};
-use content_type::{ContentType, Kind};
+use content_type::{ContentType, Kind, first_word};
+use fitness::Fitness;
 
 /// Entities inside each other; nobody writes more.
 const MAX_DEPTH: usize = 50;
-/// RFC 5322 2.1.1, without the line end.
-const MAX_LINE: usize = 998;
 /// RFC 2045 6.8: octets that make a line of 76 characters.
 const BASE64_LINE: usize = 57;
-/// Of so many octets one may need three characters before base64 is shorter.
-const QUOTED_SHARE: usize = 6;
+
+/// What the fields of usual messages may add, whatever their length.
+const FIELDS: usize = 64 * 1024;
 
 const ENCODING: &str = "Content-Transfer-Encoding";
 
@@ -33,19 +36,23 @@ pub enum NotConvertible {
     Opaque,
     #[error("a part says that it is encoded, and has octets above 127")]
     Encoded,
-    #[error("a multipart without a boundary has octets above 127")]
+    #[error("a multipart whose parts cannot be told apart has octets above 127")]
     NoBoundary,
     #[error("the parts are too deep inside each other")]
     TooDeep,
+    #[error("its parts are so many and so small that it would become more than twice as large")]
+    TooLarge,
 }
 
 /// `None`: it is fit as it is.
 pub fn convert(content: &[u8]) -> Result<Option<Vec<u8>>, NotConvertible> {
-    if is_fit(content) {
+    let mut fitness = Fitness::of(content);
+    if fitness.holds(&(0..content.len())) {
         return Ok(None);
     }
-    let mut conversion = Conversion { out: Vec::with_capacity(content.len() + content.len() / 2) };
-    conversion.entity(content, 0, true)?;
+    let out = Vec::with_capacity(content.len() + content.len() / 2);
+    let mut conversion = Conversion { content, fitness, out };
+    conversion.entity(0..content.len(), Place { depth: 0, is_message: true, unnamed: Kind::Text })?;
     let mut out = conversion.out;
     // A binary message may end anywhere; one that travels by DATA does not.
     if !out.ends_with(b"\r\n") {
@@ -54,67 +61,86 @@ pub fn convert(content: &[u8]) -> Result<Option<Vec<u8>>, NotConvertible> {
     Ok(Some(out))
 }
 
-/// RFC 2045 2.7: 7bit data.
-fn is_fit(octets: &[u8]) -> bool {
-    octets.is_ascii()
-        && memchr::memchr(0, octets).is_none()
-        && octets.split_inclusive(|octet| *octet == b'\n').all(|line| {
-            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-            line.len() <= MAX_LINE && memchr::memchr2(b'\r', b'\n', line).is_none()
-        })
+/// Where an entity is.
+#[derive(Clone)]
+struct Place {
+    depth: usize,
+    is_message: bool,
+    /// What it is when it does not say so.
+    unnamed: Kind,
 }
 
-struct Conversion {
+struct Conversion<'a> {
+    content: &'a [u8],
+    fitness: Fitness<'a>,
     out: Vec<u8>,
 }
 
-impl Conversion {
+impl<'a> Conversion<'a> {
+    fn octets(&self, range: Range<usize>) -> &'a [u8] {
+        self.content.get(range).unwrap_or_default()
+    }
+
+    fn copy(&mut self, range: Range<usize>) {
+        let octets = self.octets(range);
+        self.out.extend_from_slice(octets);
+    }
+
     /// A header and its body. What is fit passes octet for octet.
-    fn entity(&mut self, entity: &[u8], depth: usize, is_message: bool) -> Result<(), NotConvertible> {
-        if is_fit(entity) {
-            self.out.extend_from_slice(entity);
+    fn entity(&mut self, entity: Range<usize>, place: Place) -> Result<(), NotConvertible> {
+        if self.fitness.holds(&entity) {
+            self.copy(entity);
             return Ok(());
         }
-        if depth > MAX_DEPTH {
+        if place.depth > MAX_DEPTH {
             return Err(NotConvertible::TooDeep);
         }
-        let header_end = Fields::of(entity).map(<[u8]>::len).sum();
-        let (header, body) = entity.split_at(header_end);
+        // Each part gets a field, and a part may be an octet.
+        if self.out.len() > 2 * self.content.len() + FIELDS {
+            return Err(NotConvertible::TooLarge);
+        }
+        let octets = self.octets(entity.clone());
+        let (header, body) = octets.split_at(Fields::of(octets).map(<[u8]>::len).sum());
         let content_type = Fields::of(header).find_map(|field| value_of(field, "Content-Type"));
-        let kind = content_type.map_or(Kind::Text, |value| ContentType::read(value).kind());
+        let has_type = content_type.is_some();
+        let (kind, unnamed) = match content_type.map(ContentType::read) {
+            Some(content_type) => (content_type.kind(), content_type.unnamed()),
+            None => (place.unnamed, Kind::Text),
+        };
         let blank = if body.starts_with(b"\r\n") { 2 } else { 0 };
-        let (blank, inner) = body.split_at(blank);
-        if is_fit(inner) {
+        let inner = entity.start + header.len() + blank..entity.end;
+        if self.fitness.holds(&inner) {
             // It is the header that is not fit, which no encoding of a body mends.
-            self.out.extend_from_slice(entity);
+            self.copy(entity);
             return Ok(());
         }
+        let depth = place.depth + 1;
         match kind {
             Kind::Signed => Err(NotConvertible::Signed),
             Kind::Opaque => Err(NotConvertible::Opaque),
             Kind::Multipart(None) => Err(NotConvertible::NoBoundary),
             Kind::Multipart(Some(boundary)) => {
-                self.header(header, "7bit", is_message, content_type.is_some());
-                self.out.extend_from_slice(blank);
-                self.parts(inner, &boundary, depth)
+                // Whatever encoding it names: RFC 2045 6.4 allows none, and nobody heeds one.
+                self.header(header, "7bit", place.is_message, has_type);
+                self.copy(inner.start - blank..inner.start);
+                self.parts(inner, &boundary, &Place { depth, is_message: false, unnamed })
             }
+            Kind::Message | Kind::Text | Kind::Other if is_encoded(header) => Err(NotConvertible::Encoded),
             Kind::Message => {
-                self.header(header, "7bit", is_message, content_type.is_some());
-                self.out.extend_from_slice(blank);
-                self.entity(inner, depth + 1, true)
+                self.header(header, "7bit", place.is_message, has_type);
+                self.copy(inner.start - blank..inner.start);
+                self.entity(inner, Place { depth, is_message: true, unnamed: Kind::Text })
             }
             Kind::Text | Kind::Other => {
-                if is_encoded(header) {
-                    return Err(NotConvertible::Encoded);
-                }
-                let is_quoted = kind == Kind::Text && quoted_suits(inner);
+                let body = self.octets(inner);
+                let is_quoted = kind == Kind::Text && quoted::suits(body);
                 let encoding = if is_quoted { "quoted-printable" } else { "base64" };
-                self.header(header, encoding, is_message, content_type.is_some());
+                self.header(header, encoding, place.is_message, has_type);
                 self.out.extend_from_slice(b"\r\n");
                 if is_quoted {
-                    quoted::encode(inner, &mut self.out);
+                    quoted::encode(body, &mut self.out);
                 } else {
-                    self.base64(inner);
+                    self.base64(body);
                 }
                 Ok(())
             }
@@ -122,30 +148,30 @@ impl Conversion {
     }
 
     /// The parts of a multipart, with what stands between and around them.
-    fn parts(&mut self, body: &[u8], boundary: &[u8], depth: usize) -> Result<(), NotConvertible> {
-        let mut rest = body;
+    fn parts(&mut self, body: Range<usize>, boundary: &[u8], place: &Place) -> Result<(), NotConvertible> {
+        let finder = Finder::new(boundary);
+        let mut at = body.start;
         let mut is_part = false;
-        loop {
-            let delimiter = delimiter(rest, boundary);
-            let end = delimiter.as_ref().map_or(rest.len(), |found| found.start);
-            let before = rest.get(..end).unwrap_or_default();
-            if is_part {
-                self.entity(before, depth + 1, false)?;
-            } else if is_fit(before) {
-                // RFC 2046 5.1.1: what is not fit of preamble and epilogue is for nobody.
-                self.out.extend_from_slice(before);
-            }
-            let Some(found) = delimiter else { return Ok(()) };
-            self.out.extend_from_slice(rest.get(found.start..found.end).unwrap_or_default());
-            rest = rest.get(found.end..).unwrap_or_default();
+        while let Some(found) = finder.next(self.octets(at..body.end)) {
+            self.between(at..at + found.start, is_part, place)?;
+            self.copy(at + found.start..at + found.end);
+            at += found.end;
             is_part = !found.is_last;
             if found.is_last {
-                if is_fit(rest) {
-                    self.out.extend_from_slice(rest);
-                }
-                return Ok(());
+                return self.between(at..body.end, false, place);
             }
         }
+        if is_part { self.between(at..body.end, true, place) } else { Err(NotConvertible::NoBoundary) }
+    }
+
+    fn between(&mut self, range: Range<usize>, is_part: bool, place: &Place) -> Result<(), NotConvertible> {
+        if is_part {
+            self.entity(range, place.clone())?;
+        } else if self.fitness.holds(&range) {
+            // RFC 2046 5.1.1: what is not fit of preamble and epilogue is for nobody.
+            self.copy(range);
+        }
+        Ok(())
     }
 
     /// The header of an entity whose encoding is another now.
@@ -178,14 +204,10 @@ impl Conversion {
     }
 }
 
+/// What nobody knows is an encoding too.
 fn is_encoded(header: &[u8]) -> bool {
-    let said = Fields::of(header).find_map(|field| value_of(field, ENCODING)).unwrap_or_default();
-    let said = said.trim_ascii();
-    [&b"base64"[..], b"quoted-printable"].iter().any(|encoding| said.eq_ignore_ascii_case(encoding))
-}
-
-fn quoted_suits(body: &[u8]) -> bool {
-    body.iter().filter(|octet| !octet.is_ascii()).count() <= body.len() / QUOTED_SHARE
+    let said = Fields::of(header).find_map(|field| value_of(field, ENCODING)).map(first_word);
+    !matches!(said.as_deref(), None | Some(b"" | b"7bit" | b"8bit" | b"binary"))
 }
 
 /// A line that separates parts, with the line end before it, which is the line's (RFC 2046 5.1.1).
@@ -195,28 +217,42 @@ struct Delimiter {
     is_last: bool,
 }
 
-fn delimiter(body: &[u8], boundary: &[u8]) -> Option<Delimiter> {
-    let mut from = 0;
-    while let Some(found) = memchr::memmem::find(body.get(from..)?, b"--") {
-        let dashes = from + found;
-        from = dashes + 2;
-        let is_line_start = dashes == 0 || body.get(..dashes)?.ends_with(b"\n");
-        let Some(rest) = body.get(from..)?.strip_prefix(boundary) else { continue };
-        if !is_line_start {
-            continue;
-        }
-        let line = memchr::memchr(b'\n', rest).map_or(rest, |at| rest.get(..=at).unwrap_or(rest));
-        let is_last = line.starts_with(b"--");
-        let padding = if is_last { line.get(2..)? } else { line };
-        if !padding.trim_ascii().is_empty() {
-            continue; // a boundary that only begins so
-        }
-        let start = match body.get(..dashes)? {
-            before if before.ends_with(b"\r\n") => dashes - 2,
-            before if before.ends_with(b"\n") => dashes - 1,
-            _ => dashes,
-        };
-        return Some(Delimiter { start, end: from + boundary.len() + line.len(), is_last });
+/// One for all parts: the whole line is looked for at once, because what only begins like it may be
+/// everywhere, at each depth.
+struct Finder {
+    line: memchr::memmem::Finder<'static>,
+}
+
+impl Finder {
+    fn new(boundary: &[u8]) -> Self {
+        let line = [b"\n--", boundary].concat();
+        Self { line: memchr::memmem::Finder::new(&line).into_owned() }
     }
-    None
+
+    fn next(&self, body: &[u8]) -> Option<Delimiter> {
+        let line = self.line.needle().get(1..)?;
+        let mut at = if body.starts_with(line) { Some(0) } else { self.find(body, 0) };
+        while let Some(line_start) = at {
+            let found = body.get(line_start + line.len()..)?;
+            let rest = memchr::memchr(b'\n', found).map_or(found, |at| found.get(..=at).unwrap_or(found));
+            let is_last = rest.starts_with(b"--");
+            let padding = if is_last { rest.get(2..)? } else { rest };
+            // Else it is a boundary that only begins so.
+            if padding.trim_ascii().is_empty() {
+                let start = match body.get(..line_start)? {
+                    before if before.ends_with(b"\r\n") => line_start - 2,
+                    before if before.ends_with(b"\n") => line_start - 1,
+                    _ => line_start,
+                };
+                return Some(Delimiter { start, end: line_start + line.len() + rest.len(), is_last });
+            }
+            at = self.find(body, line_start);
+        }
+        None
+    }
+
+    /// The start of the next such line.
+    fn find(&self, body: &[u8], from: usize) -> Option<usize> {
+        Some(from + self.line.find(body.get(from..)?)? + 1)
+    }
 }

@@ -36,7 +36,7 @@ impl ContentType {
         while let Some(word) = words.next() {
             let Word::Value(key) = word else { continue };
             if matches!(words.next(), Some(Word::Mark(b'=')))
-                && let Some(Word::Value(value)) = words.next()
+                && let Some(value) = words.value()
                 && key.eq_ignore_ascii_case(b"boundary")
             {
                 boundary = boundary.or(Some(value));
@@ -45,10 +45,16 @@ impl ContentType {
         Self { name, boundary: boundary.filter(|boundary| !boundary.is_empty()) }
     }
 
-    pub(super) fn kind(self) -> Kind {
+    /// What a part is that does not say so.
+    pub(super) fn unnamed(&self) -> Kind {
+        // RFC 2046 5.1.5.
+        if self.name == b"multipart/digest" { Kind::Message } else { Kind::Text }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
         match self.name.split(|octet| *octet == b'/').next().unwrap_or_default() {
             b"multipart" if self.name == b"multipart/signed" => Kind::Signed,
-            b"multipart" => Kind::Multipart(self.boundary),
+            b"multipart" => Kind::Multipart(self.boundary.clone()),
             b"message" if matches!(&self.name[..], b"message/rfc822" | b"message/news") => Kind::Message,
             // RFC 6532 3.7: these may be encoded.
             b"message" if self.name.starts_with(b"message/global") => Kind::Other,
@@ -56,6 +62,15 @@ impl ContentType {
             b"text" => Kind::Text,
             _ => Kind::Other,
         }
+    }
+}
+
+/// In small letters; empty when there is none.
+pub(super) fn first_word(value: &[u8]) -> Vec<u8> {
+    match (Words { rest: value }).next() {
+        Some(Word::Value(word)) => word.to_ascii_lowercase(),
+        Some(Word::Mark(mark)) => vec![mark],
+        None => Vec::new(),
     }
 }
 
@@ -88,6 +103,21 @@ impl Words<'_> {
                     self.rest = rest;
                     return Some(Word::Value(token.to_vec()));
                 }
+            }
+        }
+    }
+
+    /// Of a parameter. Many write marks into it without quoting it, as in `----=_Part_1`.
+    fn value(&mut self) -> Option<Vec<u8>> {
+        self.rest = self.rest.trim_ascii_start();
+        match self.rest.first()? {
+            b'"' => Some(self.quoted()),
+            _ => {
+                let ends = |octet: &u8| octet.is_ascii_whitespace() || *octet == b';';
+                let (value, rest) =
+                    self.rest.split_at(self.rest.iter().position(ends).unwrap_or(self.rest.len()));
+                self.rest = rest;
+                (!value.is_empty()).then(|| value.to_vec())
             }
         }
     }

@@ -2,7 +2,14 @@
 
 /// Characters of a line, with the mark that it goes on.
 const MAX_LINE: usize = 76;
+/// Of so many octets one may need three characters before base64 is shorter.
+const SHARE: usize = 6;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+pub(super) fn suits(body: &[u8]) -> bool {
+    let is_plain = |octet: &u8| matches!(octet, b'!'..=b'~' | b' ' | b'\t' | b'\r' | b'\n') && *octet != b'=';
+    body.iter().filter(|octet| !is_plain(octet)).count() <= body.len() / SHARE
+}
 
 pub(super) fn encode(body: &[u8], out: &mut Vec<u8>) {
     let mut rest = body;

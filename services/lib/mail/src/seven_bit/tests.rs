@@ -1,4 +1,4 @@
-use super::*;
+use super::{fitness::MAX_LINE, *};
 
 fn text(content: &[u8]) -> String {
     String::from_utf8(convert(content).unwrap().expect("it is not fit")).unwrap()
@@ -88,6 +88,12 @@ fn what_may_not_be_encoded_is_refused() {
         (part("message/partial", ""), NotConvertible::Opaque),
         (part("multipart/mixed", ""), NotConvertible::NoBoundary),
         (part("text/plain", "Content-Transfer-Encoding: BASE64\r\n"), NotConvertible::Encoded),
+        (part("text/plain", "Content-Transfer-Encoding: x-uuencode\r\n"), NotConvertible::Encoded),
+        (
+            part("message/rfc822", "Content-Transfer-Encoding: (as) Quoted-Printable\r\n"),
+            NotConvertible::Encoded,
+        ),
+        (part("multipart/mixed; boundary=c", ""), NotConvertible::NoBoundary),
         ("Content-Type: message/rfc822\r\n\r\n".repeat(60) + "\u{e9}", NotConvertible::TooDeep),
     ] {
         assert_eq!(convert(mail.as_bytes()), Err(why), "{mail}");
@@ -131,4 +137,41 @@ fn pieces_in_any_order() {
             again.unwrap_or_default().escape_ascii()
         );
     }
+}
+
+/// RFC 2046 5.1.5: what says nothing is a message, and no message may be encoded as a whole.
+#[test]
+fn a_digest_is_made_of_messages() {
+    let digest = "Content-Type: multipart/digest; boundary=----=_Part_1; x=y\r\nMIME-Version: 1.0\r\n\r\n\
+                  ------=_Part_1\r\n\r\nSubject: a\r\n\r\nthe caf\u{e9} around the corner\r\n------=_Part_1--\r\n";
+    let converted = text(digest.as_bytes());
+    let (_, part) = converted.split_once("Part_1\r\n").unwrap();
+    assert_eq!(
+        part,
+        "Content-Transfer-Encoding: 7bit\r\n\r\nSubject: a\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+         the caf=C3=A9 around the corner\r\n------=_Part_1--\r\n"
+    );
+}
+
+/// Text of marks that need three characters each does not grow threefold.
+#[test]
+fn nothing_grows_by_more_than_half() {
+    for octet in ["=", "\u{1}", "\u{e9}", "x", "\r\n"] {
+        let mail = format!("Content-Type: text/plain\r\n\r\n\u{e9}{}", octet.repeat(9_000));
+        let converted = convert(mail.as_bytes()).unwrap().unwrap();
+        assert!(
+            converted.len() < mail.len() + mail.len() / 2,
+            "{octet:?}: {} of {}",
+            converted.len(),
+            mail.len()
+        );
+    }
+}
+
+#[test]
+fn many_small_parts_are_not_made_many_times_larger() {
+    let mail = "Content-Type: multipart/mixed; boundary=b\r\n\r\n".to_owned()
+        + &"--b\r\n\r\n\u{e9}\r\n".repeat(9_000);
+    assert_eq!(convert(mail.as_bytes()), Err(NotConvertible::TooLarge));
 }
