@@ -6,9 +6,12 @@ use std::{fmt, io, net::SocketAddr, time::Duration};
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+mod callers; // how many may ask, and for how long
 mod readiness; // what has to hold before work is sent here
 
 pub use readiness::Readiness;
+
+use callers::Callers;
 
 /// A histogram without buckets would become a summary, which cannot be added up over pods.
 /// From half a millisecond to a day, in seconds or, for sizes, in bytes.
@@ -49,7 +52,7 @@ pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<(), Obse
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || answer(&readiness)));
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(Callers::of(listener), router).await {
             tracing::error!(%error, "metrics are not served any more");
         }
     });
