@@ -63,7 +63,7 @@ pub(super) fn decode_failure(record: wire::Failure) -> Result<Failure, DecodeErr
     };
     let cause = match record.remote {
         Some(reply) => Cause::Remote(decode_reply(reply)?),
-        None => Cause::Local(decode_local(record.local, record.local_error)?),
+        None => Cause::Local(decode_local(record.local, record.local_error)),
     };
     let status = record.status.parse().map_err(|_| field("failure.status", &record.status))?;
     Ok(Failure { at: time(record.at, "failure.at")?, phase, class, cause, status })
@@ -104,17 +104,17 @@ fn encode_local(error: &LocalError) -> wire::LocalError {
     wire::LocalError { kind: kind.into(), errno, bytes: error.bytes, elapsed_micros }
 }
 
-fn decode_local(what: String, record: Option<wire::LocalError>) -> Result<LocalError, DecodeError> {
+/// One that a later version has told apart is still an error of our side: no reason to leave the entry alone.
+fn decode_local(what: String, record: Option<wire::LocalError>) -> LocalError {
     let wire::LocalError { kind, errno, bytes, elapsed_micros } = record.unwrap_or_default();
     let kind = match wire::LocalErrorKind::try_from(kind) {
-        Ok(wire::LocalErrorKind::Unspecified) => LocalErrorKind::Internal,
+        Ok(wire::LocalErrorKind::Unspecified) | Err(_) => LocalErrorKind::Internal,
         Ok(wire::LocalErrorKind::Eof) => LocalErrorKind::Eof,
         Ok(wire::LocalErrorKind::Timeout) => LocalErrorKind::Timeout,
         Ok(wire::LocalErrorKind::Os) => LocalErrorKind::Os(errno),
         Ok(wire::LocalErrorKind::Protocol) => LocalErrorKind::Protocol,
         Ok(wire::LocalErrorKind::Dns) => LocalErrorKind::Dns,
         Ok(wire::LocalErrorKind::Unmet) => LocalErrorKind::Unmet,
-        Err(_) => return Err(field("failure.local_error.kind", kind)),
     };
-    Ok(LocalError { what, kind, bytes, elapsed: Duration::from_micros(elapsed_micros) })
+    LocalError { what, kind, bytes, elapsed: Duration::from_micros(elapsed_micros) }
 }
