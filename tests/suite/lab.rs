@@ -4,9 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hikyaku_testkit::{
     certificates::{Authority, Names, PairFiles},
+    client::SmtpClient,
     dns::DnsServer,
     eventually::eventually,
     mx::ScriptedMx,
+    peers::{Peer, Skipped},
     relay::Relay,
 };
 use tempfile::TempDir;
@@ -134,7 +136,16 @@ impl Certificates {
     }
 }
 
-/// Puts this text in the place of the document `traffic`.
+/// It listens, or the reason why there is none was said.
+pub async fn listening(peer: Result<Peer, Skipped>) -> Option<Peer> {
+    let peer = peer.map_err(|reason| println!("skipped: {reason}")).ok()?;
+    eventually(SOON, async || {
+        SmtpClient::connect(peer.address()).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    Some(peer)
+}
+
 /// Status and body of the answer.
 pub async fn http_get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
@@ -148,6 +159,7 @@ pub async fn http_get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, S
     Ok((status, body))
 }
 
+/// Puts this text in the place of the document `traffic`.
 pub async fn set_traffic(relay: &Relay, text: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("traffic");

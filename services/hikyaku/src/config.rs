@@ -274,6 +274,30 @@ fn network(key: &str, text: &str, problems: &mut Problems) -> Option<IpNet> {
     }
 }
 
+/// A certificate and its key, both or neither.
+fn pair(
+    section: &str,
+    certificate: Option<&PathBuf>,
+    key: Option<&PathBuf>,
+    problems: &mut Problems,
+) -> Option<(PathBuf, PathBuf)> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some((certificate.clone(), key.clone())),
+        (Some(certificate), None) => {
+            problems.note(
+                &format!("{section}.certificate"),
+                certificate,
+                format!("{section}.key is missing"),
+            );
+        }
+        (None, Some(key)) => {
+            problems.note(&format!("{section}.key"), key, format!("{section}.certificate is missing"));
+        }
+        (None, None) => {}
+    }
+    None
+}
+
 fn own_domain(text: &str, problems: &mut Problems) -> Option<OwnDomain> {
     let parsed = text.split_once('=').and_then(|(domain, hop)| {
         let (host, port) = hop.rsplit_once(':')?;

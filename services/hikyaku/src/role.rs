@@ -45,7 +45,8 @@ pub(crate) async fn run(
             let nats = parts::queue(nats, &config).await?;
             let (policy, _) = parts::policy(&config, nats.clone(), parts::guard(&config.grpc)?).await?;
             let version = policy.store().versions_in_force();
-            ready::to_answer(readiness, version.clone(), &shutdown);
+            ready::to_answer(readiness, version.clone());
+            ready::until(readiness, &shutdown);
             parts::announce(&config, &nats, "policy", None, Some(version), &shutdown).await?;
             Ok(Box::pin(policy.run(shutdown)).await?)
         }
@@ -56,7 +57,8 @@ pub(crate) async fn run(
             let listeners = ingress.listeners();
             parts::announce(&config, &nats, "ingress", Some(listeners.addresses()), None, &shutdown).await?;
             reload.follow(listeners, config.tls.is_some(), &shutdown);
-            ready::to_take_mail(readiness, &nats, &shutdown);
+            ready::to_take_mail(readiness, &nats);
+            ready::until(readiness, &shutdown);
             ingress.run(shutdown).await;
             nats.flush().await;
             Ok(())
@@ -68,7 +70,8 @@ pub(crate) async fn run(
             parts::announce(&config, &nats, "delivery", None, None, &shutdown).await?;
             let guard = parts::guard(&config.grpc)?;
             let admin = parts::admin(&config, delivery.admin(), guard, shutdown.clone()).await?;
-            ready::to_deliver(readiness, &delivery, &shutdown);
+            ready::to_deliver(readiness, &delivery);
+            ready::until(readiness, &shutdown);
             let delivery = delivery.run(shutdown);
             tokio::try_join!(admin, async { Ok(delivery.await?) })?;
             Ok(())
@@ -105,9 +108,10 @@ async fn everything(
     reload.follow(listeners, config.tls.is_some(), &shutdown);
     let admin = parts::admin(config, delivery.admin(), guard, stop_policy.clone()).await?;
     let admin = tokio::spawn(admin);
-    ready::to_answer(readiness, version, &shutdown);
-    ready::to_take_mail(readiness, &nats, &shutdown);
-    ready::to_deliver(readiness, &delivery, &shutdown);
+    ready::to_answer(readiness, version);
+    ready::to_take_mail(readiness, &nats);
+    ready::to_deliver(readiness, &delivery);
+    ready::until(readiness, &shutdown);
     tracing::info!("ready");
     let ingress = ingress.run(shutdown.clone());
     let relaying = async {

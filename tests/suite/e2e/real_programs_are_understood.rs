@@ -9,7 +9,7 @@ use hikyaku_testkit::{
     peers::{Peer, Skipped},
 };
 
-use crate::lab::{CONTENT, Lab, SOON};
+use crate::lab::{CONTENT, Lab, SOON, listening};
 
 const PYTHON: &str = r"
 import smtplib, sys
@@ -76,17 +76,7 @@ async fn swaks_curl_and_python_send() -> anyhow::Result<()> {
 }
 
 async fn passes_to(peer: Result<Peer, Skipped>) -> anyhow::Result<()> {
-    let peer = match peer {
-        Ok(peer) => peer,
-        Err(reason) => {
-            println!("skipped: {reason}");
-            return Ok(());
-        }
-    };
-    eventually(SOON, async || {
-        SmtpClient::connect(peer.address()).await.map(drop).map_err(|error| error.to_string())
-    })
-    .await;
+    let Some(peer) = listening(peer).await else { return Ok(()) };
     let mut lab = Lab::new().await?;
     lab.own_domain_at("own.test", peer.address());
     let relay = lab.up().await?;

@@ -11,13 +11,13 @@ use hikyaku_testkit::{
     client::{SmtpClient, send_one},
     eventually::eventually,
     mx::{Script, ScriptedMx},
-    peers::{Peer, Skipped},
+    peers::Peer,
     relay::Relay,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::lab::{CONTENT, Lab, SOON, in_force, set_traffic};
+use crate::lab::{CONTENT, Lab, SOON, in_force, listening, set_traffic};
 
 const USER: &str = "relay@smart.test";
 const SECRET: &str = "correct-horse-battery";
@@ -61,16 +61,6 @@ impl Hops {
              [delivery.logins.strongest]\nuser = {USER:?}\npassword_file = {secret:?}\n"
         )
     }
-}
-
-/// It listens, or the reason why there is none was said.
-async fn listening(peer: Result<Peer, Skipped>) -> Option<Peer> {
-    let peer = peer.map_err(|reason| println!("skipped: {reason}")).ok()?;
-    eventually(SOON, async || {
-        SmtpClient::connect(peer.address()).await.map(drop).map_err(|error| error.to_string())
-    })
-    .await;
-    Some(peer)
 }
 
 async fn send(relay: &Relay, to: &str) -> anyhow::Result<String> {

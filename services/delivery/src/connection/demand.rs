@@ -12,7 +12,7 @@ use hikyaku_runtime::tls::DaneTrust;
 use hikyaku_types::{
     destination::{Destination, HostName},
     domain::Domain,
-    outcome::{Failure, LocalError, LocalErrorKind, Phase},
+    outcome::{Failure, LocalError, LocalErrorKind},
 };
 
 use crate::{
@@ -63,8 +63,7 @@ pub(crate) async fn of_host(
         Ok(Dane::Absent) => {}
         Err(error) => {
             let what = format!("host {host}: whether it has TLSA records cannot be known: {error}");
-            let error = LocalError::new(LocalErrorKind::Dns, what);
-            return Err(classify::no_reply(Phase::Dns, error, SystemTime::now()));
+            return Err(classify::unresolved(what, SystemTime::now()));
         }
     }
     let (Some(domain), Some(policy)) = (domain, sts) else { return Ok(least) };
@@ -116,8 +115,7 @@ pub(crate) async fn protected(
         }
         Err(error) => {
             let what = format!("whether {host} is a host of {domain} cannot be proven now: {error}");
-            let error = LocalError::new(LocalErrorKind::Dns, what);
-            Err(classify::no_reply(Phase::Dns, error, SystemTime::now()))
+            Err(classify::unresolved(what, SystemTime::now()))
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use hikyaku_route::plan::RouteError;
 use hikyaku_types::{
     destination::{Destination, HostName},
-    outcome::{Cause, Failure, FailureClass, LocalError, LocalErrorKind, Phase},
+    outcome::{Cause, Failure, FailureClass, Phase},
     traffic::EgressAddress,
 };
 
@@ -140,8 +140,7 @@ fn no_address(destination: &Destination, host: &HostName, error: &RouteError) ->
     if is_the_domain {
         return classify::no_route(error, now);
     }
-    let error = LocalError::new(LocalErrorKind::Dns, format!("host {host}: {error}"));
-    classify::no_reply(Phase::Dns, error, now)
+    classify::unresolved(format!("host {host}: {error}"), now)
 }
 
 /// Of several hosts' failures, the one that tells the sender most: what a server said comes before

@@ -61,7 +61,7 @@ impl Host {
         }
     }
 
-    fn silent(&self, silence: Silence, what: &str, Quiet { bytes, elapsed }: Quiet) -> LocalError {
+    pub(crate) fn silent(&self, silence: Silence, what: &str, Quiet { bytes, elapsed }: Quiet) -> LocalError {
         LocalError { what: self.named(what), kind: local_error::of_silence(silence), bytes, elapsed }
     }
 

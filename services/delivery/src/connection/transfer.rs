@@ -164,13 +164,12 @@ impl RemoteSession {
                 }
                 Turn::Ready => return Ok(remote),
                 // In TLS 1.3 a server that likes nothing of it says so when we have finished already.
-                Turn::Failed(failure) if is_new && is_cut_in_greeting(&failure) => {
-                    return Err(Unopened::NoTls(match remote.failure(failure).cause {
-                        Cause::Local(error) => error,
-                        Cause::Remote(reply) => LocalError::new(LocalErrorKind::Unmet, reply.to_string()), // never: it is a cut
-                    }));
+                Turn::Failed(failure) => {
+                    return Err(match remote.cut_in_greeting(&failure).filter(|_| is_new) {
+                        Some(cut) => Unopened::NoTls(cut),
+                        None => Unopened::Failed(remote.failure(failure)),
+                    });
                 }
-                Turn::Failed(failure) => return Err(Unopened::Failed(remote.failure(failure))),
                 // Not before a delivery was begun, or after a failure was told.
                 Turn::Done(_) | Turn::Closed | Turn::Fenced => {
                     let error = remote.host.left("connection closed");
@@ -230,6 +229,12 @@ impl RemoteSession {
 
     fn failure(&self, failure: SessionFailure) -> Failure {
         self.host.failure(failure, self.quiet())
+    }
+
+    fn cut_in_greeting(&self, failure: &SessionFailure) -> Option<LocalError> {
+        let FailureKind::NoReply { silence, what } = &failure.kind else { return None };
+        let is_cut = matches!(silence, Silence::Closed | Silence::Os(_));
+        (failure.phase == Phase::Greeting && is_cut).then(|| self.host.silent(*silence, what, self.quiet()))
     }
 
     /// How far a message of this size has come by now.
@@ -491,12 +496,6 @@ impl RemoteSession {
             self.session.handle(Event::WriteDone, Instant::now());
         }
     }
-}
-
-fn is_cut_in_greeting(failure: &SessionFailure) -> bool {
-    let is_cut =
-        matches!(&failure.kind, FailureKind::NoReply { silence: Silence::Closed | Silence::Os(_), .. });
-    failure.phase == Phase::Greeting && is_cut
 }
 
 /// RFC 3461 5.2.1: a relay that has changed the address says what it was, when nobody has said it.

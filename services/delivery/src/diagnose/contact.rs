@@ -5,7 +5,7 @@ use std::{io::ErrorKind, net::SocketAddr};
 use hikyaku_doctor::diagnose::view::{Contact, Said, Tls, Unreached};
 use hikyaku_runtime::tls::{ClientStream, Secured, Trust};
 use hikyaku_smtp::client::Capabilities;
-use hikyaku_types::{destination::HostName, traffic::EgressAddress};
+use hikyaku_types::{destination::HostName, outcome::LocalErrorKind, traffic::EgressAddress};
 use tokio::time::Instant;
 
 use super::{Limits, dialog::Dialog};
@@ -160,16 +160,19 @@ impl Caller<'_> {
     async fn connect(&self, address: SocketAddr) -> Result<(Dialog, u64), Unreached> {
         let limit = self.limits.left(self.limits.connect);
         let begun = Instant::now();
-        let what = match tokio::time::timeout(limit, source::connect(address, self.egress.as_ref())).await {
+        match tokio::time::timeout(limit, source::connect(address, self.egress.as_ref())).await {
             Ok(Ok(stream)) => {
                 let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                return Ok((Dialog::new(ClientStream::Plain(stream), self.limits), milliseconds));
+                Ok((Dialog::new(ClientStream::Plain(stream), self.limits), milliseconds))
             }
-            Ok(Err(error)) => error.what,
-            Err(_) => format!("{} within {} s", describe(&ErrorKind::TimedOut.into()), limit.as_secs()),
-        };
-        let is_refused = what == describe(&ErrorKind::ConnectionRefused.into());
-        Err(Unreached { is_refused, what })
+            Ok(Err(error)) => {
+                Err(Unreached { is_refused: error.kind == LocalErrorKind::REFUSED, what: error.what })
+            }
+            Err(_) => {
+                let what = format!("{} within {} s", describe(&ErrorKind::TimedOut.into()), limit.as_secs());
+                Err(Unreached { is_refused: false, what })
+            }
+        }
     }
 
     /// Who does not know EHLO is asked again with HELO (RFC 5321 3.2).

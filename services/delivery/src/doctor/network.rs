@@ -19,6 +19,7 @@ use hikyaku_types::{
     address::ReversePath,
     destination::{Destination, HostName, SMTP_PORT},
     domain::Domain,
+    outcome::LocalErrorKind,
     traffic::EgressAddress,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -108,7 +109,7 @@ async fn greeting(
 ) -> Outcome {
     let stream = match tokio::time::timeout(CONNECT, source::connect(address, egress)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind.name() == "ECONNREFUSED" => return Outcome::Refused,
+        Ok(Err(error)) if error.kind == LocalErrorKind::REFUSED => return Outcome::Refused,
         Ok(Err(error)) => return Outcome::Silent(error.what),
         Err(_) => return Outcome::Silent(format!("no connection within {} s", CONNECT.as_secs())),
     };

@@ -94,6 +94,11 @@ pub(crate) fn no_reply(phase: Phase, error: LocalError, now: SystemTime) -> Fail
     Failure { at: now, phase, class: FailureClass::NoReply, cause: Cause::Local(error), status }
 }
 
+/// The name system did not say.
+pub(crate) fn unresolved(what: String, now: SystemTime) -> Failure {
+    no_reply(Phase::Dns, LocalError::new(LocalErrorKind::Dns, what), now)
+}
+
 fn local(kind: LocalErrorKind, what: String) -> Cause {
     Cause::Local(LocalError::new(kind, what))
 }

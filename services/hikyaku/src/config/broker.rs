@@ -9,7 +9,7 @@ use hikyaku_queue::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::Problems;
+use super::{Problems, pair};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,18 +56,7 @@ pub(super) fn check(raw: RawBroker, problems: &mut Problems) -> Broker {
 }
 
 fn read_tls(raw: RawNatsTls, problems: &mut Problems) -> NatsTls {
-    let identity = match (raw.certificate, raw.key) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (Some(certificate), None) => {
-            problems.note("nats_tls.certificate", certificate, "nats_tls.key is missing");
-            None
-        }
-        (None, Some(key)) => {
-            problems.note("nats_tls.key", key, "nats_tls.certificate is missing");
-            None
-        }
-        (None, None) => None,
-    };
+    let identity = pair("nats_tls", raw.certificate.as_ref(), raw.key.as_ref(), problems);
     NatsTls { ca: raw.ca, identity }
 }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use hikyaku_grpc::{ClientConfig, ClientTls, GuardConfig, ServerTls, tls::Identity};
 use serde::Deserialize;
 
-use super::Problems;
+use super::{Problems, pair};
 use crate::cli::Role;
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,20 +59,8 @@ impl GrpcConfig {
 }
 
 pub(super) fn check(raw: RawGrpc, around: &Surroundings<'_>, problems: &mut Problems) -> GrpcConfig {
-    let identity = match (&raw.certificate, &raw.key) {
-        (Some(certificate), Some(key)) => {
-            Some(Identity { certificate: certificate.clone(), key: key.clone() })
-        }
-        (Some(certificate), None) => {
-            problems.note("grpc.certificate", certificate, "grpc.key is missing");
-            None
-        }
-        (None, Some(key)) => {
-            problems.note("grpc.key", key, "grpc.certificate is missing");
-            None
-        }
-        (None, None) => None,
-    };
+    let identity = pair("grpc", raw.certificate.as_ref(), raw.key.as_ref(), problems)
+        .map(|(certificate, key)| Identity { certificate, key });
     if let (None, Some(file)) = (&raw.certificate, &raw.client_ca) {
         problems.note("grpc.client_ca", file, "clients are not asked without grpc.certificate and grpc.key");
     }

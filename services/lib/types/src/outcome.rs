@@ -150,6 +150,9 @@ const OS_ERRORS: [(i32, &str); 8] = [
 ];
 
 impl LocalErrorKind {
+    /// Nothing listens there.
+    pub const REFUSED: Self = Self::Os(111);
+
     /// One of few.
     pub fn name(self) -> &'static str {
         match self {

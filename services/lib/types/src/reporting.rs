@@ -1,7 +1,11 @@
 //! What a sender asks to be told about its mail (RFC 3461). Kept as it was written, because the
 //! next hop must hear it unchanged.
 
-use std::{fmt, fmt::Write as _, str::FromStr};
+use std::{
+    fmt,
+    fmt::Write as _,
+    str::{Chars, FromStr},
+};
 
 /// RFC 3461 4.4.
 const MAX_ENVELOPE_ID: usize = 100;
@@ -207,19 +211,22 @@ impl fmt::Display for OriginalRecipient {
 /// RFC 3461 4: `+` and two digits stand for an octet.
 fn octets_of_xtext(xtext: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(xtext.len());
-    let mut rest = xtext.bytes();
-    while let Some(octet) = rest.next() {
-        let digit =
-            |octet: Option<u8>| octet.map(char::from).filter(|c| !c.is_ascii_lowercase())?.to_digit(16);
-        let octet = match octet {
-            b'+' => u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?,
-            b'=' => return None,
-            b'!'..=b'~' => octet,
+    let mut chars = xtext.chars();
+    while let Some(c) = chars.next() {
+        octets.push(match c {
+            '+' => escaped(&mut chars)?,
+            '=' => return None,
+            '!'..='~' => u8::try_from(c).ok()?,
             _ => return None,
-        };
-        octets.push(octet);
+        });
     }
     Some(octets)
+}
+
+/// The octet behind a `+`.
+fn escaped(chars: &mut Chars<'_>) -> Option<u8> {
+    let mut digit = || chars.next().filter(|c| !c.is_ascii_lowercase())?.to_digit(16);
+    u8::try_from(digit()? * 16 + digit()?).ok()
 }
 
 /// RFC 3461 4, and beyond ASCII RFC 6533 3. Nothing that is encoded may be a control character:
@@ -229,11 +236,7 @@ pub fn from_xtext(xtext: &str) -> Option<String> {
     let mut chars = xtext.chars();
     while let Some(c) = chars.next() {
         let c = match c {
-            '+' => {
-                let digit = |c: Option<char>| c.filter(|c| !c.is_ascii_lowercase())?.to_digit(16);
-                let (high, low) = (digit(chars.next())?, digit(chars.next())?);
-                char::from_u32(high * 16 + low).filter(|c| matches!(c, ' '..='~'))?
-            }
+            '+' => escaped(&mut chars).map(char::from).filter(|c| matches!(c, ' '..='~'))?,
             '=' | '\0'..=' ' | '\u{7f}'..='\u{9f}' => return None,
             c => c,
         };
