@@ -1,0 +1,20 @@
+//! Where lines go from a process. A sink never waits: whoever records an event may be in the middle of a session.
+
+mod stdout;
+mod file;
+mod rotation; // which file is written, and which are kept
+
+use std::sync::Arc;
+
+pub use file::{File, FileConfig, FileError};
+pub use stdout::Stdout;
+
+use crate::Entry;
+
+pub trait Sink: Send + Sync {
+    /// Takes the entry, or counts it as lost.
+    fn write(&self, entry: &Arc<Entry>);
+
+    /// The process ends: what was taken is written, unless that takes too long.
+    fn flush(&self) {}
+}
