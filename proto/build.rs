@@ -5,9 +5,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "hikyaku/queue/v1/envelope.proto",
     "hikyaku/queue/v1/custody.proto",
+    "hikyaku/queue/v1/mail_log.proto",
     "hikyaku/policy/v1/policy_service.proto",
     "hikyaku/directory/v1/directory_service.proto",
     "hikyaku/admin/v1/queue_admin_service.proto",
@@ -17,6 +18,7 @@ const FILES: [&str; 11] = [
     "hikyaku/admin/v1/dead_letter_admin_service.proto",
     "hikyaku/admin/v1/doctor_admin_service.proto",
     "hikyaku/admin/v1/session_admin_service.proto",
+    "hikyaku/admin/v1/message_admin_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,14 +1,19 @@
-//! The mail log: target `mail`, one line for each change of an entry's state. It is the only
-//! place where addresses appear.
+//! What delivery has to say in the mail log: one event for each change of an entry's state.
 
 use std::time::SystemTime;
 
+use hikyaku_mail_log::{
+    Event,
+    event::{Attempt, Delivered, Failed, Moved, Operator, Protection, Reported, Resent, Waiting},
+    record,
+};
 use hikyaku_queue::holds::Hold;
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Recipient},
     ids::QueueId,
-    outcome::{Cause, Failure, LocalError, RemoteReply},
+    outcome::{Cause, Failure, RemoteReply},
+    text::rfc3339,
     traffic::EgressAddress,
 };
 
@@ -21,12 +26,28 @@ pub(crate) fn attempt(
     channel: Channel,
     egress: Option<&EgressAddress>,
 ) {
-    let egress = egress.map(|egress| egress.address.to_string());
-    let (policy, tls) = (channel.policy.name(), channel.secured);
-    tracing::info!(target: "mail", event = "attempt", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, destination = %envelope.destination, host, %address,
-        attempt = envelope.attempt + 1, egress, tls_policy = policy, tls = tls.map_or("none", |tls| tls.version),
-        tls_cipher = tls.map(|tls| tls.cipher), tls_verified = tls.is_some_and(|tls| tls.is_verified));
+    record(|| {
+        Event::Attempt(Box::new(Attempt {
+            queue_id: envelope.entry.queue_id.to_string(),
+            entry: envelope.entry.to_string(),
+            destination: envelope.destination.to_string(),
+            host: host.to_owned(),
+            address: address.to_string(),
+            attempt: envelope.attempt + 1,
+            egress: egress.map(|egress| egress.address.to_string()),
+            protection: protection(Some(&channel)),
+        }))
+    });
+}
+
+fn protection(channel: Option<&Channel>) -> Protection {
+    let tls = channel.and_then(|channel| channel.secured);
+    Protection {
+        tls_policy: channel.map(|channel| channel.policy.name().to_owned()),
+        tls: tls.map_or("none", |tls| tls.version).to_owned(),
+        tls_cipher: tls.map(|tls| tls.cipher.to_owned()),
+        tls_verified: tls.is_some_and(|tls| tls.is_verified),
+    }
 }
 
 pub(crate) fn delivered(
@@ -36,57 +57,52 @@ pub(crate) fn delivered(
     channel: Option<&Channel>,
     now: SystemTime,
 ) {
-    let (policy, tls) = (channel.map(|channel| channel.policy.name()), channel.and_then(|it| it.secured));
-    tracing::info!(target: "mail", event = "delivered", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
-        destination = %envelope.destination, attempt = envelope.attempt + 1, delay_seconds = age(envelope, now),
-        remote = %reply, tls_policy = policy, tls = tls.map_or("none", |tls| tls.version),
-        tls_cipher = tls.map(|tls| tls.cipher), tls_verified = tls.is_some_and(|tls| tls.is_verified));
+    record(|| {
+        Event::Delivered(Box::new(Delivered {
+            queue_id: envelope.entry.queue_id.to_string(),
+            entry: envelope.entry.to_string(),
+            sender: envelope.reverse_path.to_string(),
+            recipient: recipient.address.to_string(),
+            destination: envelope.destination.to_string(),
+            attempt: envelope.attempt + 1,
+            delay_seconds: now.duration_since(envelope.accepted_at).unwrap_or_default().as_secs_f64(),
+            remote: reply.to_string(),
+            protection: protection(channel),
+        }))
+    });
 }
 
 /// SEED-210: what a server said and what happened on our side are never in the same field.
-struct Told<'a> {
-    remote: Option<&'a RemoteReply>,
-    local: Option<&'a LocalError>,
-}
-
-impl<'a> Told<'a> {
-    fn by(failure: &'a Failure) -> Self {
-        match &failure.cause {
-            Cause::Remote(reply) => Self { remote: Some(reply), local: None },
-            Cause::Local(error) => Self { remote: None, local: Some(error) },
-        }
-    }
-
-    fn reply(&self) -> Option<String> {
-        self.remote.map(ToString::to_string)
-    }
-
-    fn error(&self) -> Option<&'static str> {
-        self.local.map(|error| error.kind.name())
-    }
-
-    fn errno(&self) -> Option<i32> {
-        self.local.and_then(|error| error.kind.errno())
-    }
-
-    fn bytes(&self) -> Option<u64> {
-        self.local.map(|error| error.bytes)
-    }
-
-    fn after(&self) -> Option<f64> {
-        self.local.map(|error| error.elapsed.as_secs_f64())
+fn failed(envelope: &Envelope, recipient: &Recipient, failure: &Failure) -> Failed {
+    let (remote, local) = match &failure.cause {
+        Cause::Remote(reply) => (Some(reply), None),
+        Cause::Local(error) => (None, Some(error)),
+    };
+    Failed {
+        queue_id: envelope.entry.queue_id.to_string(),
+        entry: envelope.entry.to_string(),
+        sender: envelope.reverse_path.to_string(),
+        recipient: recipient.address.to_string(),
+        destination: envelope.destination.to_string(),
+        attempt: envelope.attempt + 1,
+        class: failure.class.name().to_owned(),
+        phase: Some(failure.phase.name().to_owned()),
+        status: failure.status.to_string(),
+        cause: failure.cause.to_string(),
+        remote: remote.map(ToString::to_string),
+        local_error: local.map(|error| error.kind.name().to_owned()),
+        errno: local.and_then(|error| error.kind.errno()),
+        bytes: local.map(|error| error.bytes),
+        after_seconds: local.map(|error| error.elapsed.as_secs_f64()),
+        ..Failed::default()
     }
 }
 
 pub(crate) fn deferred(envelope: &Envelope, recipient: &Recipient, failure: &Failure, at: SystemTime) {
-    let told = Told::by(failure);
-    tracing::info!(target: "mail", event = "deferred", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
-        destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
-        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, remote = told.reply(),
-        local_error = told.error(), errno = told.errno(), bytes = told.bytes(), after_seconds = told.after(),
-        next_attempt = hikyaku_mail::date::rfc5322(at));
+    record(|| {
+        let next_attempt = Some(rfc3339(at));
+        Event::Deferred(Box::new(Failed { next_attempt, ..failed(envelope, recipient, failure) }))
+    });
 }
 
 pub(crate) fn bounced(
@@ -96,66 +112,103 @@ pub(crate) fn bounced(
     expired: bool,
     report: &str,
 ) {
-    let told = Told::by(failure);
-    tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
-        destination = %envelope.destination, attempt = envelope.attempt + 1, class = failure.class.name(),
-        phase = failure.phase.name(), status = %failure.status, cause = %failure.cause, remote = told.reply(),
-        local_error = told.error(), errno = told.errno(), bytes = told.bytes(), after_seconds = told.after(),
-        expired, report);
+    record(|| {
+        let (expired, report) = (Some(expired), Some(report.to_owned()));
+        Event::Bounced(Box::new(Failed { expired, report, ..failed(envelope, recipient, failure) }))
+    });
 }
 
 pub(crate) fn reported(envelope: &Envelope, kind: &str, report: QueueId) {
-    tracing::info!(target: "mail", event = "reported", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, sender = %envelope.reverse_path, kind, %report);
+    record(|| {
+        Event::Reported(Reported {
+            queue_id: envelope.entry.queue_id.to_string(),
+            entry: envelope.entry.to_string(),
+            sender: envelope.reverse_path.to_string(),
+            kind: kind.to_owned(),
+            report: report.to_string(),
+        })
+    });
 }
 
-/// An operator has returned it.
+/// An operator has returned it: nothing was tried for that.
 pub(crate) fn returned(envelope: &Envelope, recipient: &Recipient, failure: &Failure, report: &str) {
-    tracing::info!(target: "mail", event = "bounced", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, sender = %envelope.reverse_path, recipient = %recipient.address,
-        destination = %envelope.destination, attempt = envelope.attempt, class = failure.class.name(),
-        status = %failure.status, cause = %failure.cause, by = "operator", report);
+    record(|| {
+        Event::Bounced(Box::new(Failed {
+            attempt: envelope.attempt,
+            phase: None,
+            remote: None,
+            local_error: None,
+            errno: None,
+            bytes: None,
+            after_seconds: None,
+            report: Some(report.to_owned()),
+            by: Some("operator".to_owned()),
+            ..failed(envelope, recipient, failure)
+        }))
+    });
 }
 
 pub(crate) fn resent(letter: &Envelope, new: &Envelope) {
-    let addresses: Vec<String> =
-        new.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-    tracing::info!(target: "mail", event = "resent", queue_id = %new.entry.queue_id, entry = %new.entry,
-        dead_letter = %letter.entry, sender = %new.reverse_path, destination = %new.destination,
-        recipients = addresses.join(","));
+    record(|| {
+        Event::Resent(Resent {
+            queue_id: new.entry.queue_id.to_string(),
+            entry: new.entry.to_string(),
+            dead_letter: letter.entry.to_string(),
+            sender: new.reverse_path.to_string(),
+            recipients: addresses(&new.recipients),
+            destination: new.destination.to_string(),
+        })
+    });
 }
 
 /// What an operator did with a dead letter.
 pub(crate) fn operator_on_letter(verb: &str, id: &str, who: &str, done: usize) {
-    tracing::info!(target: "mail", event = "operator", verb, dead_letter = id, who, done);
+    record(|| {
+        Event::Operator(Operator {
+            verb: verb.to_owned(),
+            what: format!("dead letter {id}"),
+            who: who.to_owned(),
+            done: u64::try_from(done).unwrap_or(u64::MAX),
+            ..Operator::default()
+        })
+    });
 }
 
 pub(crate) fn parked(envelope: &Envelope, at: SystemTime) {
-    tracing::info!(target: "mail", event = "parked", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, destination = %envelope.destination,
-        until = hikyaku_mail::date::rfc5322(at));
+    record(|| Event::Parked(waiting(envelope, Some(at), None)));
 }
 
 /// Its recipients get no mail before that time (SEED-118).
 pub(crate) fn waits(envelope: &Envelope, until: SystemTime) {
-    tracing::info!(target: "mail", event = "waits", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, destination = %envelope.destination, reason = "hours of the recipients",
-        until = hikyaku_mail::date::rfc5322(until));
+    record(|| Event::Waits(waiting(envelope, Some(until), Some("hours of the recipients"))));
 }
 
 pub(crate) fn held(envelope: &Envelope, hold: &Hold) {
-    tracing::info!(target: "mail", event = "held", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, destination = %envelope.destination,
-        until = hold.until.map(hikyaku_mail::date::rfc5322), reason = hold.reason);
+    record(|| Event::Held(waiting(envelope, hold.until, Some(&hold.reason))));
+}
+
+fn waiting(envelope: &Envelope, until: Option<SystemTime>, reason: Option<&str>) -> Waiting {
+    Waiting {
+        queue_id: envelope.entry.queue_id.to_string(),
+        entry: envelope.entry.to_string(),
+        destination: envelope.destination.to_string(),
+        until: until.map(rfc3339),
+        reason: reason.map(str::to_owned),
+    }
 }
 
 pub(crate) fn rerouted(envelope: &Envelope, recipients: &[Recipient], to: &Destination) {
-    let addresses: Vec<String> = recipients.iter().map(|recipient| recipient.address.to_string()).collect();
-    tracing::info!(target: "mail", event = "rerouted", queue_id = %envelope.entry.queue_id,
-        entry = %envelope.entry, from = %envelope.destination, to = %to, recipients = addresses.join(","));
+    record(|| {
+        Event::Rerouted(Moved {
+            queue_id: envelope.entry.queue_id.to_string(),
+            entry: envelope.entry.to_string(),
+            from: envelope.destination.to_string(),
+            to: to.to_string(),
+            recipients: addresses(recipients),
+        })
+    });
 }
 
-fn age(envelope: &Envelope, now: SystemTime) -> f64 {
-    now.duration_since(envelope.accepted_at).unwrap_or_default().as_secs_f64()
+fn addresses(recipients: &[Recipient]) -> Vec<String> {
+    recipients.iter().map(|recipient| recipient.address.to_string()).collect()
 }

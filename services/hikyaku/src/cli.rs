@@ -36,6 +36,17 @@ pub(crate) enum Role {
     Policy,
 }
 
+impl Role {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Ingress => "ingress",
+            Self::Delivery => "delivery",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 impl Command {
     pub(crate) fn split(self) -> (Role, Flags) {
         match self {

@@ -34,6 +34,7 @@ mod dns; // whom we ask for names
 mod ingress; // what is taken in
 mod delivery; // what goes out
 mod ldap; // a company's directories
+pub(crate) mod mail_log; // what becomes of each message, for people
 
 use broker::{Broker, RawBroker, RawLogin, RawNatsTls};
 use delivery::RawDelivery;
@@ -41,6 +42,7 @@ use grpc::{GrpcConfig, RawGrpc};
 use ingress::RawIngress;
 use ldap::RawLdap;
 use listeners::{Place, RawAuth, RawTls};
+use mail_log::{MailLogConfig, RawMailLog};
 
 const DEFAULT_SHARDS: u16 = 16;
 
@@ -74,6 +76,7 @@ struct Raw {
     log_filter: Option<String>,
     otlp_endpoint: Option<String>,
     trace_sample_ratio: Option<f64>,
+    mail_log: RawMailLog,
     grpc: RawGrpc,
     ldap: BTreeMap<String, RawLdap>,
     tls: RawTls,
@@ -99,6 +102,7 @@ pub(crate) struct Config {
     pub(crate) admin_listen: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) telemetry: TelemetryConfig,
+    pub(crate) mail_log: MailLogConfig,
     pub(crate) ingress: IngressConfig,
     pub(crate) delivery: DeliveryConfig,
 }
@@ -199,6 +203,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         tls: raw.nats_tls,
     };
     let nats = broker::check(nats, &mut problems);
+    let mail_log = mail_log::check(raw.mail_log, raw.otlp_endpoint.is_some(), &mut problems);
     let telemetry = TelemetryConfig {
         service_name: "hikyaku",
         log_format: match raw.log.as_deref() {
@@ -238,13 +243,14 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         relay_from,
         own_domains,
         nats,
-        topology: TopologyConfig { shards, replicas },
+        topology: TopologyConfig { shards, replicas, mail_log_age: mail_log.age },
         grpc,
         ldap,
         policy_listen,
         admin_listen,
         metrics,
         telemetry,
+        mail_log,
         ingress,
         delivery,
     })

@@ -50,6 +50,7 @@ async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyh
     let signals = Signals::listen()?;
     let reload = reload::Reload::listen(role, flags)?;
     let telemetry = telemetry::init(&config.telemetry)?;
+    parts::begin_mail_log(role, &config)?;
     let readiness = Readiness::default();
     if let Some(address) = config.metrics {
         observe::serve(address, readiness.clone()).await?;
@@ -63,6 +64,7 @@ async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyh
         // Nothing is lost: what was not acknowledged is still in the queue.
         EndNow = signals.run(shutdown) => Ok(ExitCode::from(130)),
     };
+    hikyaku_mail_log::flush();
     telemetry.shutdown();
     code
 }

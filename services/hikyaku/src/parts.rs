@@ -3,18 +3,25 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use hikyaku_delivery::{admin::Admin, app::Records};
 use hikyaku_grpc::Guard;
 use hikyaku_ingress::{listeners::Listeners, service::Listening};
+use hikyaku_mail_log::{
+    Form, Sink,
+    sink::{File, Stdout},
+};
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
 use hikyaku_queue::{
     Nats, NatsConfig,
     holds::HoldStore,
+    mail_log::{Forward, Forwarded},
     presence::{Presence, Register},
     publish::Publisher,
     roster::Roster,
@@ -23,11 +30,18 @@ use hikyaku_queue::{
     watch::Watches,
 };
 use hikyaku_route::resolver::Resolver;
-use hikyaku_runtime::tls::TlsAcceptor;
+use hikyaku_runtime::{
+    mail_log::{Otlp, Webhook},
+    telemetry::LogFormat,
+    tls::TlsAcceptor,
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, grpc::GrpcConfig};
+use crate::{
+    cli::Role,
+    config::{Config, grpc::GrpcConfig, mail_log::MailLogConfig},
+};
 
 /// A broker or a policy service that starts at the same time may need so long.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,6 +56,40 @@ pub(crate) fn describe_metrics() {
     hikyaku_queue::metrics::describe();
     hikyaku_delivery::metrics::describe();
     hikyaku_grpc::metrics::describe();
+    hikyaku_mail_log::metrics::describe();
+}
+
+/// Where the process's mail log goes. The stream of the cluster comes later, when there is a broker.
+pub(crate) fn begin_mail_log(role: Role, config: &Config) -> anyhow::Result<()> {
+    let MailLogConfig { stdout, connections, file, otlp, .. } = &config.mail_log;
+    let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    if *stdout {
+        let form = match config.telemetry.log_format {
+            LogFormat::Json => Form::Json,
+            LogFormat::Text => Form::Text,
+        };
+        sinks.push(Arc::new(Stdout(form)));
+    }
+    if let Some(file) = file {
+        sinks.push(Arc::new(File::open(file.clone())?));
+    }
+    if let (true, Some(endpoint)) = (*otlp, &config.telemetry.otlp_endpoint) {
+        sinks.push(Arc::new(Otlp::new(endpoint, config.telemetry.service_name)?));
+    }
+    let place = hikyaku_mail_log::Place { node: config.delivery.node.clone(), role: role.name().to_owned() };
+    hikyaku_mail_log::begin(place, *connections, sinks);
+    Ok(())
+}
+
+struct Forwarding(Webhook);
+
+impl Forward for Forwarding {
+    async fn forward(&self, id: &str, lines: Bytes) -> Forwarded {
+        match self.0.post(id, lines).await {
+            Ok(()) => Forwarded::Taken,
+            Err(reason) => Forwarded::Refused(reason),
+        }
+    }
 }
 
 /// Connects, and makes the streams what they should be.
@@ -59,7 +107,7 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
     };
     loop {
         match topology::reconcile(&nats, &config.topology).await {
-            Ok(()) => return Ok(nats),
+            Ok(()) => break,
             // A cluster that has just started has no leaders yet.
             Err(
                 error @ (topology::TopologyError::Stream { .. } | topology::TopologyError::Consumer { .. }),
@@ -70,6 +118,10 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
             Err(error) => return Err(error.into()),
         }
     }
+    if config.mail_log.age.is_some() {
+        nats.keep_mail_log();
+    }
+    Ok(nats)
 }
 
 /// Who may call our services.
@@ -157,7 +209,7 @@ pub(crate) async fn delivery(
 ) -> anyhow::Result<hikyaku_delivery::app::App> {
     let delivery = config.delivery.clone();
     let resolver = Resolver::new(config.dns.clone())?;
-    let TopologyConfig { shards, replicas } = config.topology;
+    let TopologyConfig { shards, replicas, mail_log_age: _ } = config.topology;
     let records = Records {
         roster: Roster::open(nats, replicas).await?,
         holds: HoldStore::open(nats, replicas).await?,
@@ -173,6 +225,11 @@ pub(crate) async fn delivery(
             })
             .ok(),
     };
+    if let Some(webhook) = config.mail_log.webhook.clone() {
+        let webhook = Webhook::new(webhook).context("mail_log.webhook")?;
+        let nats = nats.clone();
+        tokio::spawn(async move { nats.forward_mail_log(&Forwarding(webhook)).await });
+    }
     let nats = nats.clone();
     Ok(hikyaku_delivery::app::App::build(delivery, nats, records, shards, policy, resolver)?)
 }

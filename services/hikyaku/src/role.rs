@@ -48,7 +48,9 @@ pub(crate) async fn run(
             ready::to_answer(readiness, version.clone());
             ready::until(readiness, &shutdown);
             parts::announce(&config, &nats, "policy", None, Some(version), &shutdown).await?;
-            Ok(Box::pin(policy.run(shutdown)).await?)
+            let result = Box::pin(policy.run(shutdown)).await;
+            nats.flush().await;
+            Ok(result?)
         }
         (Role::Ingress, Broker::Given(nats)) => {
             let nats = parts::queue(nats, &config).await?;
@@ -73,8 +75,9 @@ pub(crate) async fn run(
             ready::to_deliver(readiness, &delivery);
             ready::until(readiness, &shutdown);
             let delivery = delivery.run(shutdown);
-            tokio::try_join!(admin, async { Ok(delivery.await?) })?;
-            Ok(())
+            let result = tokio::try_join!(admin, async { Ok(delivery.await?) });
+            nats.flush().await;
+            result.map(|_| ())
         }
     }
 }

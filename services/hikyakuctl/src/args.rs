@@ -142,8 +142,10 @@ A line that begins with ; or ' is a comment; in traffic also what follows a #.")
     },
     /// Take over the files of E-Post and PMail servers.
     Import(ImportArgs),
-    /// Find where a message came from: the client, who it was, and the line that let it in.
+    /// Find out what became of a message, or where one came from, or look at sessions as they happen.
     Trace(crate::trace::TraceArgs),
+    /// Print a mail log in the shapes of the logs of E-Post and PMail servers.
+    Legacylog(crate::legacylog::LegacyLogArgs),
     /// Look for what is wrong: brokers, the directory, next hops, MX, SPF and reverse DNS.
     Doctor(crate::doctor::DoctorArgs),
     /// Find out why mail for a domain is not delivered: the steps of a delivery, tried from every worker.

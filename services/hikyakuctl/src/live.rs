@@ -36,6 +36,13 @@ pub(crate) struct LiveArgs {
     brief: bool,
 }
 
+impl LiveArgs {
+    /// Sessions are asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.client.is_some() || self.destination.is_some()
+    }
+}
+
 pub(crate) async fn run(
     args: LiveArgs,
     server: &Server,

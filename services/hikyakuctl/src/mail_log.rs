@@ -28,7 +28,7 @@ pub(crate) fn questions(log: &str) -> Vec<Question> {
 fn of_line(fields: &Value) -> Vec<Question> {
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     let recipients: Vec<&str> = match text("event") {
-        Some("accepted") => split(text("recipients").unwrap_or_default()),
+        Some("accepted") => recipients(fields),
         Some("refused") => text("recipient").into_iter().collect(),
         _ => return Vec::new(),
     };
@@ -62,9 +62,18 @@ pub(crate) fn acceptance(log: &str, queue_id: &str) -> Option<GetAcceptanceRespo
             promised: true,
             recipients: Vec::new(),
         });
-        found.recipients.extend(split(&text("recipients")).into_iter().map(str::to_owned));
+        found.recipients.extend(recipients(fields).into_iter().map(str::to_owned));
     }
     found
+}
+
+/// A list, or as logs of earlier versions have it, a text.
+fn recipients(fields: &Value) -> Vec<&str> {
+    match fields.get("recipients") {
+        Some(Value::Array(recipients)) => recipients.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(recipients)) => split(recipients),
+        _ => Vec::new(),
+    }
 }
 
 /// At the commas that are not within quotes.
@@ -113,7 +122,7 @@ not json
     fn seed_102_a_message_with_two_next_hops() {
         let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
         let log = format!(
-            r#"{{"timestamp":"2026-11-22T08:00:00.123Z","target":"mail","event":"accepted","queue_id":"{id}","client":"192.0.2.1","identity":"ann@example.org","admitted_by":"builtin:default","recipients":"a@one.example,\"b,c\"@one.example"}}
+            r#"{{"timestamp":"2026-11-22T08:00:00.123Z","target":"mail","event":"accepted","queue_id":"{id}","client":"192.0.2.1","identity":"ann@example.org","admitted_by":"builtin:default","recipients":["a@one.example","\"b,c\"@one.example"]}}
 {{"target":"mail","event":"accepted","queue_id":"{id}","client":"192.0.2.1","recipients":"d@two.example"}}
 {{"target":"mail","event":"delivered","queue_id":"{id}","recipient":"d@two.example"}}
 "#

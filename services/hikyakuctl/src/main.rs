@@ -19,8 +19,10 @@ mod account; // hikyakuctl account ...
 mod import; // hikyakuctl import
 mod explain; // hikyakuctl explain, selftest, replay
 mod message; // hikyakuctl selftest message
+mod messages; // what became of a message
 mod live; // hikyakuctl trace, as it happens
 mod trace; // hikyakuctl trace
+mod legacylog; // the mail log as old products wrote theirs
 mod mail_log; // what a mail log tells
 mod dns; // hikyakuctl dns
 mod doctor; // hikyakuctl doctor
@@ -118,6 +120,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Doctor(args) => doctor::run(args, &server, &mut output).await,
         Noun::Diagnose(args) => diagnose::run(args, &server, &mut output).await,
         Noun::Trace(args) => trace::run(args, (&server, &directory), stdin, &mut output).await,
+        Noun::Legacylog(args) => legacylog::run(&args, stdin, &mut output),
         Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
         Noun::Selftest { command } => explain::selftest(command, (&server, &directory), &mut output).await,

@@ -62,6 +62,14 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
+    /// A word to people; programs know it from what they got, and from the exit status.
+    pub(crate) fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        if self.format == Format::Human {
+            writeln!(self.writer, "{text}")?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn version(&mut self, version: &'static str) -> anyhow::Result<End> {
         #[derive(Serialize)]
         struct Version {

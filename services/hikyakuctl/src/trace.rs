@@ -20,6 +20,7 @@ use crate::{
     input::{self, Unreadable},
     live::{self, LiveArgs},
     mail_log,
+    messages::{self, MessageArgs},
     output::{Output, harmless, rfc3339},
     server::{Server, connect, refusal},
 };
@@ -29,16 +30,24 @@ const MOST: usize = 10;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
+With MESSAGE, --sender, --recipient or --message-id: the life of each message that fits, and of the reports about it, over
+all nodes and in the order of time, from the mail log that the cluster keeps (mail_log.keep_days). With --json one
+document for each line, as the log has it. Exit status 1: nothing is known.
 With --header: exit status 1: no Received field is confirmed.
 With --client or --destination: what matching sessions say and what is decided, as it happens, from all nodes,
 without a restart; content and passwords are not shown. With --json one document for each line.
 
 Examples:
+  hikyakuctl trace 01ARZ3NDEKTSV4RRFFQ69G5FAV
+  hikyakuctl trace ann@example.org --since 2h
+  hikyakuctl trace --recipient bob@example.net --limit 100 --json
   hikyakuctl trace --header spam.eml
   hikyakuctl trace --header spam.eml --log relay.log
   hikyakuctl trace --client 192.168.0.102 --for 10m
   hikyakuctl trace --destination example.net")]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["header", "client", "destination"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args([
+    "message", "sender", "recipient", "message_id", "header", "client", "destination",
+])))]
 pub(crate) struct TraceArgs {
     /// A message with its header, as it was received elsewhere; - reads the standard input.
     #[arg(long, value_name = "FILE")]
@@ -46,6 +55,8 @@ pub(crate) struct TraceArgs {
     /// Look into this mail log (JSON lines) instead of asking the cluster, which keeps 7 days.
     #[arg(long, value_name = "FILE", requires = "header")]
     log: Option<PathBuf>,
+    #[command(flatten)]
+    messages: MessageArgs,
     #[command(flatten)]
     live: LiveArgs,
 }
@@ -56,7 +67,12 @@ pub(crate) async fn run(
     stdin: impl io::Read,
     output: &mut Output<impl Write>,
 ) -> anyhow::Result<End> {
-    let Some(header) = &args.header else { return live::run(args.live, server, directory, output).await };
+    let Some(header) = &args.header else {
+        return match args.live.is_wanted() {
+            true => live::run(args.live, server, directory, output).await,
+            false => messages::run(args.messages, server, output).await,
+        };
+    };
     let message = input::read(header, stdin)?;
     let passages: Vec<Passage> = passages::of(&with_crlf(&message));
     anyhow::ensure!(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hikyaku_mail::{
-    completion, loops,
+    completion, loops, message_id,
     received::{Received, Security, With},
     relay_trace::RelayTrace,
 };
@@ -28,8 +28,9 @@ use hikyaku_types::{
 
 use crate::{
     config::IngressConfig,
-    mail_log::{self, Refused},
+    mail_log::{self, About, Message},
     metrics,
+    visit::Visit,
 };
 
 /// RFC 5321 4.5.3.1.8: what every server takes in one transaction (SEED-156).
@@ -37,6 +38,9 @@ const RECIPIENTS_PER_ENVELOPE: usize = 100;
 
 /// Where a message came from.
 pub(crate) struct Arrival<'a> {
+    pub(crate) visit: &'a Visit,
+    /// Version, or "none".
+    pub(crate) tls: &'a str,
     pub(crate) client: IpAddr,
     pub(crate) listener: Listener,
     /// It was taken because of the client's address (SEED-096).
@@ -54,7 +58,8 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
     let identity = transaction.identity.clone();
     let helo = transaction.client_name.clone();
     let sender = transaction.reverse_path.clone();
-    let about = Refused {
+    let about = About {
+        visit: arrival.visit,
         client: arrival.client,
         helo: Some(&helo),
         identity: identity.as_ref(),
@@ -90,9 +95,23 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
         return Stored::Refused(put_off);
     }
     metrics::message(size);
-    for envelope in &accepted {
-        mail_log::accepted(envelope, &helo, identity.as_ref(), arrival.admitted_by, size);
-    }
+    arrival.visit.accepted();
+    let message_id = accepted.first().and_then(|envelope| match &envelope.body {
+        // What was added for the client counts as well.
+        Body::Inline(content) => message_id::of(content),
+        Body::Stored(_) => None,
+    });
+    let message = Message {
+        visit: arrival.visit,
+        helo: &helo,
+        identity: identity.as_ref(),
+        admitted_by: arrival.admitted_by,
+        listener: arrival.listener,
+        tls: arrival.tls,
+        message_id: message_id.as_deref(),
+        size,
+    };
+    accepted.iter().for_each(|envelope| mail_log::accepted(envelope, &message));
     Stored::Durable(queue_id)
 }
 

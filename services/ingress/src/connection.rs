@@ -29,10 +29,11 @@ use crate::{
     app::Context,
     decide::{Decider, Peer},
     lanes::Ordinary,
-    mail_log,
+    mail_log::{self, About},
     memory::Share,
     metrics,
     service::{Service, TlsStart},
+    visit::Visit,
 };
 
 /// One read: larger than most messages, small enough for every connection to have one.
@@ -66,6 +67,7 @@ pub(crate) struct Connection {
     peer: Peer,
     proxy: Proxy,
     decider: Decider,
+    visit: Arc<Visit>,
     /// Of the running transaction.
     span: Span,
     /// Since the last reply.
@@ -97,7 +99,14 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, peer: Peer, door: Arc<Door>, context: Arc<Context>) -> Self {
+    /// `port` is the client's, as far as it is known.
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: Peer,
+        port: Option<u16>,
+        door: Arc<Door>,
+        context: Arc<Context>,
+    ) -> Self {
         let is_secure = door.service.tls == TlsStart::AtOnce;
         let config = Arc::clone(&door.session);
         let mut session = Session::new(config, is_secure, rand::random, Instant::now());
@@ -111,7 +120,9 @@ impl Connection {
             session.let_peer_name_its_client();
         }
         let stream = ServerStream::Plain(stream);
-        let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &context);
+        let (Peer::Client(client) | Peer::Probe(client)) = peer;
+        let visit = Arc::new(Visit::begin(client, port, door.service.listener));
+        let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &visit, &context);
         let share = context.memory.share(decider.client());
         Self {
             stream,
@@ -121,6 +132,7 @@ impl Connection {
             peer,
             proxy,
             decider,
+            visit,
             span: Span::none(),
             paused: Duration::ZERO,
             share,
@@ -271,7 +283,8 @@ impl Connection {
             self.proxy = Proxy::HasNamed;
         }
         let is_proxy = self.proxy == Proxy::Silent;
-        self.decider = Decider::new(self.peer, is_proxy, self.door.service.listener, &self.context);
+        let listener = self.door.service.listener;
+        self.decider = Decider::new(self.peer, is_proxy, listener, &self.visit, &self.context);
         self.share = self.context.memory.share(self.decider.client());
         self.look_for_watchers();
         let verdict = self.decider.connection().await;
@@ -375,8 +388,15 @@ impl Connection {
     fn note(&mut self, action: &Action) {
         match action {
             Action::Refused { refusal, reverse_path } => {
-                let helo = self.session.client_name();
-                mail_log::refused_by_protocol(self.decider.client(), helo, reverse_path.as_ref(), *refusal);
+                let about = About {
+                    visit: &self.visit,
+                    client: self.decider.client(),
+                    helo: self.session.client_name(),
+                    identity: self.session.identity(),
+                    sender: reverse_path.as_ref(),
+                    recipient: None,
+                };
+                mail_log::refused_by_protocol(&about, *refusal);
             }
             Action::Ended(outcome) => {
                 metrics::transaction(*outcome);
@@ -397,6 +417,7 @@ impl Connection {
 
     async fn answer(&mut self, question: Question) {
         let helo = self.session.client_name().unwrap_or_default();
+        self.visit.is_of(self.decider.client(), helo, self.session.identity(), self.tls());
         let event = match question {
             Question::Authenticate { step, .. } => {
                 Event::AuthAnswered(self.decider.authenticate(helo, step).await)
@@ -419,6 +440,10 @@ impl Connection {
         self.handle(event);
     }
 
+    fn tls(&self) -> &'static str {
+        self.stream.tls_version().unwrap_or("none")
+    }
+
     async fn store(&self, transaction: Transaction) -> Stored {
         let (client, config) = (self.decider.client(), &self.context.config);
         let (helo, content) = (&transaction.client_name, transaction.content.as_slice());
@@ -429,6 +454,8 @@ impl Connection {
         let ordinary = Ordinary { rate: config.bulk_rate, recipients: config.bulk_recipients };
         let rules = self.context.policy.traffic();
         let arrival = accept::Arrival {
+            visit: &self.visit,
+            tls: self.tls(),
             client,
             lane: self.context.lanes.of(&transaction, client, &rules, ordinary, Instant::now()),
             listener: self.door.service.listener,

@@ -23,8 +23,9 @@ use hikyaku_types::{
 use crate::{
     app::Context,
     clients::Counted,
-    mail_log::{self, Refused},
+    mail_log::{self, About},
     rates::Rates,
+    visit::Visit,
 };
 
 const UNAVAILABLE: &str = "policy-unavailable";
@@ -67,12 +68,20 @@ pub(crate) struct Decider {
     admitted_by: Arc<str>,
     /// The authors of the message are to be asked about (SEED-115).
     checks_author: bool,
+    /// The connection that asks.
+    visit: Arc<Visit>,
     /// Somebody looks on (SEED-203).
     pub(crate) watched: Option<Watched>,
 }
 
 impl Decider {
-    pub(crate) fn new(peer: Peer, is_proxy: bool, listener: Listener, context: &Context) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        is_proxy: bool,
+        listener: Listener,
+        visit: &Arc<Visit>,
+        context: &Context,
+    ) -> Self {
         let (Peer::Client(client) | Peer::Probe(client)) = peer;
         Self {
             is_probe: matches!(peer, Peer::Probe(_)),
@@ -87,6 +96,7 @@ impl Decider {
             is_trusted: false,
             admitted_by: Arc::default(),
             checks_author: false,
+            visit: Arc::clone(visit),
             watched: None,
         }
     }
@@ -273,7 +283,8 @@ impl Decider {
                 (Reply::new(454, Some(EnhancedCode(4, 7, 0)), later), UNAVAILABLE.into())
             }
         };
-        let about = Refused {
+        let about = About {
+            visit: &self.visit,
             client: self.client,
             helo: Some(helo),
             identity: Some(login),
@@ -338,7 +349,14 @@ impl Decider {
         };
         self.tell(step, decided_by, &format!("refused: {}", reply.to_string().trim_end()), sender, recipient);
         mail_log::refused(
-            &Refused { client: self.client, helo, identity: self.asker.identity.as_ref(), sender, recipient },
+            &About {
+                visit: &self.visit,
+                client: self.client,
+                helo,
+                identity: self.asker.identity.as_ref(),
+                sender,
+                recipient,
+            },
             &reply,
             decided_by,
         );

@@ -19,5 +19,6 @@ mod rates; // how much each source sends
 mod memory; // what content may take
 mod lanes; // fresh or bulk
 mod accept; // transaction -> trace fields -> an envelope per next hop -> queue
-mod mail_log; // one line for each accepted envelope and each refusal
+mod visit; // one connection in the mail log
+mod mail_log; // what is accepted, and each refusal
 pub mod metrics; // names, labels, descriptions

@@ -1,10 +1,6 @@
 //! Accepts connections, as many as the node may have (SEED-140).
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hikyaku_runtime::error_chain::chain;
 use tokio::{
@@ -55,24 +51,25 @@ pub(crate) async fn accept(
 }
 
 /// The header of a balancer that is named stands in the place of the address of the connection.
-async fn serve(mut stream: TcpStream, peer: IpAddr, door: Arc<Door>, context: Arc<Context>) {
-    if !context.config.proxy_from.iter().any(|network| network.contains(&peer)) {
-        return Connection::new(stream, Peer::Client(peer), door, context).serve().await;
+async fn serve(mut stream: TcpStream, peer: SocketAddr, door: Arc<Door>, context: Arc<Context>) {
+    let (address, port) = (peer.ip(), Some(peer.port()));
+    if !context.config.proxy_from.iter().any(|network| network.contains(&address)) {
+        return Connection::new(stream, Peer::Client(address), port, door, context).serve().await;
     }
     let header = tokio::select! {
         header = proxy::read(&mut stream) => header,
         () = context.drain.cancelled() => return,
     };
-    let peer = match header {
-        Ok(Proxied::Client(client)) => Peer::Client(client.ip().to_canonical()),
-        Ok(Proxied::Nobody) => Peer::Probe(peer),
+    let (peer, port) = match header {
+        Ok(Proxied::Client(client)) => (Peer::Client(client.ip().to_canonical()), Some(client.port())),
+        Ok(Proxied::Nobody) => (Peer::Probe(address), port),
         Err(error) => {
             metrics::proxy_refused();
-            tracing::warn!(%peer, error = chain(&error), "a connection of a PROXY peer was ended");
+            tracing::warn!(peer = %address, error = chain(&error), "a connection of a PROXY peer was ended");
             return;
         }
     };
-    Connection::new(stream, peer, door, context).serve().await;
+    Connection::new(stream, peer, port, door, context).serve().await;
 }
 
 async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, context: &Arc<Context>) {
@@ -98,7 +95,7 @@ async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, con
         let _permit = permit;
         let _open = metrics::OpenConnection::new();
         tokio::select! {
-            () = serve(stream, client, door, context) => {}
+            () = serve(stream, SocketAddr::new(client, address.port()), door, context) => {}
             () = end.cancelled() => {}
         }
     });

@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
     ("hikyaku-doctor", &[]),
+    ("hikyaku-mail-log", &["hikyaku-types"]),
     ("hikyaku-proto", &[]),
-    ("hikyaku-runtime", &["hikyaku-types"]),
-    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor"]),
+    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log"]),
+    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor", "hikyaku-mail-log"]),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
     ("hikyaku-grpc", &["hikyaku-proto"]),
@@ -23,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "hikyaku-types",
             "hikyaku-smtp",
             "hikyaku-mail",
+            "hikyaku-mail-log",
             "hikyaku-queue",
             "hikyaku-policy-client",
             "hikyaku-runtime",
@@ -30,7 +32,14 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ),
     (
         "hikyaku-policy",
-        &["hikyaku-types", "hikyaku-proto", "hikyaku-queue", "hikyaku-runtime", "hikyaku-grpc"],
+        &[
+            "hikyaku-types",
+            "hikyaku-proto",
+            "hikyaku-mail-log",
+            "hikyaku-queue",
+            "hikyaku-runtime",
+            "hikyaku-grpc",
+        ],
     ),
     (
         "hikyaku-delivery",
@@ -38,6 +47,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "hikyaku-types",
             "hikyaku-smtp",
             "hikyaku-mail",
+            "hikyaku-mail-log",
             "hikyaku-doctor",
             "hikyaku-queue",
             "hikyaku-route",
@@ -51,6 +61,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "hikyaku",
         &[
             "hikyaku-types",
+            "hikyaku-mail-log",
             "hikyaku-ingress",
             "hikyaku-policy",
             "hikyaku-delivery",
@@ -61,7 +72,17 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "hikyaku-grpc",
         ],
     ),
-    ("hikyakuctl", &["hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-mail", "hikyaku-types"]),
+    (
+        "hikyakuctl",
+        &[
+            "hikyaku-proto",
+            "hikyaku-grpc",
+            "hikyaku-doctor",
+            "hikyaku-mail",
+            "hikyaku-mail-log",
+            "hikyaku-types",
+        ],
+    ),
     ("hikyaku-testkit", &[]),
     ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client", "hikyaku-runtime"]),
     ("hikyaku-fuzz", &["hikyaku-types", "hikyaku-smtp"]),
@@ -76,7 +97,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
     // Mail and the process's provider; the channels between our processes; a name for what is handed to HTTPS.
     ("rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-route", "hikyaku-testkit"]),
     ("tokio-rustls", &["hikyaku-runtime", "hikyaku-grpc", "hikyaku-testkit"]),
-    ("reqwest", &["hikyaku-route"]),
+    // What domains publish; who wants the mail log.
+    ("reqwest", &["hikyaku-route", "hikyaku-runtime"]),
     // The fuzz target includes the reader of ingress as a file.
     ("proxy-header", &["hikyaku-ingress", "hikyaku-fuzz"]),
     ("jiff", &["hikyaku-types"]),

@@ -119,7 +119,7 @@ pub fn validate(objects: &Objects, versions: &[&str]) -> String {
     python(include_str!("validate.py"), versions, &text)
 }
 
-fn python(script: &str, arguments: &[&str], input: &str) -> String {
+pub fn python(script: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("python3")
         .env("PYTHONPATH", python_packages())
         .args(["-c", script])

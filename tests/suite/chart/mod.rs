@@ -1,6 +1,6 @@
 //! The chart: what it renders, what it refuses, and that what it renders works.
 
-mod helm; // helm, and what it renders
+pub mod helm; // helm, and what it renders
 mod objects; // the objects, and the pods among them
 mod ci; // each of the shapes that are supported
 mod refused; // values that contradict each other

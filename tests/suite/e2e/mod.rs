@@ -1,3 +1,5 @@
+mod messages_are_followed;
+mod mail_is_logged;
 mod accepted_mail_reaches_the_mx;
 mod greylisted_mail_arrives_at_the_third_attempt;
 mod chunks_are_taken_and_sent;

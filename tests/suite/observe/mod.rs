@@ -5,7 +5,7 @@ mod boards; // what is on each
 mod generated; // the files of the chart are these
 mod yaml; // read by Python
 mod alerts; // promtool tries them, and each has its page
-mod traffic; // mail of every fate
+pub mod traffic; // mail of every fate
 mod prometheus; // the program
 mod live; // every query over a run of all roles
 mod compose; // deploy/compose

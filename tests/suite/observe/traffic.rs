@@ -66,7 +66,7 @@ impl Scene {
         let nats = NatsServer::start()?;
         let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         lab.configure(&format!(
-            "metrics = \"{metrics}\"\n{}{}\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
+            "metrics = \"{metrics}\"\n{}{}\n[mail_log]\nconnections = true\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
              [delivery]\nmx_port = {}\nmta_sts_port = {}\n[delivery.tls]\nca = {:?}\n",
             nats.configuration()?,
             certificates.configuration(&["gw.test"]),

@@ -14,6 +14,7 @@ pub mod mx; // an SMTP server that does what its script says
 pub mod peers; // real mail servers
 pub mod gateways; // real mail servers that relay, in and out by every way
 pub mod web; // a web server with a certificate
+pub mod hook; // a web server that keeps what it is told
 pub mod balancer; // a load balancer that names its clients
 pub mod ldap; // a company's directory
 pub mod relay; // `hikyaku up` as a process

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hikyaku_mail_log::{Event, event::Operator, record};
 use hikyaku_proto::admin::v1 as wire;
 use hikyaku_queue::browse::{Progress, Tally};
 use tokio::{
@@ -63,8 +64,19 @@ where
 
 fn log(change: &Change, tally: &Tally) {
     let Tally { before, done, busy, held, unchanged: _, failed, after } = *tally;
-    tracing::info!(target: "mail", event = "operator", verb = change.verb, what = change.what,
-        who = change.who, before, done, busy, held, failed, after);
+    record(|| {
+        Event::Operator(Operator {
+            verb: change.verb.to_owned(),
+            what: change.what.clone(),
+            who: change.who.clone(),
+            before: Some(before),
+            done,
+            busy: Some(busy),
+            held: Some(held),
+            failed: Some(failed),
+            after: Some(after),
+        })
+    });
 }
 
 fn told(tally: Tally, finished: bool) -> wire::Progress {

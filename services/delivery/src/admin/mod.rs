@@ -8,6 +8,7 @@ mod custody; // is every recipient accounted for?
 mod node; // who delivers
 mod doctor; // what is wrong
 mod session; // what goes on
+mod message; // what became of a message
 mod job; // changes that take their time
 mod wire; // ours -> generated types, and back
 mod status; // the only way from an error to a gRPC status
@@ -22,6 +23,7 @@ use hikyaku_proto::{
         dead_letter_admin_service_server::DeadLetterAdminServiceServer,
         destination_admin_service_server::DestinationAdminServiceServer,
         doctor_admin_service_server::DoctorAdminServiceServer,
+        message_admin_service_server::MessageAdminServiceServer,
         node_admin_service_server::NodeAdminServiceServer,
         queue_admin_service_server::QueueAdminServiceServer,
         session_admin_service_server::SessionAdminServiceServer,
@@ -44,6 +46,7 @@ use custody::Tools;
 /// At the same time.
 const DIAGNOSES: usize = 4;
 const WATCHERS: usize = 4;
+const SEARCHES: usize = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -66,6 +69,7 @@ pub struct Admin {
     doctor: Arc<Mutex<()>>,
     diagnoses: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
     roster: Roster,
     shards: ShardCount,
 }
@@ -85,6 +89,7 @@ impl Admin {
             doctor: Arc::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES)),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
             roster,
             shards,
         }
@@ -109,6 +114,7 @@ impl Admin {
             .add_service(CustodyAdminServiceServer::new(self.clone()))
             .add_service(NodeAdminServiceServer::new(self.clone()))
             .add_service(SessionAdminServiceServer::new(self.clone()))
+            .add_service(MessageAdminServiceServer::new(self.clone()))
             .add_service(DoctorAdminServiceServer::new(self.clone()))
             .add_service(DeadLetterAdminServiceServer::new(self))
             .serve_with_incoming_shutdown(guard.incoming(listener), shutdown.cancelled_owned())

@@ -53,7 +53,7 @@ struct Line<'a> {
 }
 
 impl Entry {
-    pub(crate) fn new(event: Event, place: &Place, at: SystemTime) -> Result<Self, serde_json::Error> {
+    pub fn new(event: Event, place: &Place, at: SystemTime) -> Result<Self, serde_json::Error> {
         let line = Line { timestamp: &rfc3339(at), target: TARGET, place, event: &event };
         let line = serde_json::to_vec(&line)?.into();
         Ok(Self { at, event, line })

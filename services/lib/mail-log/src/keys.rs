@@ -30,6 +30,32 @@ impl Key {
 }
 
 impl Event {
+    /// As the field `event` says it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connected(_) => "connected",
+            Self::Disconnected(_) => "disconnected",
+            Self::Refused(_) => "refused",
+            Self::Authentication(_) => "authentication",
+            Self::Accepted(_) => "accepted",
+            Self::Attempt(_) => "attempt",
+            Self::Delivered(_) => "delivered",
+            Self::Deferred(_) => "deferred",
+            Self::Bounced(_) => "bounced",
+            Self::Reported(_) => "reported",
+            Self::Parked(_) => "parked",
+            Self::Waits(_) => "waits",
+            Self::Held(_) => "held",
+            Self::Rerouted(_) => "rerouted",
+            Self::Moved(_) => "moved",
+            Self::Deleted(_) => "deleted",
+            Self::Resent(_) => "resent",
+            Self::Operator(_) => "operator",
+            Self::Directory(_) => "directory",
+            Self::RouteExpired(_) => "route-expired",
+        }
+    }
+
     /// The message that it is about.
     pub fn queue_id(&self) -> Option<&str> {
         match self {
@@ -156,10 +182,7 @@ mod tests {
             recipient: Some("B@x.example".to_owned()),
             ..Refused::default()
         }));
-        assert_eq!(
-            refused.keys(),
-            [Key::Sender(String::new()), Key::Recipient("b@x.example".to_owned())]
-        );
+        assert_eq!(refused.keys(), [Key::Sender(String::new()), Key::Recipient("b@x.example".to_owned())]);
         let reported = Event::Reported(Reported {
             queue_id: "A".to_owned(),
             entry: "A-0".to_owned(),

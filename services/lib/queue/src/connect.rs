@@ -1,7 +1,12 @@
 //! Connections to NATS: one for work and, when credentials are given, one to the
 //! system account, which alone may read the brokers' settings.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions,
@@ -9,7 +14,7 @@ use async_nats::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{custody::Custody, durability::DurabilityGate};
+use crate::{custody::Custody, durability::DurabilityGate, mail_log::LogWriter};
 
 /// A stream whose leader died answers nobody for 5-6 s: rather ask again than wait long.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -61,6 +66,7 @@ pub struct Nats {
     /// To the system account, when its login is known.
     pub(crate) system: Option<Client>,
     custody: Custody,
+    mail_log: Arc<OnceLock<LogWriter>>,
 }
 
 impl fmt::Debug for Nats {
@@ -85,7 +91,7 @@ impl Nats {
             .build(client.clone());
         let durability = DurabilityGate::start(system.clone(), jetstream.clone());
         let custody = Custody::start(&client, jetstream.clone());
-        Ok(Self { client, jetstream, durability, system, custody })
+        Ok(Self { client, jetstream, durability, system, custody, mail_log: Arc::default() })
     }
 
     /// Whether an acknowledgement means "on disk"; see [`crate::durability`].
@@ -98,11 +104,28 @@ impl Nats {
         &self.custody
     }
 
+    /// The process's mail log goes into its stream from now on. Once; the stream is there ([`crate::topology`]).
+    pub fn keep_mail_log(&self) {
+        let (writer, stream) = LogWriter::start(self);
+        if self.mail_log.set(writer).is_ok() {
+            hikyaku_mail_log::add(Arc::new(stream));
+        }
+    }
+
+    pub fn keeps_mail_log(&self) -> bool {
+        self.mail_log.get().is_some()
+    }
+
     /// Sends what is buffered, before the process ends. A broker that is gone is not waited for:
     /// what it did not hear, it hands out again.
     pub async fn flush(&self) {
         if tokio::time::timeout(FLUSH_TIMEOUT, self.custody.flush()).await.is_err() {
             tracing::warn!("the last custody events were not written; an audit will miss them");
+        }
+        if let Some(writer) = self.mail_log.get()
+            && tokio::time::timeout(FLUSH_TIMEOUT, writer.flush()).await.is_err()
+        {
+            tracing::warn!("the last lines of the mail log are not in their stream");
         }
         match tokio::time::timeout(FLUSH_TIMEOUT, self.client.flush()).await {
             Ok(Ok(())) => {}

@@ -23,6 +23,7 @@ pub mod reschedule; // retry = a scheduled message
 mod forward; // schedule -> lane, before its time
 mod stream; // many messages by one question, subjects without messages
 pub mod custody; // each recipient has one end, and this proves it
+pub mod mail_log; // what became of each message, for people
 pub mod holds; // mail that waits until it is told to go
 pub mod orphans; // content that nobody refers to
 pub mod check; // is all content there?

@@ -147,6 +147,19 @@ pub(crate) const WATCH: &str = "hikyaku.watch.v1";
 pub(crate) const CUSTODY_BATCH: &str = "hikyaku.custody.v1.batch";
 pub(crate) const ALL_CUSTODY: &str = "hikyaku.custody.v1.*";
 
+/// Lines of the mail log, many in each message, by the process that wrote them.
+pub(crate) const ALL_LOG_BATCHES: &str = "hikyaku.log.v1.batch.*";
+/// What finds messages in them.
+pub(crate) const ALL_LOG_SEGMENTS: &str = "hikyaku.log.v1.segment.*";
+
+pub(crate) fn log_batch(process: &str) -> String {
+    format!("hikyaku.log.v1.batch.{process}")
+}
+
+pub(crate) fn log_segment(process: &str) -> String {
+    format!("hikyaku.log.v1.segment.{process}")
+}
+
 pub(crate) const ALL_DEAD: &str = "hikyaku.dead.v1.*";
 
 pub(crate) fn dead(entry: EntryId) -> String {

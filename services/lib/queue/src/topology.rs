@@ -7,7 +7,9 @@ use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, pull},
     context::GetStreamErrorKind,
-    stream::{Config, ConsumerErrorKind, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType},
+    stream::{
+        Compression, Config, ConsumerErrorKind, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    },
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use hikyaku_types::{
@@ -20,6 +22,8 @@ use crate::{Nats, subject};
 pub(crate) const STREAM_PREFIX: &str = "HIKYAKU_";
 pub(crate) const DEAD_STREAM: &str = "HIKYAKU_DEAD";
 pub(crate) const CUSTODY_STREAM: &str = "HIKYAKU_CUSTODY";
+pub(crate) const LOG_STREAM: &str = "HIKYAKU_LOG";
+pub(crate) const LOG_INDEX_STREAM: &str = "HIKYAKU_LOG_INDEX";
 /// Without a sign of life an entry is handed out again after this time.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Entries of one lane that a worker may hold at once.
@@ -45,6 +49,8 @@ pub struct TopologyConfig {
     pub shards: ShardCount,
     /// Copies of each stream, 1 or 3 (5 is allowed).
     pub replicas: usize,
+    /// For how long lines of the mail log are kept; absent: they are not.
+    pub mail_log_age: Option<Duration>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +93,15 @@ pub async fn reconcile(nats: &Nats, config: &TopologyConfig) -> Result<(), Topol
         .try_collect::<()>()
         .await?;
     reconcile_stream(&nats.jetstream, config, custody_config(config)).await?;
-    reconcile_stream(&nats.jetstream, config, dead_config(config)).await
+    reconcile_stream(&nats.jetstream, config, dead_config(config)).await?;
+    if let Some(age) = config.mail_log_age {
+        for (name, subjects) in
+            [(LOG_STREAM, subject::ALL_LOG_BATCHES), (LOG_INDEX_STREAM, subject::ALL_LOG_SEGMENTS)]
+        {
+            reconcile_stream(&nats.jetstream, config, log_config(config, name, subjects, age)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn reconcile_shard(
@@ -255,6 +269,18 @@ fn custody_config(config: &TopologyConfig) -> Config {
         duplicate_window: Duration::from_secs(120),
         max_age: CUSTODY_AGE,
         ..base_config(config, CUSTODY_STREAM.to_owned(), subject::ALL_CUSTODY.to_owned())
+    }
+}
+
+fn log_config(config: &TopologyConfig, name: &str, subjects: &str, age: Duration) -> Config {
+    Config {
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        duplicate_window: Duration::from_secs(120),
+        max_age: age,
+        // Lines repeat themselves.
+        compression: Some(Compression::S2),
+        ..base_config(config, name.to_owned(), subjects.to_owned())
     }
 }
 

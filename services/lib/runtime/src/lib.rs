@@ -1,8 +1,9 @@
-//! Process shell: TLS, telemetry, metrics endpoint, shutdown. Knows nothing of mail.
+//! Process shell: TLS, telemetry, metrics endpoint, where the mail log goes, shutdown.
 
 pub mod crypto; // the one TLS provider
 pub mod tls; // certificates of files, streams in the clear and over TLS
 pub mod telemetry; // logs and traces
+pub mod mail_log; // where else its lines go
 pub mod observe; // metrics, and whether the process lives and is ready
 pub mod shutdown; // signals -> drain -> end
 pub mod error_chain; // an error with all its sources, in one line

@@ -11,7 +11,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, crypto::CryptoProvider, ver
 use tokio_util::sync::CancellationToken;
 
 mod certificates; // files -> the certificate for a name
-mod trust; // files -> the authorities that a client trusts
+pub(crate) mod trust; // files -> the authorities that a client trusts
 mod client_key; // certificate of a client -> its key
 mod any_client; // certificates of clients
 mod stream; // in the clear, then over TLS

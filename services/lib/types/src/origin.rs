@@ -13,6 +13,15 @@ pub enum Listener {
     Submission,
 }
 
+impl Listener {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Submission => "submission",
+        }
+    }
+}
+
 /// Who asks to hand in mail.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Asker {

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hikyaku_mail_log::{Event, event::Authentication, record};
 use hikyaku_queue::{
     Nats,
     kv::{KvBucket, KvError},
@@ -254,7 +255,10 @@ fn unavailable(error: &dyn std::fmt::Display) -> Answer {
 
 fn log(login: &str, client: IpAddr, outcome: &'static str) {
     metrics::authentication(outcome);
-    tracing::info!(target: "mail", event = "authentication", outcome, login, %client);
+    record(|| {
+        let (outcome, login, client) = (outcome.to_owned(), login.to_owned(), client.to_string());
+        Event::Authentication(Authentication { outcome, login, client })
+    });
 }
 
 /// The lock of SEED-116 in the words of the settings.

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use hikyaku_grpc::Role;
+use hikyaku_mail_log::{Event, event::Operator, record};
 use hikyaku_proto::directory::v1::{self as proto, directory_service_server::DirectoryService};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use tracing::info;
 
 use super::{
     directory_wire as wire, import_wire,
@@ -155,7 +155,11 @@ impl DirectoryService for DirectoryGrpc {
         }
         let forgotten = self.authenticator.unlock(name.as_ref(), network).await.map_err(StoreError::from);
         let forgotten = forgotten.map_err(CallError::from)?;
-        info!(target: "mail", event = "operator", verb = "unlock", login, client = from, who, done = forgotten);
+        let what = [login, from].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ");
+        record(|| {
+            let verb = "unlock".to_owned();
+            Event::Operator(Operator { verb, what, who, done: forgotten.into(), ..Operator::default() })
+        });
         Ok(Response::new(proto::UnlockLoginsResponse { forgotten }))
     }
 

@@ -3,9 +3,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hikyaku_mail_log::{Event, event::Directory, record};
 use hikyaku_queue::kv::KvError;
 use hikyaku_runtime::error_chain::chain;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{MANIFEST_KEY, Snapshot, Store, StoreError, manifest::Made, summary, texts};
 use crate::{
@@ -161,8 +162,14 @@ impl Store {
         if let Err(error) = self.prune(&next).await {
             warn!(error = %chain(&error), "old versions of the directory were not removed");
         }
-        info!(target: "mail", event = "directory", version = next.version, by = next.made.by,
-            changed = next.made.changed.join(","), comment = next.made.comment);
+        record(|| {
+            Event::Directory(Directory {
+                version: next.version,
+                by: next.made.by.clone(),
+                changed: next.made.changed.iter().map(ToString::to_string).collect(),
+                comment: next.made.comment.clone(),
+            })
+        });
         Ok(next.version)
     }
 }

@@ -1,11 +1,12 @@
 //! Routes for a time (SEED-024): the answers leave them out from the moment on that they have run out;
 //! a while later their lines are taken out of the document, so that nobody reads them as in force.
 
+use hikyaku_mail_log::{Event, event::RouteExpired, record};
 use std::time::{Duration, SystemTime};
 
 use hikyaku_runtime::error_chain::chain;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Store,
@@ -49,7 +50,7 @@ fn without_expired(rules: &Rules, now: SystemTime) -> Option<Documents> {
     let mut kept = String::with_capacity(text.len());
     for (number, line) in (1..).zip(text.split_inclusive('\n')) {
         if expired.contains(&number) {
-            info!(target: "mail", event = "route-expired", line = line.trim());
+            record(|| Event::RouteExpired(RouteExpired { line: line.trim().to_owned() }));
         } else {
             kept.push_str(line);
         }

@@ -9,6 +9,7 @@ use std::{
 
 use async_nats::{HeaderMap, jetstream::context::PublishErrorKind};
 use futures::{StreamExt as _, TryStreamExt as _};
+use hikyaku_mail_log::{self as mail_log, event::Deleted};
 use hikyaku_types::{ids::EntryId, shard::ShardId};
 
 use super::{BrowseError, Browser, Progress, Selector, Tally, failed, hold_of, take::SetAside};
@@ -236,7 +237,10 @@ impl Browser {
         let mut removed = HashSet::new();
         for Subject { entry, destination, .. } in targets.subjects {
             if !left.contains(&entry) && removed.insert(entry) {
-                tracing::info!(target: "mail", event = "deleted", queue_id = %entry.queue_id, %entry, %destination);
+                mail_log::record(|| {
+                    let (queue_id, destination) = (entry.queue_id.to_string(), destination.to_string());
+                    mail_log::Event::Deleted(Deleted { queue_id, entry: entry.to_string(), destination })
+                });
             }
         }
         Ok(removed)

@@ -13,6 +13,7 @@ use std::{
 use async_nats::{HeaderMap, header, jetstream::context::PublishErrorKind};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
+use hikyaku_mail_log::{self as mail_log, event::Moved};
 use hikyaku_types::{
     destination::Destination,
     envelope::{Envelope, Lane},
@@ -257,7 +258,14 @@ async fn move_one(publisher: &Publisher, taken: Taken, to: &Destination) -> Resu
     // Said before the old place is left, as a rerouting worker does.
     publisher.nats.custody().record(&Event::moved(moved.entry, &moved, SystemTime::now())).await;
     publisher.put(&moved, Place::Lane(lane), &message_id, headers, operation::ACCEPT).await?;
-    tracing::info!(target: "mail", event = "moved", queue_id = %moved.entry.queue_id, entry = %moved.entry,
-        from = %from, to = %to);
+    mail_log::record(|| {
+        mail_log::Event::Moved(Moved {
+            queue_id: moved.entry.queue_id.to_string(),
+            entry: moved.entry.to_string(),
+            from: from.to_string(),
+            to: to.to_string(),
+            recipients: Vec::new(),
+        })
+    });
     Ok(Content::LivesOn)
 }

@@ -14,7 +14,7 @@ pub fn trusting(file: &Path) -> Result<Arc<ClientConfig>, CertificateError> {
 }
 
 /// The authorities of the system, as its administrator keeps them. There may be none.
-pub(super) fn of_system() -> RootCertStore {
+pub(crate) fn of_system() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in found.errors {
         tracing::warn!(error = crate::error_chain::chain(&error), "authorities of the system cannot be read");
@@ -28,7 +28,7 @@ pub(super) fn of_system() -> RootCertStore {
 }
 
 /// Never empty.
-pub(super) fn authorities(file: &Path) -> Result<RootCertStore, CertificateError> {
+pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file, "certificate of an authority")? {
         roots

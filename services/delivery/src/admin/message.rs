@@ -1,0 +1,142 @@
+//! What became of a message, by the mail log of all nodes (SEED-202).
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures::{Stream, StreamExt as _};
+use hikyaku_mail_log::{Key, fold};
+use hikyaku_proto::admin::v1::{
+    self as proto, message_admin_service_server::MessageAdminService, trace_messages_request::Key as Asked,
+};
+use hikyaku_queue::mail_log::{self, Query};
+use hikyaku_runtime::error_chain::chain;
+use hikyaku_types::ids::{EntryId, NotAnId, QueueId};
+use tonic::{Request, Response, Status};
+
+use super::Admin;
+
+const USUAL: u32 = 20;
+const MOST: u32 = 1_000;
+/// Clocks of machines differ.
+const MARGIN: Duration = Duration::from_secs(60);
+
+type Lines = Pin<Box<dyn Stream<Item = Result<proto::TraceMessagesResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MessageAdminService for Admin {
+    type TraceMessagesStream = Lines;
+
+    async fn trace_messages(
+        &self,
+        request: Request<proto::TraceMessagesRequest>,
+    ) -> Result<Response<Lines>, Status> {
+        let query = query(request.into_inner())?;
+        if !self.context.nats.keeps_mail_log() {
+            return Err(Status::failed_precondition("the cluster keeps no mail log: mail_log.stream is off"));
+        }
+        let busy = "others look for messages already; try again when that has ended";
+        let _turn =
+            Arc::clone(&self.searches).try_acquire_owned().map_err(|_| Status::resource_exhausted(busy))?;
+        let found = mail_log::find(&self.context.nats, &query).await;
+        let found = found.map_err(|error| Status::unavailable(chain(&error)))?;
+        let end = proto::TraceMessagesResponse { has_more: found.has_more, ..Default::default() };
+        let line = |line| proto::TraceMessagesResponse { line, has_more: false };
+        let lines = found.lines.into_iter().map(line).chain([end]).map(Ok);
+        Ok(Response::new(futures::stream::iter(lines).boxed()))
+    }
+}
+
+fn query(request: proto::TraceMessagesRequest) -> Result<Query, Status> {
+    let proto::TraceMessagesRequest { key, since, until, limit } = request;
+    let keys = match key {
+        Some(Asked::QueueId(text)) => match queue_id(&text) {
+            Ok(id) => vec![id],
+            Err(error) => return Err(Status::invalid_argument(format!("queue_id: {text:?}: {error}"))),
+        },
+        Some(Asked::MessageId(text)) => vec![Key::MessageId(named("message_id", &text)?)],
+        Some(Asked::Sender(text)) => vec![Key::Sender(fold(&text))],
+        Some(Asked::Recipient(text)) => vec![Key::Recipient(named("recipient", &text)?)],
+        Some(Asked::Anything(text)) => match queue_id(&text) {
+            Ok(id) => vec![id],
+            Err(_) => {
+                let text = named("anything", &text)?;
+                vec![Key::MessageId(text.clone()), Key::Sender(text.clone()), Key::Recipient(text)]
+            }
+        },
+        None => return Err(Status::invalid_argument("key: want a queue id, a Message-ID or an address")),
+    };
+    let limit = match limit {
+        0 => USUAL,
+        1..=MOST => limit,
+        _ => return Err(Status::invalid_argument(format!("limit: at most {MOST}"))),
+    };
+    let since = time("since", since, UNIX_EPOCH)?;
+    let until = time("until", until, SystemTime::now() + MARGIN)?;
+    if since > until {
+        return Err(Status::invalid_argument("since is later than until"));
+    }
+    Ok(Query { keys, since, until, messages: usize::try_from(limit).unwrap_or(usize::MAX) })
+}
+
+/// Entries are known by it too.
+fn queue_id(text: &str) -> Result<Key, NotAnId> {
+    let text = text.trim().to_uppercase();
+    let id = text.parse::<QueueId>().or_else(|_| text.parse::<EntryId>().map(|entry| entry.queue_id))?;
+    Ok(Key::QueueId(fold(&id.to_string())))
+}
+
+fn named(field: &str, text: &str) -> Result<String, Status> {
+    let folded = fold(text);
+    if folded.is_empty() { Err(Status::invalid_argument(format!("{field}: empty"))) } else { Ok(folded) }
+}
+
+fn time(
+    field: &str,
+    given: Option<prost_types::Timestamp>,
+    otherwise: SystemTime,
+) -> Result<SystemTime, Status> {
+    let Some(given) = given else { return Ok(otherwise) };
+    let wrong = || Status::invalid_argument(format!("{field}: no time since 1970"));
+    SystemTime::try_from(given).ok().filter(|at| *at >= UNIX_EPOCH).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(key: Asked) -> Result<Vec<Key>, String> {
+        let request = proto::TraceMessagesRequest { key: Some(key), ..Default::default() };
+        query(request).map(|query| query.keys).map_err(|status| status.message().to_owned())
+    }
+
+    #[test]
+    fn messages_are_asked_for_by_what_people_have() {
+        let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        let expected = vec![Key::QueueId(id.to_lowercase())];
+        assert_eq!(ask(Asked::QueueId(id.to_lowercase())), Ok(expected.clone()));
+        assert_eq!(ask(Asked::QueueId(format!(" {id}-12 "))), Ok(expected));
+        assert_eq!(ask(Asked::Sender("<>".to_owned())), Ok(vec![Key::Sender(String::new())]));
+        assert_eq!(
+            ask(Asked::Recipient("<Ann@Example.org>".to_owned())),
+            Ok(vec![Key::Recipient("ann@example.org".to_owned())])
+        );
+        let id = ask(Asked::Anything("01arz3ndektsv4rrffq69g5fav".to_owned()));
+        assert_eq!(id, ask(Asked::QueueId("01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned())));
+        assert_eq!(ask(Asked::Anything("<1@X.example>".to_owned())).unwrap().len(), 3);
+        assert!(ask(Asked::QueueId("x".to_owned())).unwrap_err().starts_with("queue_id: \"x\": not an id"));
+        assert_eq!(ask(Asked::MessageId("<>".to_owned())), Err("message_id: empty".to_owned()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let key = Some(Asked::Recipient("a@x.example".to_owned()));
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        for (since, until, limit) in [(at(10), at(5), 1), (at(-10), None, 1), (None, None, 1_001)] {
+            let request = proto::TraceMessagesRequest { key: key.clone(), since, until, limit };
+            assert_eq!(query(request).unwrap_err().code(), tonic::Code::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What is known of a message: its lines, from all processes, in the order of time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use hikyaku_mail_log::{Entry, Event, Key, fold};
+use hikyaku_types::{ids::QueueId, text::rfc3339};
+
+use super::{
+    filter::Hash,
+    segment::{Segment, Stretch},
+};
+use crate::{
+    Nats,
+    stream::{self, From, Reading},
+    subject,
+    topology::{LOG_INDEX_STREAM, LOG_STREAM},
+};
+
+/// Clocks of machines differ.
+const MARGIN: Duration = Duration::from_secs(60);
+const SEGMENTS: Reading<'static> =
+    Reading { stream: LOG_INDEX_STREAM, filter: subject::ALL_LOG_SEGMENTS, messages: 1_000 };
+/// Batches that are read at once.
+const BATCHES: usize = 100;
+/// Stretches that are read at the same time.
+const PARALLEL: usize = 4;
+/// Who looks for a sender of very much mail gets its newest messages and no more lines than a person reads.
+const MOST_LINES: usize = 10_000;
+
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Each of them fits. A queue id is alone.
+    pub keys: Vec<Key>,
+    pub since: SystemTime,
+    pub until: SystemTime,
+    /// The newest so many messages, and so many refusals.
+    pub messages: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Found {
+    /// JSON, as it was written, in the order of time; lines of one time in the order of their writing.
+    pub lines: Vec<String>,
+    /// There are more than were asked for.
+    pub has_more: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the mail log")]
+pub struct SearchError(#[source] async_nats::Error);
+
+/// Everything about the messages that fit, and about the reports that they led to. Refusals have no message: they are
+/// told where they fit themselves.
+pub async fn find(nats: &Nats, query: &Query) -> Result<Found, SearchError> {
+    let search = Search { nats };
+    search.find(query).await.map_err(SearchError)
+}
+
+/// The time that a line begins with, and the line.
+type Lines = BTreeMap<(String, u64, usize), String>;
+
+struct Search<'a> {
+    nats: &'a Nats,
+}
+
+impl Search<'_> {
+    async fn find(&self, query: &Query) -> Result<Found, async_nats::Error> {
+        let mut found = Found::default();
+        let mut lines = Lines::new();
+        let mut ids = BTreeSet::new();
+        match &query.keys[..] {
+            [Key::QueueId(id)] => {
+                ids.insert(id.to_uppercase());
+            }
+            _ => found.has_more = self.messages_of(query, &mut ids, &mut lines).await?,
+        }
+        // What belongs to them is known after they were read: reports, and what was sent again.
+        let mut known = BTreeSet::new();
+        for _ in 0..3 {
+            let new: Vec<String> = ids.difference(&known).cloned().collect();
+            if new.is_empty() || lines.len() >= MOST_LINES {
+                break;
+            }
+            ids.extend(self.lives_of(&new, query, &mut lines).await?);
+            known.extend(new);
+        }
+        found.has_more |= lines.len() > MOST_LINES;
+        found.lines = lines.into_values().take(MOST_LINES).collect();
+        Ok(found)
+    }
+
+    /// The newest messages that fit; true: there are more.
+    async fn messages_of(
+        &self,
+        query: &Query,
+        ids: &mut BTreeSet<String>,
+        refusals: &mut Lines,
+    ) -> Result<bool, async_nats::Error> {
+        let hashes: Vec<Hash> = query.keys.iter().map(|key| Hash::of(&key.text())).collect();
+        let mut stretches = self.stretches(&hashes, query.since, query.until).await?;
+        // The newest first. What is in no segment is newer than all that is.
+        stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.to.map_or((1, None), |to| (0, Some(to)))));
+        let mut newest = BTreeMap::new();
+        for (index, stretch) in stretches.iter().enumerate() {
+            self.read(stretch, |place, line, event| {
+                let fits = event.keys().iter().any(|key| query.keys.contains(key)) && is_within(line, query);
+                match (fits, event.queue_id()) {
+                    (false, _) => {}
+                    (true, Some(id)) => {
+                        newest.entry(id.to_owned()).or_insert_with(|| timestamp(line).to_owned());
+                    }
+                    (true, None) => {
+                        refusals.insert((timestamp(line).to_owned(), place.0, place.1), line.to_owned());
+                    }
+                }
+            })
+            .await?;
+            if newest.len().max(refusals.len()) > query.messages {
+                return Ok(keep_newest(newest, query.messages, ids, refusals) || index + 1 < stretches.len());
+            }
+        }
+        Ok(keep_newest(newest, query.messages, ids, refusals))
+    }
+
+    /// All lines about these, and the ids of what belongs to them.
+    async fn lives_of(
+        &self,
+        ids: &[String],
+        query: &Query,
+        lines: &mut Lines,
+    ) -> Result<Vec<String>, async_nats::Error> {
+        let keys: Vec<Hash> = ids.iter().map(|id| Hash::of(&Key::QueueId(fold(id)).text())).collect();
+        // An id says when its life began.
+        let begins = ids.iter().filter_map(|id| id.parse::<QueueId>().ok()).map(QueueId::made_at).min();
+        let since =
+            begins.and_then(|at| at.checked_sub(MARGIN)).unwrap_or(query.since).max(SystemTime::UNIX_EPOCH);
+        let stretches = self.stretches(&keys, since, SystemTime::now() + MARGIN).await?;
+        let read = futures::stream::iter(stretches).map(|stretch| async move {
+            let (mut lines, mut others) = (Vec::new(), Vec::new());
+            self.read_with(
+                &stretch,
+                |line| ids.iter().any(|id| line.contains(id.as_str())),
+                |place, line, event| {
+                    let is_meant = |id: &str| ids.iter().any(|meant| meant.eq_ignore_ascii_case(id));
+                    if event.queue_id().is_some_and(is_meant) || event.other_queue_id().is_some_and(is_meant)
+                    {
+                        lines.push(((began(line, event), place.0, place.1), line.to_owned()));
+                        others.extend(
+                            [event.queue_id(), event.other_queue_id()]
+                                .into_iter()
+                                .flatten()
+                                .map(str::to_owned),
+                        );
+                    }
+                },
+            )
+            .await?;
+            Ok::<_, async_nats::Error>((lines, others))
+        });
+        let mut read = read.buffered(PARALLEL);
+        let mut others = Vec::new();
+        while let Some((found, of)) = read.try_next().await? {
+            lines.extend(found);
+            others.extend(of);
+        }
+        Ok(others)
+    }
+
+    /// Where lines about these keys may be.
+    async fn stretches(
+        &self,
+        keys: &[Hash],
+        since: SystemTime,
+        until: SystemTime,
+    ) -> Result<Vec<Stretch>, async_nats::Error> {
+        let mut stretches = Vec::new();
+        // What of each process is in segments: up to this batch.
+        let mut covered: HashMap<String, u64> = HashMap::new();
+        let extent = stream::extent(self.nats, LOG_INDEX_STREAM).await?;
+        // A segment is written after everything that is in it.
+        let mut from = From::Time(since);
+        while extent.reaches(from) {
+            let batch = SEGMENTS.next_of(self.nats, from, &extent).await?;
+            from = From::Sequence(batch.messages.last().map_or(extent.last, |it| it.sequence) + 1);
+            for message in batch.messages {
+                let process = message.subject.rsplit('.').next().unwrap_or_default().to_owned();
+                let Some(segment) = Segment::read(message.payload) else {
+                    tracing::error!(sequence = message.sequence, "a segment of the mail log cannot be read");
+                    continue;
+                };
+                let up_to = covered.insert(process.clone(), segment.last);
+                if up_to.is_some_and(|up_to| up_to != segment.previous) {
+                    // One is missing between them: what it was about has to be read.
+                    let (first, last) = (up_to.unwrap_or_default() + 1, segment.first.saturating_sub(1));
+                    if first <= last {
+                        stretches.push(Stretch {
+                            process: process.clone(),
+                            first,
+                            last,
+                            to: Some(segment.from),
+                        });
+                    }
+                }
+                if segment.from <= until && segment.may_hold(keys) {
+                    let Segment { first, last, to, .. } = segment;
+                    stretches.push(Stretch { process, first, last, to: Some(to) });
+                }
+            }
+        }
+        stretches.extend(self.tails(&covered, since).await?);
+        Ok(stretches)
+    }
+
+    /// What is in no segment yet, or never will be, because its process was killed.
+    async fn tails(
+        &self,
+        covered: &HashMap<String, u64>,
+        since: SystemTime,
+    ) -> Result<Vec<Stretch>, async_nats::Error> {
+        let mut subjects = Vec::new();
+        let note = |subject: &str| subjects.push(subject.to_owned());
+        stream::subjects(self.nats, LOG_STREAM, subject::ALL_LOG_BATCHES, note).await?;
+        let tails = futures::stream::iter(subjects).map(|subject| async move {
+            let process = subject.rsplit('.').next().unwrap_or_default().to_owned();
+            let Some(last) = stream::last(self.nats, LOG_STREAM, &subject).await? else { return Ok(None) };
+            let last = last.sequence;
+            let first = match covered.get(&process) {
+                Some(covered) => covered + 1,
+                None => self.first_since(&subject, since).await?,
+            };
+            let stretch = Stretch { process, first, last, to: None };
+            Ok::<_, async_nats::Error>((first <= last).then_some(stretch))
+        });
+        tails.buffer_unordered(PARALLEL * 2).try_filter_map(async |stretch| Ok(stretch)).try_collect().await
+    }
+
+    /// Sequence of the first batch after this time; behind all: there is none.
+    async fn first_since(&self, subject: &str, since: SystemTime) -> Result<u64, async_nats::Error> {
+        let reading = Reading { stream: LOG_STREAM, filter: subject, messages: 1 };
+        let batch = reading.next(self.nats, From::Time(since)).await?;
+        Ok(batch.messages.first().map_or(u64::MAX, |message| message.sequence))
+    }
+
+    async fn read(
+        &self,
+        stretch: &Stretch,
+        each: impl FnMut((u64, usize), &str, &Event),
+    ) -> Result<(), async_nats::Error> {
+        self.read_with(stretch, |_| true, each).await
+    }
+
+    /// `each` hears of the place of a line, the line and what it says, where `is_wanted`.
+    async fn read_with(
+        &self,
+        stretch: &Stretch,
+        is_wanted: impl Fn(&str) -> bool,
+        mut each: impl FnMut((u64, usize), &str, &Event),
+    ) -> Result<(), async_nats::Error> {
+        let filter = subject::log_batch(&stretch.process);
+        let reading = Reading { stream: LOG_STREAM, filter: &filter, messages: BATCHES };
+        let mut from = stretch.first;
+        while from <= stretch.last {
+            let batch = reading.next(self.nats, From::Sequence(from)).await?;
+            // Gone already: they have passed their age.
+            let Some(newest) = batch.messages.last() else { return Ok(()) };
+            from = newest.sequence + 1;
+            for message in batch.messages.iter().filter(|message| message.sequence <= stretch.last) {
+                let text = String::from_utf8_lossy(&message.payload);
+                for (number, line) in text.lines().enumerate().filter(|(_, line)| is_wanted(line)) {
+                    // An event of a later version cannot be understood.
+                    if let Ok(event) = Entry::read(line) {
+                        each((message.sequence, number), line, &event);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a line stands in the life of its message. An acceptance is written when all of its entries are stored, and a
+/// worker may have begun with one of them: the id was made before.
+fn began(line: &str, event: &Event) -> String {
+    let made_at = match event {
+        Event::Accepted(event) => event.queue_id.parse::<QueueId>().ok().map(QueueId::made_at),
+        _ => None,
+    };
+    made_at.map_or_else(|| timestamp(line).to_owned(), rfc3339)
+}
+
+/// As it stands at the beginning of each line.
+fn timestamp(line: &str) -> &str {
+    line.strip_prefix(r#"{"timestamp":""#).and_then(|rest| rest.split('"').next()).unwrap_or_default()
+}
+
+fn is_within(line: &str, query: &Query) -> bool {
+    (rfc3339(query.since)..=rfc3339(query.until)).contains(&timestamp(line).to_owned())
+}
+
+/// True: some were left out.
+fn keep_newest(
+    newest: BTreeMap<String, String>,
+    count: usize,
+    ids: &mut BTreeSet<String>,
+    refusals: &mut Lines,
+) -> bool {
+    let mut by_time: Vec<(String, String)> = newest.into_iter().map(|(id, at)| (at, id)).collect();
+    by_time.sort_unstable();
+    let has_more = by_time.len() > count || refusals.len() > count;
+    ids.extend(by_time.into_iter().rev().take(count).map(|(_, id)| id));
+    while refusals.len() > count {
+        refusals.pop_first();
+    }
+    has_more
+}

@@ -1,0 +1,211 @@
+//! Lines of this process into the stream. Nobody waits for them; while the stream takes nothing they wait in memory,
+//! within a limit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use async_nats::jetstream::{self, message::PublishMessage};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use hikyaku_mail_log::{Entry, Sink, metrics::lost};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::segment::Gathering;
+use crate::{
+    Nats, subject,
+    topology::{LOG_INDEX_STREAM, LOG_STREAM},
+};
+
+/// Lines that wait in memory, in octets.
+const ROOM: usize = 16 * 1024 * 1024;
+/// One message of the stream, with the line that passes it.
+const BATCH_BYTES: usize = 256 * 1024;
+/// What happened so long ago can be found. A batch is a write to the broker's disk.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
+const ACK_TIMEOUT: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_millis(500);
+/// As metrics call it.
+const STREAM: &str = "stream";
+
+enum Work {
+    Line(Arc<Entry>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where the process's log hands its lines over.
+#[derive(Debug)]
+pub struct Stream {
+    work: mpsc::UnboundedSender<Work>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Sink for Stream {
+    fn write(&self, entry: &Arc<Entry>) {
+        let octets = entry.line.len();
+        if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > ROOM
+            || self.work.send(Work::Line(Arc::clone(entry))).is_err()
+        {
+            self.waiting.fetch_sub(octets, Ordering::Relaxed);
+            lost(STREAM, 1);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct LogWriter(mpsc::UnboundedSender<Work>);
+
+impl LogWriter {
+    pub(crate) fn start(nats: &Nats) -> (Self, Stream) {
+        let (work, lines) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let inbox = nats.client.new_inbox();
+        let process = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let writer = Writer {
+            jetstream: nats.jetstream.clone(),
+            lines,
+            waiting: Arc::clone(&waiting),
+            process,
+            written: 0,
+            gathering: Gathering::default(),
+            is_failing: false,
+        };
+        tokio::spawn(writer.run());
+        (Self(work.clone()), Stream { work, waiting })
+    }
+
+    /// Everything that was recorded before is in the stream, and found by its segments.
+    pub(crate) async fn flush(&self) {
+        let (done, is_done) = oneshot::channel();
+        if self.0.send(Work::Flush(done)).is_ok() {
+            let _ = is_done.await; // the writer has ended: nothing is left to write
+        }
+    }
+}
+
+struct Writer {
+    jetstream: jetstream::Context,
+    lines: mpsc::UnboundedReceiver<Work>,
+    waiting: Arc<AtomicUsize>,
+    /// Names this process's batches; a new one for each start.
+    process: String,
+    /// Messages so far: what a repeated one is recognised by.
+    written: u64,
+    gathering: Gathering,
+    is_failing: bool,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        while let Some(first) = self.next_or_segment().await {
+            let mut batch = Vec::new();
+            let flushed = self.gather(first, &mut batch).await;
+            if !batch.is_empty() {
+                self.write(&batch).await;
+            }
+            if self.gathering.is_due(SystemTime::now()) || flushed.is_some() {
+                self.write_segment().await;
+            }
+            if let Some(done) = flushed {
+                let _ = done.send(()); // who asked may not wait any more
+            }
+        }
+    }
+
+    /// The next line. A segment whose time has come does not wait for it.
+    async fn next_or_segment(&mut self) -> Option<Work> {
+        loop {
+            match tokio::time::timeout(Duration::from_secs(30), self.lines.recv()).await {
+                Ok(work) => return work,
+                Err(_) if self.gathering.is_due(SystemTime::now()) => self.write_segment().await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What comes within a second after the first line, or as much as a message takes.
+    async fn gather(&mut self, first: Work, batch: &mut Vec<Arc<Entry>>) -> Option<oneshot::Sender<()>> {
+        let until = Instant::now() + GATHERED_FOR;
+        let mut next = Some(first);
+        let mut octets = 0;
+        while let Some(work) = next {
+            match work {
+                Work::Line(entry) => {
+                    octets += entry.line.len() + 1;
+                    batch.push(entry);
+                }
+                Work::Flush(done) => return Some(done),
+            }
+            if octets >= BATCH_BYTES {
+                return None;
+            }
+            next = tokio::time::timeout_at(until, self.lines.recv()).await.ok().flatten();
+        }
+        None
+    }
+
+    async fn write(&mut self, batch: &[Arc<Entry>]) {
+        let octets: usize = batch.iter().map(|entry| entry.line.len()).sum();
+        let mut lines = BytesMut::with_capacity(octets + batch.len());
+        for entry in batch {
+            lines.put_slice(&entry.line);
+            lines.put_u8(b'\n');
+        }
+        match self.put(LOG_STREAM, subject::log_batch(&self.process), lines.freeze()).await {
+            Some(sequence) => self.gathering.add(sequence, batch),
+            None => lost(STREAM, batch.len() as u64),
+        }
+        self.waiting.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    async fn write_segment(&mut self) {
+        let Some(segment) = self.gathering.written() else { return };
+        if self.put(LOG_INDEX_STREAM, subject::log_segment(&self.process), segment).await.is_some() {
+            self.gathering.begin_next();
+        }
+    }
+
+    /// Tries until the stream has acknowledged, and says where it stands. `None`: it never will.
+    async fn put(&mut self, stream: &'static str, subject: String, payload: Bytes) -> Option<u64> {
+        self.written += 1;
+        let message_id = format!("{}/{}", self.process, self.written);
+        loop {
+            let message = PublishMessage::build()
+                .message_id(&message_id)
+                .expected_stream(stream)
+                .payload(payload.clone());
+            let publish = async {
+                // First await: handed to the connection. Second await: stored by the stream.
+                self.jetstream.send_publish(subject.clone(), message).await?.await
+            };
+            let error = match tokio::time::timeout(ACK_TIMEOUT, publish).await {
+                Ok(Ok(stored)) => {
+                    if std::mem::take(&mut self.is_failing) {
+                        tracing::info!("the mail log is written to its stream again");
+                    }
+                    return Some(stored.sequence);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no acknowledgement came in time".to_owned(),
+            };
+            if !std::mem::replace(&mut self.is_failing, true) {
+                tracing::warn!(
+                    stream,
+                    error,
+                    "the mail log is not written to its stream; lines wait in memory"
+                );
+            }
+            // The process ends, and the broker is gone.
+            if self.lines.is_closed() {
+                return None;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Lines to a web server: one POST for each batch, as JSON lines.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{
+    Client, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    redirect::Policy,
+};
+use rustls::ClientConfig;
+
+use crate::{error_chain::chain, tls::trust};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for a batch that is sent again: a receiver that keeps it takes none twice.
+const ID: &str = "idempotency-key";
+
+#[derive(Debug, Clone)]
+pub struct WebhookConfig {
+    /// https, or http to this machine.
+    pub url: String,
+    /// Its first line is shown as a bearer token; read for each batch.
+    pub token_file: Option<PathBuf>,
+    /// Authorities of the server's certificate; absent: those of the system.
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    #[error("{0:?} is no URL")]
+    Url(String),
+    #[error("lines of the mail log hold addresses: {0} must be https, or lead to this machine")]
+    InTheClear(String),
+    #[error(transparent)]
+    Authorities(#[from] crate::tls::CertificateError),
+    #[error("failed to set up HTTP")]
+    Http(#[source] reqwest::Error),
+}
+
+#[derive(Debug)]
+pub struct Webhook {
+    client: Client,
+    url: Url,
+    token_file: Option<PathBuf>,
+}
+
+impl Webhook {
+    pub fn new(config: WebhookConfig) -> Result<Self, WebhookError> {
+        let url: Url = config.url.parse().map_err(|_| WebhookError::Url(config.url.clone()))?;
+        let is_here = match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if is_here => {}
+            _ => return Err(WebhookError::InTheClear(config.url)),
+        }
+        let roots = match &config.ca {
+            Some(file) => trust::authorities(file)?,
+            None => trust::of_system(),
+        };
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .user_agent("hikyaku")
+            .build()
+            .map_err(WebhookError::Http)?;
+        Ok(Self { client, url, token_file: config.token_file })
+    }
+
+    /// Every answer 2yz means taken. The reason of anything else names no secret.
+    pub async fn post(&self, id: &str, lines: Bytes) -> Result<(), String> {
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .header(ID, id)
+            .body(lines);
+        if let Some(file) = &self.token_file {
+            let shown = file.display();
+            let text = tokio::fs::read_to_string(file).await.map_err(|error| format!("{shown}: {error}"))?;
+            let token = text.lines().next().unwrap_or_default().trim();
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| format!("{shown}: not a token"))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(|error| chain(&error.without_url()).to_string())?;
+        let status = response.status();
+        if status.is_success() { Ok(()) } else { Err(format!("the server answered {status}")) }
+    }
+}

@@ -1,0 +1,135 @@
+//! The mail log is an interface: every line is as its schema says, and every sink gets all of them.
+
+use std::collections::BTreeSet;
+
+use hikyaku_testkit::{
+    client::send_one,
+    eventually::eventually,
+    hook::Hook,
+    mx::{Script, ScriptedMx},
+};
+use serde_json::Value;
+
+use crate::{
+    chart::helm::python,
+    lab::{CONTENT, Lab, SOON},
+    observe::traffic::Scene,
+};
+
+const VALIDATE: &str = "
+import json, sys
+from jsonschema import Draft202012Validator
+validator = Draft202012Validator(json.loads(sys.argv[1]))
+for line in sys.stdin:
+    for error in validator.iter_errors(json.loads(line)):
+        print(error.message[:200], line.strip()[:400])
+";
+
+#[tokio::test]
+async fn seed_200_every_line_is_as_the_schema_says() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    scene.round().await?;
+    scene.round().await?;
+    // It was refused once, so it waits.
+    scene.relay.ctl(&["queue", "delete", "--destination", "[127.0.0.1]:1"]).await?;
+    let lines: Vec<Value> = scene.relay.log().into_iter().filter(|line| line["target"] == "mail").collect();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let wrong = python(VALIDATE, &[&hikyaku_mail_log::schema().to_string()], &text);
+    assert_eq!(wrong, "");
+    let seen: BTreeSet<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    for event in [
+        "connected",
+        "disconnected",
+        "accepted",
+        "refused",
+        "authentication",
+        "attempt",
+        "delivered",
+        "deferred",
+        "bounced",
+        "reported",
+        "rerouted",
+        "deleted",
+        "operator",
+        "directory",
+    ] {
+        assert!(seen.contains(event), "{event} did not happen: {seen:?}");
+    }
+    Ok(())
+}
+
+/// The names of events, with what they are about.
+fn told<'a>(lines: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    let of_messages = lines.filter(|line| line["queue_id"].is_string());
+    let mut told: Vec<String> = of_messages.map(ToString::to_string).collect();
+    told.sort();
+    told
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_sink_gets_every_line() -> anyhow::Result<()> {
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    // A server that is down at first gets everything, once each, in order.
+    let hook = Hook::start(2).await?;
+    let mut lab = Lab::new().await?;
+    lab.mail_for("there.test", mx.address());
+    let (file, token) = (lab.folder.path().join("mail.log"), lab.folder.path().join("token"));
+    std::fs::write(&token, "secret-of-the-hook\n")?;
+    lab.configure(&format!(
+        "[mail_log]\nfile = {file:?}\nfile_max_bytes = 65536\nwebhook = \"http://{}/lines\"\n\
+         webhook_token_file = {token:?}\n[delivery]\nmx_port = {}\n",
+        hook.address,
+        mx.address().port()
+    ))?;
+    let relay = lab.up().await?;
+    let mut last = String::new();
+    for number in 0..100 {
+        last = send_one(relay.smtp(), "a@client.test", &[&format!("u{number}@there.test")], CONTENT).await?;
+    }
+    relay.wait_for_mail_log("delivered", &last, SOON).await;
+    eventually(SOON, async || match relay.mail_log("delivered", None).len() {
+        100 => Ok(()),
+        count => Err(format!("{count} of 100")),
+    })
+    .await;
+    let stdout = told(relay.log().iter().filter(|line| line["target"] == "mail"));
+    assert_eq!(stdout.len(), 300);
+
+    eventually(SOON, async || {
+        let taken = hook.posts().into_iter().filter(|post| post.was_taken);
+        let text: String = taken.map(|post| post.body).collect();
+        match told(lines(&text).iter()) {
+            posted if posted == stdout => Ok(()),
+            posted => Err(format!("{} of {} lines", posted.len(), stdout.len())),
+        }
+    })
+    .await;
+    let posts = hook.posts();
+    assert!(posts.iter().all(|post| post.authorization == "Bearer secret-of-the-hook"));
+    assert_eq!(
+        (&posts[0].id, &posts[0].body),
+        (&posts[2].id, &posts[2].body),
+        "what was refused comes again"
+    );
+    let ids: Vec<&str> = posts.iter().filter(|post| post.was_taken).map(|post| &*post.id).collect();
+    let in_order: BTreeSet<u64> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(in_order.iter().map(ToString::to_string).collect::<Vec<_>>(), ids);
+    let log = relay.log().iter().map(ToString::to_string).collect::<String>();
+    assert!(!log.contains("secret-of-the-hook"));
+
+    // The file, with those that were put aside.
+    relay.terminate().await?;
+    let mut text = String::new();
+    for name in std::fs::read_dir(lab.folder.path())?.map(|entry| entry.map(|entry| entry.path())) {
+        let name = name?;
+        if name.to_string_lossy().contains("mail.log") {
+            text += &std::fs::read_to_string(name)?;
+        }
+    }
+    assert_eq!(told(lines(&text).iter()), stdout);
+    Ok(())
+}
