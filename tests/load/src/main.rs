@@ -16,6 +16,7 @@ mod report; // ledger -> figures
 mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
 mod bulk; // ordinary mail beside very much of another source
+mod log; // a mail log of many days
 mod fill; // mail that stays in the queue
 mod tls_client; // one session, as far as it is told to go
 mod sessions; // memory by sessions
@@ -39,6 +40,8 @@ enum What {
     Bulk(bulk::Options),
     /// Fills the queue with mail for hosts that refuse connections.
     Fill(fill::Options),
+    /// Fills the stream of the mail log.
+    Log(log::Options),
     /// RCPT at a steady rate.
     Recipients(recipients::Options),
     /// Questions to the policy service at a steady rate.
@@ -76,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         What::Isolation(options) => runtime.block_on(isolation::run(&options)),
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
+        What::Log(options) => runtime.block_on(log::run(options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),
         What::Policy(options) => runtime.block_on(policy::run(&options)),
         What::Open(options) => runtime.block_on(sessions::open(&options)),

@@ -84,7 +84,10 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         ],
     ),
     ("hikyaku-testkit", &[]),
-    ("hikyaku-load", &["hikyaku-types", "hikyaku-policy-client", "hikyaku-runtime"]),
+    (
+        "hikyaku-load",
+        &["hikyaku-types", "hikyaku-mail-log", "hikyaku-queue", "hikyaku-policy-client", "hikyaku-runtime"],
+    ),
     ("hikyaku-fuzz", &["hikyaku-types", "hikyaku-smtp"]),
 ];
 

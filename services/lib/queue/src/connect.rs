@@ -14,7 +14,11 @@ use async_nats::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{custody::Custody, durability::DurabilityGate, mail_log::LogWriter};
+use crate::{
+    custody::Custody,
+    durability::DurabilityGate,
+    mail_log::{GATHERED_FOR, LogWriter},
+};
 
 /// A stream whose leader died answers nobody for 5-6 s: rather ask again than wait long.
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -106,7 +110,7 @@ impl Nats {
 
     /// The process's mail log goes into its stream from now on. Once; the stream is there ([`crate::topology`]).
     pub fn keep_mail_log(&self) {
-        let (writer, stream) = LogWriter::start(self);
+        let (writer, stream) = LogWriter::start(self, GATHERED_FOR);
         if self.mail_log.set(writer).is_ok() {
             hikyaku_mail_log::add(Arc::new(stream));
         }

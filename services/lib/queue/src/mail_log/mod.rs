@@ -12,4 +12,5 @@ mod forward; // all lines, to somebody else
 
 pub use forward::{Forward, Forwarded};
 pub use search::{Found, Query, SearchError, find};
+pub(crate) use writer::GATHERED_FOR;
 pub use writer::{LogWriter, Stream};

@@ -28,7 +28,7 @@ const ROOM: usize = 16 * 1024 * 1024;
 /// One message of the stream, with the line that passes it.
 const BATCH_BYTES: usize = 256 * 1024;
 /// What happened so long ago can be found. A batch is a write to the broker's disk.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
+pub(crate) const GATHERED_FOR: Duration = Duration::from_secs(1);
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(500);
 /// As metrics call it.
@@ -44,6 +44,13 @@ enum Work {
 pub struct Stream {
     work: mpsc::UnboundedSender<Work>,
     waiting: Arc<AtomicUsize>,
+}
+
+impl Stream {
+    /// Octets that are not in the stream yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
 }
 
 impl Sink for Stream {
@@ -62,7 +69,8 @@ impl Sink for Stream {
 pub struct LogWriter(mpsc::UnboundedSender<Work>);
 
 impl LogWriter {
-    pub(crate) fn start(nats: &Nats) -> (Self, Stream) {
+    /// A batch leaves so long after its first line, or when it is full.
+    pub fn start(nats: &Nats, gathered_for: Duration) -> (Self, Stream) {
         let (work, lines) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let inbox = nats.client.new_inbox();
@@ -70,6 +78,7 @@ impl LogWriter {
         let writer = Writer {
             jetstream: nats.jetstream.clone(),
             lines,
+            gathered_for,
             waiting: Arc::clone(&waiting),
             process,
             written: 0,
@@ -81,7 +90,7 @@ impl LogWriter {
     }
 
     /// Everything that was recorded before is in the stream, and found by its segments.
-    pub(crate) async fn flush(&self) {
+    pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         if self.0.send(Work::Flush(done)).is_ok() {
             let _ = is_done.await; // the writer has ended: nothing is left to write
@@ -92,6 +101,7 @@ impl LogWriter {
 struct Writer {
     jetstream: jetstream::Context,
     lines: mpsc::UnboundedReceiver<Work>,
+    gathered_for: Duration,
     waiting: Arc<AtomicUsize>,
     /// Names this process's batches; a new one for each start.
     process: String,
@@ -129,9 +139,9 @@ impl Writer {
         }
     }
 
-    /// What comes within a second after the first line, or as much as a message takes.
+    /// What comes soon after the first line, or as much as a message takes.
     async fn gather(&mut self, first: Work, batch: &mut Vec<Arc<Entry>>) -> Option<oneshot::Sender<()>> {
-        let until = Instant::now() + GATHERED_FOR;
+        let until = Instant::now() + self.gathered_for;
         let mut next = Some(first);
         let mut octets = 0;
         while let Some(work) = next {
