@@ -85,6 +85,9 @@ submission = [{{ if $ports.submission.enabled }}"{{ $listen }}:2587{{ with $port
 submissions = [{{ if $ports.submissions.enabled }}"{{ $listen }}:2465{{ with $ports.submissions.defaultDomain }}={{ . }}{{ end }}"{{ end }}]
 {{- end }}
 {{ include "hikyaku.toml.grpc" . }}
+{{- with $root.Values.config.mail_log }}
+{{ include "hikyaku.toml.table" (dict "path" "mail_log" "table" .) }}
+{{- end }}
 {{- if eq .role "ingress" }}
 {{- if include "hikyaku.smtpTls.secret" $root }}
 {{ include "hikyaku.toml.table" (dict "path" "tls" "table" (merge (dict "certificate" "/run/secrets/hikyaku-tls/tls.crt" "key" "/run/secrets/hikyaku-tls/tls.key") $values.tls.config)) }}

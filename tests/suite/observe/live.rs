@@ -10,11 +10,12 @@ use super::{alerts, boards, prometheus::Prometheus, traffic::Scene};
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Counters that may have no series after this run, and why.
-const WITHOUT: [(&str, &str); 7] = [
+const WITHOUT: [(&str, &str); 8] = [
     ("actor_restarts_total", "a defect of ours"),
     ("error_type=\"INTERNAL\"", "a defect of ours, or content that is lost"),
     ("mail_custody_late_total", "depends on what the broker had in hand when it was killed"),
     ("mail_custody_lost_total", "a process that is ended while the broker is away"),
+    ("mail_log_lost_total", "16 MiB of lines have to wait first"),
     ("mail_delivery_fenced_total", "depends on how far attempts were when the broker was killed"),
     ("mail_queue_orphans_total", "shards are looked at every ten minutes"),
     ("mail_policy_directory_rejected_total", "a version that another program wrote"),

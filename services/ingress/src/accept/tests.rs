@@ -46,7 +46,10 @@ fn accept_at(
     let config =
         IngressConfig { hide_submission_client, ..IngressConfig::new("gw.example".parse().unwrap()) };
     let client = IpAddr::from([192, 168, 0, 50]);
+    let visit = Visit::begin(client, None, listener);
     let arrival = Arrival {
+        visit: &visit,
+        tls: "none",
         client,
         listener,
         is_trusted,

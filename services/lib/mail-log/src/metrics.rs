@@ -9,7 +9,7 @@ pub fn describe() {
     describe_counter!(LOST, Unit::Count, "Lines of the mail log that a sink did not take");
 }
 
-/// `sink`: file, stream, otlp or webhook.
+/// `sink`: file or stream.
 pub fn lost(sink: &'static str, lines: u64) {
     counter!(LOST, "sink" => sink).increment(lines);
 }

@@ -97,6 +97,12 @@ pub fn board() -> Board {
                             query(rate("mail_custody_lost_total", ""), "lost"),
                         ],
                     ),
+                    lines(
+                        "Lines of the mail log that were lost",
+                        PerSecond,
+                        "A disk, a collector or the brokers do not keep up. Mail is not touched.",
+                        vec![query(rate("mail_log_lost_total", "sink"), "{{sink}}")],
+                    ),
                 ],
             ),
         ],

@@ -13,8 +13,9 @@ use std::{
 use super::{Sink, rotation::Rotation};
 use crate::{Entry, Form, metrics};
 
-/// Lines that wait for the disk, in octets.
+/// Lines that wait for the disk, in octets; no line is as short as that.
 const ROOM: usize = 16 * 1024 * 1024;
+const SHORTEST: usize = 256;
 /// The last lines of a process may take so long.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -42,7 +43,7 @@ enum Work {
 
 #[derive(Debug)]
 pub struct File {
-    work: mpsc::Sender<Work>,
+    work: mpsc::SyncSender<Work>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -51,7 +52,7 @@ impl File {
     pub fn open(config: FileConfig) -> Result<Self, FileError> {
         let failed = |source| FileError { path: config.path.clone(), source };
         let mut rotation = Rotation::open(config.clone()).map_err(failed)?;
-        let (work, lines) = mpsc::channel();
+        let (work, lines) = mpsc::sync_channel(ROOM / SHORTEST);
         let waiting = Arc::new(AtomicUsize::new(0));
         let written = Arc::clone(&waiting);
         let write = move || {
@@ -87,7 +88,7 @@ impl Sink for File {
     fn write(&self, entry: &Arc<Entry>) {
         let octets = entry.line.len();
         if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > ROOM
-            || self.work.send(Work::Line(Arc::clone(entry))).is_err()
+            || self.work.try_send(Work::Line(Arc::clone(entry))).is_err()
         {
             self.waiting.fetch_sub(octets, Ordering::Relaxed);
             metrics::lost("file", 1);
@@ -96,7 +97,7 @@ impl Sink for File {
 
     fn flush(&self) {
         let (done, is_done) = mpsc::channel();
-        if self.work.send(Work::Flush(done)).is_ok() {
+        if self.work.try_send(Work::Flush(done)).is_ok() {
             let _ = is_done.recv_timeout(LAST); // a disk that hangs does not keep the process
         }
     }

@@ -285,11 +285,12 @@ impl Search<'_> {
 /// Where a line stands in the life of its message. An acceptance is written when all of its entries are stored, and a
 /// worker may have begun with one of them: the id was made before.
 fn began(line: &str, event: &Event) -> String {
-    let made_at = match event {
-        Event::Accepted(event) => event.queue_id.parse::<QueueId>().ok().map(QueueId::made_at),
-        _ => None,
-    };
-    made_at.map_or_else(|| timestamp(line).to_owned(), rfc3339)
+    if let Event::Accepted(event) = event
+        && let Ok(id) = event.queue_id.parse::<QueueId>()
+    {
+        return rfc3339(id.made_at());
+    }
+    timestamp(line).to_owned()
 }
 
 /// As it stands at the beginning of each line.

@@ -23,8 +23,9 @@ use crate::{
     topology::{LOG_INDEX_STREAM, LOG_STREAM},
 };
 
-/// Lines that wait in memory, in octets.
+/// Lines that wait in memory, in octets; no line is as short as that.
 const ROOM: usize = 16 * 1024 * 1024;
+const SHORTEST: usize = 256;
 /// One message of the stream, with the line that passes it.
 const BATCH_BYTES: usize = 256 * 1024;
 /// What happened so long ago can be found. A batch is a write to the broker's disk.
@@ -42,7 +43,7 @@ enum Work {
 /// Where the process's log hands its lines over.
 #[derive(Debug)]
 pub struct Stream {
-    work: mpsc::UnboundedSender<Work>,
+    work: mpsc::Sender<Work>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -57,7 +58,7 @@ impl Sink for Stream {
     fn write(&self, entry: &Arc<Entry>) {
         let octets = entry.line.len();
         if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > ROOM
-            || self.work.send(Work::Line(Arc::clone(entry))).is_err()
+            || self.work.try_send(Work::Line(Arc::clone(entry))).is_err()
         {
             self.waiting.fetch_sub(octets, Ordering::Relaxed);
             lost(STREAM, 1);
@@ -66,12 +67,12 @@ impl Sink for Stream {
 }
 
 #[derive(Debug)]
-pub struct LogWriter(mpsc::UnboundedSender<Work>);
+pub struct LogWriter(mpsc::Sender<Work>);
 
 impl LogWriter {
     /// A batch leaves so long after its first line, or when it is full.
     pub fn start(nats: &Nats, gathered_for: Duration) -> (Self, Stream) {
-        let (work, lines) = mpsc::unbounded_channel();
+        let (work, lines) = mpsc::channel(ROOM / SHORTEST);
         let waiting = Arc::new(AtomicUsize::new(0));
         let inbox = nats.client.new_inbox();
         let process = inbox.rsplit('.').next().unwrap_or_default().to_owned();
@@ -92,7 +93,7 @@ impl LogWriter {
     /// Everything that was recorded before is in the stream, and found by its segments.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.0.send(Work::Flush(done)).is_ok() {
+        if self.0.send(Work::Flush(done)).await.is_ok() {
             let _ = is_done.await; // the writer has ended: nothing is left to write
         }
     }
@@ -100,7 +101,7 @@ impl LogWriter {
 
 struct Writer {
     jetstream: jetstream::Context,
-    lines: mpsc::UnboundedReceiver<Work>,
+    lines: mpsc::Receiver<Work>,
     gathered_for: Duration,
     waiting: Arc<AtomicUsize>,
     /// Names this process's batches; a new one for each start.
