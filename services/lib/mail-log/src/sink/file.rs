@@ -117,9 +117,9 @@ mod tests {
 
     fn lines(path: &std::path::Path) -> Vec<String> {
         let text = fs::read_to_string(path).unwrap_or_default();
-        let line = |line: &str| match Entry::read(line).unwrap() {
-            Event::RouteExpired(event) => event.line,
-            other => panic!("{other:?}"),
+        let line = |line: &str| {
+            let Event::RouteExpired(event) = Entry::read(line).unwrap() else { panic!("{line}") };
+            event.line
         };
         text.lines().map(line).collect()
     }
