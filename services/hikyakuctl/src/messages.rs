@@ -8,8 +8,8 @@ use std::{
 use clap::Args as ClapArgs;
 use hikyaku_mail_log::{Entry, Event, event::Failed};
 use hikyaku_proto::admin::v1::{
-    TraceMessagesRequest, message_admin_service_client::MessageAdminServiceClient,
-    trace_messages_request::Key,
+    ListMessageEventsRequest, list_message_events_request::Key,
+    message_admin_service_client::MessageAdminServiceClient,
 };
 use serde_json::Value;
 
@@ -54,9 +54,9 @@ pub(crate) async fn run(
         .or(recipient.map(Key::Recipient))
         .or(message_id.map(Key::MessageId));
     let since = since.and_then(|since| SystemTime::now().checked_sub(since)).map(Into::into);
-    let request = TraceMessagesRequest { key, since, until: None, limit };
+    let request = ListMessageEventsRequest { key, since, until: None, limit };
     let mut messages = MessageAdminServiceClient::new(connect(server).await?);
-    let mut lines = messages.trace_messages(request).await.map_err(refusal)?.into_inner();
+    let mut lines = messages.list_message_events(request).await.map_err(refusal)?.into_inner();
     let mut found = 0;
     while let Some(response) = lines.message().await.map_err(refusal)? {
         if !response.line.is_empty() {

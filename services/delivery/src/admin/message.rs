@@ -9,7 +9,8 @@ use std::{
 use futures::{Stream, StreamExt as _};
 use hikyaku_mail_log::{Key, fold};
 use hikyaku_proto::admin::v1::{
-    self as proto, message_admin_service_server::MessageAdminService, trace_messages_request::Key as Asked,
+    self as proto, list_message_events_request::Key as Asked,
+    message_admin_service_server::MessageAdminService,
 };
 use hikyaku_queue::mail_log::{self, Query};
 use hikyaku_runtime::error_chain::chain;
@@ -23,15 +24,15 @@ const MOST: u32 = 1_000;
 /// Clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
 
-type Lines = Pin<Box<dyn Stream<Item = Result<proto::TraceMessagesResponse, Status>> + Send>>;
+type Lines = Pin<Box<dyn Stream<Item = Result<proto::ListMessageEventsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl MessageAdminService for Admin {
-    type TraceMessagesStream = Lines;
+    type ListMessageEventsStream = Lines;
 
-    async fn trace_messages(
+    async fn list_message_events(
         &self,
-        request: Request<proto::TraceMessagesRequest>,
+        request: Request<proto::ListMessageEventsRequest>,
     ) -> Result<Response<Lines>, Status> {
         let query = query(request.into_inner())?;
         if !self.context.nats.keeps_mail_log() {
@@ -42,15 +43,15 @@ impl MessageAdminService for Admin {
             Arc::clone(&self.searches).try_acquire_owned().map_err(|_| Status::resource_exhausted(busy))?;
         let found = mail_log::find(&self.context.nats, &query).await;
         let found = found.map_err(|error| Status::unavailable(chain(&error)))?;
-        let end = proto::TraceMessagesResponse { has_more: found.has_more, ..Default::default() };
-        let line = |line| proto::TraceMessagesResponse { line, has_more: false };
+        let end = proto::ListMessageEventsResponse { has_more: found.has_more, ..Default::default() };
+        let line = |line| proto::ListMessageEventsResponse { line, has_more: false };
         let lines = found.lines.into_iter().map(line).chain([end]).map(Ok);
         Ok(Response::new(futures::stream::iter(lines).boxed()))
     }
 }
 
-fn query(request: proto::TraceMessagesRequest) -> Result<Query, Status> {
-    let proto::TraceMessagesRequest { key, since, until, limit } = request;
+fn query(request: proto::ListMessageEventsRequest) -> Result<Query, Status> {
+    let proto::ListMessageEventsRequest { key, since, until, limit } = request;
     let keys = match key {
         Some(Asked::QueueId(text)) => match queue_id(&text) {
             Ok(id) => vec![id],
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     fn ask(key: Asked) -> Result<Vec<Key>, String> {
-        let request = proto::TraceMessagesRequest { key: Some(key), ..Default::default() };
+        let request = proto::ListMessageEventsRequest { key: Some(key), ..Default::default() };
         query(request).map(|query| query.keys).map_err(|status| status.message().to_owned())
     }
 
@@ -135,7 +136,7 @@ mod tests {
         let key = Some(Asked::Recipient("a@x.example".to_owned()));
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         for (since, until, limit) in [(at(10), at(5), 1), (at(-10), None, 1), (None, None, 1_001)] {
-            let request = proto::TraceMessagesRequest { key: key.clone(), since, until, limit };
+            let request = proto::ListMessageEventsRequest { key: key.clone(), since, until, limit };
             assert_eq!(query(request).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
     }

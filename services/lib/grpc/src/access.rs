@@ -97,7 +97,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
             ("DeleteDeadLetter", Least(Operator)),
         ],
     ),
-    ("hikyaku.admin.v1.MessageAdminService", &[("TraceMessages", Least(Viewer))]),
+    ("hikyaku.admin.v1.MessageAdminService", &[("ListMessageEvents", Least(Viewer))]),
     ("hikyaku.admin.v1.SessionAdminService", &[("TraceSessions", Least(Operator))]),
     ("grpc.health.v1.Health", &[("Check", Anybody), ("Watch", Anybody), ("List", Anybody)]),
     ("grpc.reflection.v1.ServerReflection", &[("ServerReflectionInfo", Least(Viewer))]),
