@@ -267,3 +267,26 @@ fn brokers_are_known_by_an_authority() {
         assert!(error.contains(&format!("- {key}: ")), "{error}");
     }
 }
+
+#[test]
+fn the_mail_log_is_on_standard_output_and_kept_for_a_week() {
+    let log = from_toml("").unwrap().mail_log;
+    assert!(log.stdout && !log.connections && !log.otlp && log.file.is_none() && log.webhook.is_none());
+    assert_eq!(log.age, Some(Duration::from_secs(7 * 24 * 3_600)));
+    let config = from_toml("[mail_log]\nstream = false\nfile = \"mail.log\"\nfile_keep = 3\n").unwrap();
+    let file = config.mail_log.file.unwrap();
+    assert_eq!((file.max_bytes, file.keep, config.topology.mail_log_age), (104_857_600, 3, None));
+}
+
+#[test]
+fn sinks_of_the_mail_log_that_could_not_work_are_refused() {
+    let error = from_toml(
+        "[mail_log]\nstream = false\nwebhook = \"https://siem.example/\"\notlp = true\nkeep_days = 0\nfile_max_bytes = 1",
+    )
+    .unwrap_err();
+    for key in ["webhook", "otlp", "keep_days", "file_max_bytes"] {
+        assert_eq!(error.matches(&format!("- mail_log.{key}: ")).count(), 1, "{key} in {error}");
+    }
+    let error = from_toml("[mail_log]\nwebhook_token_file = \"token\"").unwrap_err();
+    assert!(error.contains("mail_log.webhook is missing"), "{error}");
+}

@@ -97,3 +97,27 @@ impl Webhook {
         if status.is_success() { Ok(()) } else { Err(format!("the server answered {status}")) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_do_not_travel_in_the_clear() {
+        crate::crypto::install();
+        let open =
+            |url: &str| Webhook::new(WebhookConfig { url: url.to_owned(), token_file: None, ca: None });
+        for url in [
+            "http://198.51.100.1/",
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "ftp://localhost/",
+        ] {
+            assert!(matches!(open(url), Err(WebhookError::InTheClear(_))), "{url}");
+        }
+        for url in ["https://siem.example/", "http://127.0.0.1:8080/", "http://[::1]/", "http://localhost/"] {
+            assert!(open(url).is_ok(), "{url}");
+        }
+        assert!(matches!(open("nowhere"), Err(WebhookError::Url(_))));
+    }
+}
