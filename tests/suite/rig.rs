@@ -131,6 +131,22 @@ impl Rig {
         Ok(policy)
     }
 
+    /// Another policy service over the same directory, at these addresses of its own.
+    pub fn policy_at(&self, address: SocketAddr, metrics: SocketAddr) -> anyhow::Result<Relay> {
+        let config = std::fs::read_to_string(self.folder.path().join("policy.toml"))?;
+        let environment =
+            [("HIKYAKU__POLICY_LISTEN", address.to_string()), ("HIKYAKU__METRICS", metrics.to_string())];
+        role(&self.folder, "policy", "policy", &config, &environment)
+    }
+
+    /// Roles that start later ask the policy services at these addresses, whoever is there by then.
+    pub fn asks(&mut self, policies: &[SocketAddr]) {
+        let urls: Vec<String> = policies.iter().map(|address| format!("http://{address}")).collect();
+        let line = format!("policy = \"{}\"", urls.join(","));
+        let others = self.config.lines().filter(|line| !line.starts_with("policy = ")).map(str::to_owned);
+        self.config = std::iter::once(line).chain(others).map(|line| line + "\n").collect();
+    }
+
     /// The line of the configuration for a policy service with TLS.
     pub fn policy_tls(&self, client_ca: Option<&str>) -> String {
         policy_tls(self.folder.path(), client_ca)

@@ -6,3 +6,4 @@ mod ingress;
 mod policies;
 mod disks;
 mod clocks;
+mod rollout;
