@@ -15,6 +15,8 @@ mod machine; // CPU and memory
 mod report; // ledger -> figures
 mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
+mod rollout; // ordinary mail while pods are replaced
+mod autoscale; // what autoscaling looks at
 mod bulk; // ordinary mail beside very much of another source
 mod log; // a mail log of many days
 mod fill; // mail that stays in the queue
@@ -38,6 +40,10 @@ enum What {
     Isolation(isolation::Options),
     /// Ordinary mail while another source sends as much as it can.
     Bulk(bulk::Options),
+    /// Ordinary mail while pods are replaced.
+    Rollout(rollout::Options),
+    /// Mail that waits for its hour, and mail that waits for workers, in the metric that scales them.
+    Autoscale(autoscale::Options),
     /// Fills the queue with mail for hosts that refuse connections.
     Fill(fill::Options),
     /// Fills the stream of the mail log.
@@ -78,6 +84,8 @@ fn main() -> anyhow::Result<()> {
         What::Throughput(options) => runtime.block_on(throughput::run(&options)),
         What::Isolation(options) => runtime.block_on(isolation::run(&options)),
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
+        What::Rollout(options) => runtime.block_on(rollout::run(&options)),
+        What::Autoscale(options) => runtime.block_on(autoscale::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Log(options) => runtime.block_on(log::run(options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),

@@ -11,7 +11,7 @@ mod network; // who reaches whom
 pub mod program; // the programs take the configuration
 mod cluster; // all of it together, without Kubernetes
 mod files; // dashboards and rules
-mod documented; // the table of values
+pub mod documented; // the table of values
 
 use std::path::{Path, PathBuf};
 
