@@ -11,6 +11,7 @@ mod world; // domains, and the addresses where their servers are
 mod ledger; // who got what when
 mod generator; // clients -> relay
 mod sink; // relay -> here
+mod collector; // relay -> here, of traces
 mod machine; // CPU and memory
 mod report; // ledger -> figures
 mod throughput; // as much as goes
@@ -44,6 +45,8 @@ enum What {
     Rollout(rollout::Options),
     /// Mail that waits for its hour, and mail that waits for workers, in the metric that scales them.
     Autoscale(autoscale::Options),
+    /// Takes traces and counts their spans.
+    Collector(collector::Options),
     /// Fills the queue with mail for hosts that refuse connections.
     Fill(fill::Options),
     /// Fills the stream of the mail log.
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<()> {
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
         What::Rollout(options) => runtime.block_on(rollout::run(&options)),
         What::Autoscale(options) => runtime.block_on(autoscale::run(&options)),
+        What::Collector(options) => runtime.block_on(collector::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Log(options) => runtime.block_on(log::run(options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),
