@@ -117,10 +117,10 @@ start_role() {
   cat >"$work/$1$2.toml" <<CONFIG
 hostname = "relay.load.test"
 node = "$1-$2"
-nats = "nats://127.0.0.1:$nats_port"
+nats = "${nats_url:-nats://127.0.0.1:$nats_port}"
 nats_login = { user = "hikyaku", password_file = "$work/password" }
 nats_system_login = { user = "system", password_file = "$work/password" }
-policy = "http://127.0.0.1:$policy_port"
+policy = "${policy_url:-http://127.0.0.1:$policy_port}"
 grpc = { callers = "$work/callers" }
 $3
 $cluster_toml

@@ -38,11 +38,18 @@ impl Rig {
         domains: &[(String, SocketAddr)],
         tables: &str,
     ) -> anyhow::Result<Self> {
+        let rig = Self::over(brokers, tables).await?;
+        rig.set_documents(domains).await?;
+        Ok(rig)
+    }
+
+    /// With the directory that the brokers have, if they have one.
+    pub async fn over(brokers: Brokers, tables: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (_, line) = relay::token(folder.path(), "operator", "operator").await?;
         std::fs::write(folder.path().join("callers"), line)?;
         let grpc = format!("grpc = {{ callers = {:?} }}", folder.path().join("callers"));
-        Self::start_in(folder, brokers, domains, tables, [&grpc, &grpc]).await
+        Self::start_in(folder, brokers, tables, [&grpc, &grpc]).await
     }
 
     /// With certificates of an authority, which is `ca.crt` in the folder. Each role has one of its
@@ -77,14 +84,15 @@ impl Rig {
             format!("token_file = {:?}", path.join("relay-token"))
         };
         let others = format!("grpc = {{ {}, server_name = {POLICY_NAME:?}, {who} }}", names(path, "ca"));
-        Self::start_in(folder, brokers, domains, "", [&policy, &others]).await
+        let rig = Self::start_in(folder, brokers, "", [&policy, &others]).await?;
+        rig.set_documents(domains).await?;
+        Ok(rig)
     }
 
     /// `grpc` is that of the policy, and of the others.
     async fn start_in(
         folder: TempDir,
         brokers: Brokers,
-        domains: &[(String, SocketAddr)],
         tables: &str,
         [of_policy, of_others]: [&str; 2],
     ) -> anyhow::Result<Self> {
@@ -102,9 +110,7 @@ impl Rig {
         let address = policy.address("policy")?;
         let scheme = if of_policy.contains("certificate") { "https" } else { "http" };
         let config = format!("{config}policy = \"{scheme}://{address}\"\n{of_others}\n");
-        let rig = Self { brokers, policy, folder, config, tables: tables.to_owned(), roles: 0 };
-        rig.set_documents(domains).await?;
-        Ok(rig)
+        Ok(Self { brokers, policy, folder, config, tables: tables.to_owned(), roles: 0 })
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -129,6 +135,22 @@ impl Rig {
         let also = format!("policy = \"http://{}, ", policy.address("policy")?);
         self.config = self.config.replace("policy = \"", &also);
         Ok(policy)
+    }
+
+    /// Another policy service over the same directory, at these addresses of its own.
+    pub fn policy_at(&self, address: SocketAddr, metrics: SocketAddr) -> anyhow::Result<Relay> {
+        let config = std::fs::read_to_string(self.folder.path().join("policy.toml"))?;
+        let environment =
+            [("HIKYAKU__POLICY_LISTEN", address.to_string()), ("HIKYAKU__METRICS", metrics.to_string())];
+        role(&self.folder, "policy", "policy", &config, &environment)
+    }
+
+    /// Roles that start later ask the policy services at these addresses, whoever is there by then.
+    pub fn asks(&mut self, policies: &[SocketAddr]) {
+        let urls: Vec<String> = policies.iter().map(|address| format!("http://{address}")).collect();
+        let line = format!("policy = \"{}\"", urls.join(","));
+        let others = self.config.lines().filter(|line| !line.starts_with("policy = ")).map(str::to_owned);
+        self.config = std::iter::once(line).chain(others).map(|line| line + "\n").collect();
     }
 
     /// The line of the configuration for a policy service with TLS.

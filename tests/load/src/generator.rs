@@ -111,7 +111,7 @@ where
 }
 
 /// Lines of 72 characters.
-fn filler(size: usize) -> String {
+pub fn filler(size: usize) -> String {
     let line = "The quick brown fox jumps over the lazy dog and runs on to the next town.\r\n";
     line.chars().cycle().take(size.saturating_sub(200)).collect::<String>().trim_end().to_owned() + "\r\n"
 }
@@ -136,7 +136,13 @@ impl Client {
         Ok(client)
     }
 
-    async fn send(&mut self, id: usize, sender: usize, to: &[String], filler: &str) -> anyhow::Result<()> {
+    pub async fn send(
+        &mut self,
+        id: usize,
+        sender: usize,
+        to: &[String],
+        filler: &str,
+    ) -> anyhow::Result<()> {
         let from = format!("{}@source.test", sender_name(sender));
         let recipients: String = to.iter().map(|domain| format!("RCPT TO:<user{id}@{domain}>\r\n")).collect();
         let commands = format!("MAIL FROM:<{from}>\r\n{recipients}DATA\r\n");
@@ -152,7 +158,7 @@ impl Client {
         self.expect("2").await
     }
 
-    async fn quit(&mut self) -> anyhow::Result<()> {
+    pub async fn quit(&mut self) -> anyhow::Result<()> {
         self.stream.get_mut().write_all(b"QUIT\r\n").await?;
         self.expect("2").await
     }

@@ -41,6 +41,11 @@ impl Ledger {
         }))
     }
 
+    /// Messages that there may be.
+    pub fn len(&self) -> usize {
+        self.0.messages.len()
+    }
+
     fn micros(&self) -> u64 {
         u64::try_from(self.0.start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
@@ -125,6 +130,11 @@ impl Ledger {
 
     pub fn accepted_count(&self) -> usize {
         self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Each once, however many copies came.
+    pub fn arrived_count(&self) -> usize {
+        self.0.arrived.load(Ordering::Relaxed)
     }
 
     pub fn lost(&self) -> usize {

@@ -128,12 +128,18 @@ impl fmt::Display for Look {
     }
 }
 
-/// Open connections of clients, as the process counts them.
-pub async fn gauge(metrics: SocketAddr) -> anyhow::Result<f64> {
+/// All that a process tells of itself.
+pub async fn metrics(metrics: SocketAddr) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(metrics).await?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n").await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+/// Open connections of clients, as the process counts them.
+pub async fn gauge(address: SocketAddr) -> anyhow::Result<f64> {
+    let text = metrics(address).await?;
     let line = text.lines().find_map(|line| line.strip_prefix("smtp_server_connections "));
     Ok(line.context("no smtp_server_connections in the metrics")?.trim().parse()?)
 }

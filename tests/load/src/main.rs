@@ -11,10 +11,13 @@ mod world; // domains, and the addresses where their servers are
 mod ledger; // who got what when
 mod generator; // clients -> relay
 mod sink; // relay -> here
+mod collector; // relay -> here, of traces
 mod machine; // CPU and memory
 mod report; // ledger -> figures
 mod throughput; // as much as goes
 mod isolation; // ordinary mail beside mail that cannot be delivered
+mod rollout; // ordinary mail while pods are replaced
+mod autoscale; // what autoscaling looks at
 mod bulk; // ordinary mail beside very much of another source
 mod log; // a mail log of many days
 mod fill; // mail that stays in the queue
@@ -38,6 +41,12 @@ enum What {
     Isolation(isolation::Options),
     /// Ordinary mail while another source sends as much as it can.
     Bulk(bulk::Options),
+    /// Ordinary mail while pods are replaced.
+    Rollout(rollout::Options),
+    /// Mail that waits for its hour, and mail that waits for workers, in the metric that scales them.
+    Autoscale(autoscale::Options),
+    /// Takes traces and counts their spans.
+    Collector(collector::Options),
     /// Fills the queue with mail for hosts that refuse connections.
     Fill(fill::Options),
     /// Fills the stream of the mail log.
@@ -78,6 +87,9 @@ fn main() -> anyhow::Result<()> {
         What::Throughput(options) => runtime.block_on(throughput::run(&options)),
         What::Isolation(options) => runtime.block_on(isolation::run(&options)),
         What::Bulk(options) => runtime.block_on(bulk::run(&options)),
+        What::Rollout(options) => runtime.block_on(rollout::run(&options)),
+        What::Autoscale(options) => runtime.block_on(autoscale::run(&options)),
+        What::Collector(options) => runtime.block_on(collector::run(&options)),
         What::Fill(options) => runtime.block_on(fill::run(&options)),
         What::Log(options) => runtime.block_on(log::run(options)),
         What::Recipients(options) => runtime.block_on(recipients::run(&options)),

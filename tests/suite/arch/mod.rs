@@ -1,3 +1,4 @@
+mod deploy_docs;
 mod layering;
 mod metric_catalogue;
 mod proto_style;

@@ -6,3 +6,5 @@ mod ingress;
 mod policies;
 mod disks;
 mod clocks;
+mod rollout; // pods and brokers are replaced
+mod restored; // everything is lost but a backup

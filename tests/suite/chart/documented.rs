@@ -41,6 +41,11 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
+/// The path of each value.
+pub fn values() -> Vec<String> {
+    entries().into_iter().filter(|entry| entry.text.is_some()).map(|entry| entry.path).collect()
+}
+
 fn table() -> String {
     let mut table = "| value | default | |\n|---|---|---|\n".to_owned();
     for Entry { path, default, text } in entries() {

@@ -24,6 +24,16 @@ pub struct Helm(PathBuf);
 
 /// Absent where a part is missing, which is said.
 pub fn helm() -> Option<Helm> {
+    let program = program()?;
+    if !python_packages().join("kubernetes_validate").exists() {
+        println!("skipped: kubernetes-validate is not there; tests/get-peers gets it");
+        return None;
+    }
+    Some(Helm(program))
+}
+
+/// Helm alone.
+pub fn program() -> Option<PathBuf> {
     let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/bin/helm");
     let program = if unpacked.exists() { unpacked } else { PathBuf::from("helm") };
     let version = Command::new(&program).arg("version").output();
@@ -31,11 +41,7 @@ pub fn helm() -> Option<Helm> {
         println!("skipped: helm is not there; tests/get-peers gets it");
         return None;
     }
-    if !python_packages().join("kubernetes_validate").exists() {
-        println!("skipped: kubernetes-validate is not there; tests/get-peers gets it");
-        return None;
-    }
-    Some(Helm(program))
+    Some(program)
 }
 
 /// The names of ci/*.yaml.

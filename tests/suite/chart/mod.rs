@@ -1,7 +1,7 @@
 //! The chart: what it renders, what it refuses, and that what it renders works.
 
 pub mod helm; // helm, and what it renders
-mod objects; // the objects, and the pods among them
+pub mod objects; // the objects, and the pods among them
 mod ci; // each of the shapes that are supported
 mod refused; // values that contradict each other
 mod pods; // what runs, as whom, and for how long it ends
@@ -11,7 +11,7 @@ mod network; // who reaches whom
 pub mod program; // the programs take the configuration
 mod cluster; // all of it together, without Kubernetes
 mod files; // dashboards and rules
-mod documented; // the table of values
+pub mod documented; // the table of values
 
 use std::path::{Path, PathBuf};
 

@@ -164,6 +164,23 @@ fn pods_have_time_to_drain() {
     assert!(grace > 30 && lame_duck.contains("lame_duck_duration: 30s"));
 }
 
+/// Ingress and delivery know the pods of the policy by the DNS. Until its answers name the new ones, the old ones
+/// must be there, also when all are replaced one right after the other.
+#[test]
+fn the_policy_outlives_what_the_dns_says_of_it() {
+    const COREDNS_CACHE: u64 = 30;
+    const LOOKED_UP_EVERY: u64 = 5;
+    let Some(helm) = helm() else { return };
+    for shape in shapes() {
+        let objects = helm.shape(&shape);
+        let spec = objects.pod("Deployment rel-policy").spec;
+        let sleep = number(spec, "/containers/0/lifecycle/preStop/sleep/seconds");
+        assert!(sleep >= COREDNS_CACHE + LOOKED_UP_EVERY, "{shape}: {sleep}");
+        let grace = number(spec, "/terminationGracePeriodSeconds");
+        assert!(grace > sleep + 40, "{shape}: {grace}");
+    }
+}
+
 /// A change replaces the pods that it is for, and no others.
 #[test]
 fn a_change_replaces_its_pods() {

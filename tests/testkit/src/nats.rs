@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -42,6 +42,21 @@ impl NatsServer {
         fs::write(folder.path().join("nats.conf"), config)?;
         let child = spawn(&folder)?;
         Ok(Self { child, folder, port })
+    }
+
+    /// Another server over a copy of a store: what a restored volume has.
+    pub fn restored(store: &Path) -> anyhow::Result<Self> {
+        let mut server = Self::start()?;
+        server.kill()?;
+        let _ = fs::remove_dir_all(server.store()); // it may not have come to making one
+        copy(store, &server.store())?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Where it keeps its streams.
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
     }
 
     pub fn url(&self) -> String {
@@ -104,6 +119,21 @@ fn spawn(folder: &TempDir) -> anyhow::Result<Child> {
         .stderr(Stdio::null())
         .spawn()
         .context("nats-server is not on the PATH")
+}
+
+/// A folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
 }
 
 /// NATS_SERVER, or the one on the PATH.

@@ -27,6 +27,7 @@ pub struct NatsCluster {
 
 struct Node {
     client_port: u16,
+    monitor_port: u16,
     child: Option<Child>,
 }
 
@@ -48,7 +49,7 @@ impl NatsCluster {
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             cluster_addresses.push(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
-            nodes.push(Node { client_port: free_port()?, child: None });
+            nodes.push(Node { client_port: free_port()?, monitor_port: free_port()?, child: None });
         }
         let mut wires = Vec::new();
         for from in 0..NODES {
@@ -63,13 +64,16 @@ impl NatsCluster {
                 .map(|(_, wire)| format!("\"nats-route://{}\"", wire.address()))
                 .collect();
             let config = format!(
-                "server_name: n{node}\nlisten: \"127.0.0.1:{}\"\n\
+                "server_name: n{node}\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\n\
+                 pid_file: {:?}\nlame_duck_grace_period: 3s\nlame_duck_duration: 30s\n\
                  cluster {{ name: test, listen: \"{}\", no_advertise: true, pool_size: -1, routes: [ {} ] }}\n\
                  jetstream {{ store_dir: {store:?}\nsync_interval: {sync_interval}\n}}\n\
                  accounts {{ SYSTEM {{ users: [ {{ user: {SYSTEM_USER}, password: {PASSWORD} }} ] }}\n\
                  HIKYAKU {{ jetstream: enabled, users: [ {{ user: {USER}, password: {PASSWORD} }} ] }} }}\n\
                  system_account: SYSTEM\n",
                 nodes[node].client_port,
+                nodes[node].monitor_port,
+                folder.path().join(format!("n{node}.pid")),
                 cluster_addresses[node],
                 routes.join(", "),
             );
@@ -92,6 +96,11 @@ impl NatsCluster {
         SocketAddr::from(([127, 0, 0, 1], self.nodes[node].client_port))
     }
 
+    /// Where it says how it is.
+    pub fn monitor(&self, node: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.nodes[node].monitor_port))
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -110,6 +119,23 @@ impl NatsCluster {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// It hands over its leaders and its clients, and ends by itself.
+    pub fn lame_duck(&self, node: usize) -> anyhow::Result<()> {
+        let signal = format!("-sl=ldm={}", self.folder.path().join(format!("n{node}.pid")).display());
+        let status = Command::new(program()).arg(signal).status()?;
+        anyhow::ensure!(status.success(), "nats-server -sl=ldm: {status}");
+        Ok(())
+    }
+
+    pub fn has_ended(&mut self, node: usize) -> anyhow::Result<bool> {
+        let Some(child) = &mut self.nodes[node].child else { return Ok(true) };
+        let has_ended = child.try_wait()?.is_some();
+        if has_ended {
+            self.nodes[node].child = None;
+        }
+        Ok(has_ended)
     }
 
     /// With the same ports and the same folder.

@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     connection::work::{self, Session},
     context::Context,
-    destination::{DestinationMessage, SessionId},
+    destination::{DestinationMessage, SessionId, Waiting},
     fair::Class,
     outcome::{classify, settle},
 };
@@ -45,6 +45,7 @@ pub(crate) struct ConnectionArguments {
     /// Of the entry that it is opened for.
     pub(crate) class: Class,
     pub(crate) destination: Arc<Destination>,
+    pub(crate) waiting: Waiting,
     pub(crate) owner: ActorRef<DestinationMessage>,
 }
 
@@ -88,6 +89,7 @@ impl Actor for ConnectionActor {
             destination: arguments.destination,
             owner: arguments.owner,
             work: receiver,
+            waiting: arguments.waiting,
             was_useless: Arc::clone(&was_useless),
         };
         let ended = TellWhenDropped(myself);

@@ -25,7 +25,7 @@ use crate::{
         transfer::{Delivered, Gate, RemoteSession},
     },
     context::Context,
-    destination::{DestinationMessage, SessionId},
+    destination::{DestinationMessage, SessionId, Waiting},
     fair::Class,
     history::{Ending, Reach},
     mail_log,
@@ -45,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) destination: Arc<Destination>,
     pub(crate) owner: ActorRef<DestinationMessage>,
     pub(crate) work: mpsc::Receiver<Lease>,
+    /// Sessions of the destination that wait for a turn of this process.
+    pub(crate) waiting: Waiting,
     /// The peer ended the session before its first message.
     pub(crate) was_useless: Arc<AtomicBool>,
 }
@@ -74,6 +76,7 @@ pub(crate) async fn run(mut session: Session) {
         Ok(remote) => remote,
         Err(failure) => return session.tell_open_failed(failure),
     };
+    let waits = session.waiting.one_more();
     let mut slot = tokio::select! {
         slot = context.slots.acquire(session.class) => slot,
         // It was kept waiting by us: that says nothing about the destination.
@@ -82,7 +85,7 @@ pub(crate) async fn run(mut session: Session) {
             return;
         }
     };
-    drop(opening);
+    drop((opening, waits));
     session.tell(DestinationMessage::Opened(session.id));
     let loads = context.loads(&session.destination, site.as_ref());
     let mut tenure = None;

@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     destination::{
         brain::{Brain, Effect, EgressId, Event, JobId, Limits, SessionId},
-        held_back::Share,
+        held_back::{Share, Waiting},
     },
     outcome::settle,
     shard::ShardMessage,
@@ -87,6 +87,9 @@ pub(crate) struct State {
     transfers: HashMap<SessionId, EntryId>,
     renewed_at: Instant,
     held_back: Share,
+    due_aside: Share,
+    /// Sessions that wait for a turn of this process.
+    waiting: Waiting,
 }
 
 /// Entries that wait, by number and by name.
@@ -145,6 +148,8 @@ impl Actor for DestinationActor {
             transfers: HashMap::new(),
             renewed_at: now,
             held_back: self.0.depths.held_back().share(),
+            due_aside: self.0.depths.due_aside().share(),
+            waiting: Waiting::default(),
         })
     }
 
@@ -207,7 +212,9 @@ impl Actor for DestinationActor {
         for effect in state.brain.on(event, Instant::now()) {
             self.perform(&myself, state, effect, failure.as_deref()).await?;
         }
-        state.held_back.set(state.brain.held_back(Instant::now()));
+        let (waits, now) = (state.waiting.any(), Instant::now());
+        state.held_back.set(state.brain.held_back(waits, now));
+        state.due_aside.set(state.brain.due_aside(waits, now));
         Ok(())
     }
 
@@ -265,6 +272,7 @@ impl DestinationActor {
                     egress: state.egress.get(egress.0).cloned().flatten(),
                     class,
                     destination: Arc::clone(&state.destination),
+                    waiting: state.waiting.clone(),
                     owner: myself.clone(),
                 };
                 let actor = ConnectionActor(Arc::clone(&self.0));

@@ -201,15 +201,22 @@ impl Brain {
         effects
     }
 
-    /// Of what waits, what another worker could not send either: the limits of the destination hold it back.
-    pub(crate) fn held_back(&mut self, now: Instant) -> usize {
+    /// Of what waits, what another worker could not send either: the limits of the destination hold it back. A session
+    /// of it that waits for a turn of this process says that they do not.
+    pub(crate) fn held_back(&mut self, waits_for_us: bool, now: Instant) -> usize {
         let waiting = self.waiting_len();
         if self.held || self.pace.is_spent(now) {
             return waiting;
         }
         let (sessions, alive) = (self.sessions.len(), self.sessions.alive());
         // An entry for each session that is being opened is on its way.
-        if sessions >= self.allowed { waiting.saturating_sub(sessions - alive) } else { 0 }
+        if !waits_for_us && sessions >= self.allowed { waiting.saturating_sub(sessions - alive) } else { 0 }
+    }
+
+    /// What was set aside because this process is slow: it is due, wherever it stands.
+    pub(crate) fn due_aside(&mut self, waits_for_us: bool, now: Instant) -> usize {
+        let is_limited = self.held || self.pace.is_spent(now) || !waits_for_us;
+        if is_limited { 0 } else { self.aside }
     }
 
     fn has_nothing(&self, now: Instant) -> bool {

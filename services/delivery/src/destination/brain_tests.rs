@@ -432,18 +432,45 @@ fn what_limits_hold_back_is_counted() {
     world.on(Event::Limits(Limits { hold: 100, ..LIMITS }));
     world.arrive(Lane::Fresh);
     let now = world.now;
-    assert_eq!(world.brain.held_back(now), 0, "it waits for the session that is being opened for it");
+    assert_eq!(world.brain.held_back(false, now), 0, "it waits for the session that is being opened for it");
     for _ in 0..9 {
         world.arrive(Lane::Fresh);
     }
-    assert_eq!(world.brain.held_back(now), 9, "one probe, and no more before it is answered");
+    assert_eq!(world.brain.held_back(false, now), 9, "one probe, and no more before it is answered");
     for id in 0..2 {
         world.on(Event::Opened(session(id)));
     }
     let waiting = world.brain.waiting_len();
-    assert_eq!((waiting, world.brain.held_back(now)), (8, 8), "two sessions are all that it may have by now");
+    assert_eq!(
+        (waiting, world.brain.held_back(false, now)),
+        (8, 8),
+        "two sessions are all that it may have by now"
+    );
     world.on(Event::Limits(Limits { sessions: 9, hold: 100, rate: Some(0.001), ..LIMITS }));
-    assert_eq!(world.brain.held_back(now), world.brain.waiting_len(), "its rate is spent");
+    assert_eq!(world.brain.held_back(false, now), world.brain.waiting_len(), "its rate is spent");
     world.on(Event::Held);
-    assert_eq!(world.brain.held_back(now), 0, "an operator's hold sets everything aside");
+    assert_eq!(world.brain.held_back(false, now), 0, "an operator's hold sets everything aside");
+}
+
+/// A worker whose sessions are all taken sets aside what it cannot hold. That is due all the same.
+#[test]
+fn what_waits_for_a_turn_of_this_process_is_due() {
+    let mut world = World::new();
+    let mut parked = 0;
+    for _ in 0..100 {
+        parked += world.arrive(Lane::Fresh).iter().filter(|it| matches!(it, Effect::Park(..))).count();
+    }
+    for _ in 0..parked {
+        world.on(Event::SetAside);
+    }
+    let (now, waiting) = (world.now, world.brain.waiting_len());
+    assert!(parked > 0 && waiting > 1);
+    let counted =
+        |world: &mut World, waits| (world.brain.held_back(waits, now), world.brain.due_aside(waits, now));
+    assert_eq!(counted(&mut world, false), (waiting - 1, 0), "its host has not answered yet");
+    assert_eq!(counted(&mut world, true), (0, parked), "its host has, and no session is free for it");
+    world.on(Event::Limits(Limits { rate: Some(0.001), ..LIMITS }));
+    world.on(Event::Opened(session(0)));
+    let (waiting, (held_back, aside)) = (world.brain.waiting_len(), counted(&mut world, true));
+    assert_eq!((held_back, aside), (waiting, 0), "its rate is spent");
 }

@@ -1,4 +1,5 @@
-//! Keeps the worker's sum of what its destinations hold back right, on every way out.
+//! Keeps the worker's sums of what its destinations hold back, and of what they have set aside because it is slow, right
+//! on every way out.
 
 use std::sync::{
     Arc,
@@ -39,6 +40,30 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+/// Sessions of a destination that have their greeting, and wait for a turn of this process: more workers would help.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+pub(crate) struct Waits(Waiting);
+
+impl Waiting {
+    pub(crate) fn one_more(&self) -> Waits {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Waits(self.clone())
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

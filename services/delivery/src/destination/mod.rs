@@ -8,5 +8,5 @@ mod actor; // carries messages between brain, sessions and queue
 
 pub(crate) use actor::{DestinationActor, DestinationArguments, DestinationMessage};
 pub(crate) use brain::{Limits, SessionId};
-pub(crate) use held_back::HeldBack;
+pub(crate) use held_back::{HeldBack, Waiting};
 pub(crate) use pace::Pace;

@@ -24,6 +24,7 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Depths {
     shards: Mutex<HashMap<ShardId, Depth>>,
     held_back: HeldBack,
+    due_aside: HeldBack,
 }
 
 /// Looks at a shard now and then; dropped, the shard counts no more.
@@ -54,6 +55,10 @@ impl Depths {
         &self.held_back
     }
 
+    pub(crate) fn due_aside(&self) -> &HeldBack {
+        &self.due_aside
+    }
+
     fn set(&self, shard: ShardId, depth: Option<Depth>) {
         let mut depths = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         match depth {
@@ -67,7 +72,7 @@ impl Depths {
             metrics::gauge!(OLDEST_AGE, "lane" => lane.name()).set(age.as_secs_f64());
         }
         metrics::gauge!(ENTRIES, "lane" => "scheduled").set(total.scheduled as f64);
-        metrics::gauge!(DUE).set(total.due(self.held_back.sum()) as f64);
+        metrics::gauge!(DUE).set(total.due(self.held_back.sum(), self.due_aside.sum()) as f64);
     }
 }
 
@@ -80,9 +85,11 @@ struct Total {
 
 impl Total {
     /// What more workers would send sooner.
-    fn due(&self, held_back: usize) -> u64 {
+    fn due(&self, held_back: usize, due_aside: usize) -> u64 {
+        let count = |entries| u64::try_from(entries).unwrap_or(u64::MAX);
         let ready: u64 = self.lanes.iter().map(|(entries, _)| entries).sum();
-        ready.saturating_sub(u64::try_from(held_back).unwrap_or(u64::MAX))
+        // What was set aside is scheduled; the two are not seen at the same moment.
+        ready.saturating_sub(count(held_back)) + count(due_aside).min(self.scheduled)
     }
 }
 
@@ -120,6 +127,11 @@ mod tests {
         };
         let total = total(depths.iter(), now);
         assert_eq!(total, expected);
-        assert_eq!((total.due(0), total.due(5), total.due(50)), (8, 3, 0), "what is scheduled is not due");
+        assert_eq!(
+            (total.due(0, 0), total.due(5, 0), total.due(50, 0)),
+            (8, 3, 0),
+            "what is scheduled is not due"
+        );
+        assert_eq!((total.due(5, 2), total.due(5, 99)), (5, 12), "but for what was set aside here");
     }
 }

@@ -5,7 +5,11 @@
 //! [`DurabilityGate::check`] fails unless every broker with JetStream syncs each write
 //! and no stream of ours has switched that off. Ingress then answers 451, never 250.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     Client,
@@ -18,6 +22,9 @@ use crate::{metrics::DURABLE, servers, topology::STREAM_PREFIX};
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Settings that were good so lately are not bad because nobody answers: while a broker hands over or an election
+/// goes on, nobody does for some seconds. An acknowledgement is waited for all the same.
+const TRUSTED: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotDurable {
@@ -69,13 +76,18 @@ async fn keep_checking(
     jetstream: jetstream::Context,
     sender: watch::Sender<Result<(), NotDurable>>,
 ) {
+    let mut good: Option<Instant> = None;
     loop {
-        let verdict = match &system {
+        let found = match &system {
             Some(system) => check(system, &jetstream).await,
             None => Err(NotDurable::NoSystemLogin),
         };
+        let wait = if found.is_ok() { CHECK_INTERVAL } else { RETRY_INTERVAL };
+        if found.is_ok() {
+            good = Some(Instant::now());
+        }
+        let verdict = judged(found, good.map(|good| good.elapsed()));
         metrics::gauge!(DURABLE).set(if verdict.is_ok() { 1.0 } else { 0.0 });
-        let wait = if verdict.is_ok() { CHECK_INTERVAL } else { RETRY_INTERVAL };
         let changed = *sender.borrow() != verdict;
         if changed {
             match &verdict {
@@ -90,6 +102,14 @@ async fn keep_checking(
             () = tokio::time::sleep(wait) => {}
             () = sender.closed() => return,
         }
+    }
+}
+
+/// What was found now, and how long ago the settings were seen to be good.
+fn judged(found: Result<(), NotDurable>, good: Option<Duration>) -> Result<(), NotDurable> {
+    match found {
+        Err(NotDurable::NoAnswer) if good.is_some_and(|age| age < TRUSTED) => Ok(()),
+        found => found,
     }
 }
 
@@ -109,4 +129,20 @@ async fn check(system: &Client, jetstream: &jetstream::Context) -> Result<(), No
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_borne_for_a_while_and_a_bad_answer_never() {
+        let silent = || Err(NotDurable::NoAnswer);
+        assert_eq!(judged(silent(), None), silent());
+        assert_eq!(judged(silent(), Some(TRUSTED / 2)), Ok(()));
+        assert_eq!(judged(silent(), Some(TRUSTED)), silent());
+        let bad = || Err(NotDurable::NotSynced("n1".to_owned()));
+        assert_eq!(judged(bad(), Some(Duration::ZERO)), bad());
+        assert_eq!(judged(Ok(()), None), Ok(()));
+    }
 }

@@ -2,9 +2,10 @@
 //! unsettled goes back to the stream.
 
 use std::{
+    collections::{HashSet, VecDeque},
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -147,7 +148,10 @@ impl Lease {
         let start = Instant::now();
         loop {
             match reply.confirm(AckKind::Ack).await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    self.held.lane.ends(self.place.sequence);
+                    return true;
+                }
                 Err(error) if start.elapsed() >= CONFIRM_FOR => {
                     let entry = self.envelope.entry;
                     tracing::warn!(%entry, %error, "entry was not acknowledged and will come again");
@@ -161,7 +165,8 @@ impl Lease {
 
     /// The entry has had its end in this tenure; only the stream does not know it.
     pub(crate) fn has_had_its_end(&self) -> bool {
-        self.tenure.was_unconfirmed(self.place.sequence)
+        let sequence = self.place.sequence;
+        self.tenure.was_unconfirmed(sequence) || self.is_redelivery() && self.held.lane.has_ended(sequence)
     }
 
     /// Another copy of the same entry is held: this one needs no end.
@@ -272,6 +277,15 @@ pub(crate) struct StreamPlace {
 pub(crate) struct LaneHoldings {
     entries: AtomicUsize,
     bytes: AtomicUsize,
+    sequences: Mutex<Sequences>,
+}
+
+/// Stream sequences of entries that are held, and of the last ones that have had their end: copies of both may
+/// come, and have no need of another attempt.
+#[derive(Debug, Default)]
+struct Sequences {
+    held: HashSet<u64>,
+    ended: VecDeque<u64>,
 }
 
 impl LaneHoldings {
@@ -282,6 +296,29 @@ impl LaneHoldings {
             |all: usize, held: &AtomicUsize| (all / 4 * 3).saturating_sub(held.load(Ordering::Relaxed));
         let entries = left(usize::from(LANE_CAPACITY), &self.entries);
         entries.min(left(LANE_BYTES - LARGEST_ENTRY, &self.bytes) / bytes_each.max(1))
+    }
+
+    /// Whether this entry is held.
+    pub(crate) fn holds(&self, sequence: u64) -> bool {
+        self.sequences().held.contains(&sequence)
+    }
+
+    /// No more copies can be under way than a lane may hold.
+    fn ends(&self, sequence: u64) {
+        let mut sequences = self.sequences();
+        if sequences.ended.len() == usize::from(LANE_CAPACITY) {
+            sequences.ended.pop_front();
+        }
+        sequences.ended.push_back(sequence);
+    }
+
+    fn has_ended(&self, sequence: u64) -> bool {
+        self.sequences().ended.contains(&sequence)
+    }
+
+    fn sequences(&self) -> MutexGuard<'_, Sequences> {
+        // Nothing that holds the lock can panic half-way.
+        self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Entries that may be pulled, and bytes.
@@ -295,14 +332,16 @@ impl LaneHoldings {
 #[derive(Debug)]
 pub(crate) struct Held {
     lane: Arc<LaneHoldings>,
+    sequence: u64,
     bytes: usize,
 }
 
 impl Held {
-    pub(crate) fn one_more(lane: &Arc<LaneHoldings>, bytes: usize) -> Self {
+    pub(crate) fn one_more(lane: &Arc<LaneHoldings>, sequence: u64, bytes: usize) -> Self {
         lane.entries.fetch_add(1, Ordering::Relaxed);
         lane.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Self { lane: Arc::clone(lane), bytes }
+        lane.sequences().held.insert(sequence);
+        Self { lane: Arc::clone(lane), sequence, bytes }
     }
 }
 
@@ -310,6 +349,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.lane.entries.fetch_sub(1, Ordering::Relaxed);
         self.lane.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.lane.sequences().held.remove(&self.sequence);
     }
 }
 

@@ -2,8 +2,8 @@
 //! has room for.
 
 use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_nats::jetstream::consumer::{
@@ -27,6 +27,8 @@ const EXPIRES: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(3);
 const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// The broker's word that a batch is over arrives within this time after its end.
+const WORD: Duration = Duration::from_millis(500);
 
 /// The broker's time, as far as it is known.
 pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -39,7 +41,44 @@ pub struct LanePuller {
     held: Arc<LaneHoldings>,
     now: Now,
     consumer: Option<Consumer<pull::Config>>,
-    batch: Option<Batch>,
+    batch: Option<(Batch, Instant)>,
+    way: Way,
+}
+
+/// What the consumer has handed out and what has come here. A broker that goes takes with it what it had sent to
+/// nobody yet, and the consumer would wait for its end for the whole time of a lease.
+#[derive(Debug, Default)]
+struct Way {
+    /// The consumer's number of the last entry that came. It counts what it hands out, without gaps.
+    last: u64,
+    /// Something has not come.
+    is_lossy: bool,
+    /// The consumer may have handed out what has not come.
+    is_doubtful: bool,
+    /// Connections to brokers that there had been.
+    connects: u64,
+    /// What stands here or before in the stream was handed out in this tenure, and then taken back.
+    taken_back: u64,
+}
+
+impl Way {
+    fn came(&mut self, number: u64) {
+        // A new leader of the consumer may not know of the last ones, and hands them out again.
+        self.is_lossy |= number > self.last + 1;
+        self.last = number;
+    }
+
+    /// A batch ended otherwise than by the broker's word, or with a gap, or the connection is another one.
+    fn is_doubtful(&self, connects: u64) -> bool {
+        self.is_lossy || self.is_doubtful || connects != self.connects
+    }
+
+    /// The consumer says how many it has handed out. Whether all have come.
+    fn agrees(&mut self, handed_out: u64) -> bool {
+        let agrees = !self.is_lossy && handed_out <= self.last;
+        self.last = handed_out.min(self.last);
+        agrees
+    }
 }
 
 impl std::fmt::Debug for LanePuller {
@@ -53,13 +92,14 @@ impl std::fmt::Debug for LanePuller {
 
 impl LanePuller {
     pub fn new(nats: Nats, tenure: Tenure, lane: Lane, now: Now) -> Self {
-        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None }
+        let way = Way { connects: connects(&nats), ..Way::default() };
+        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None, way }
     }
 
     /// The next entry of the lane. Safe to drop while it waits.
     pub async fn next(&mut self) -> Lease {
         loop {
-            let Some(batch) = &mut self.batch else {
+            let Some((batch, asked)) = &mut self.batch else {
                 if let Err(error) = self.ask().await {
                     let (shard, lane) = (self.tenure.shard(), self.lane.name());
                     tracing::warn!(%shard, lane, %error, "failed to pull; trying again");
@@ -79,10 +119,13 @@ impl LanePuller {
                 Ok(Some(Err(error))) => {
                     let (shard, lane) = (self.tenure.shard(), self.lane.name());
                     tracing::debug!(%shard, lane, %error, "pull ended; asking again");
-                    self.batch = None;
+                    (self.batch, self.way.is_doubtful) = (None, true);
                     tokio::time::sleep(REOPEN_PAUSE).await;
                 }
-                Ok(None) | Err(_) => self.batch = None,
+                ended @ (Ok(None) | Err(_)) => {
+                    self.way.is_doubtful |= ended.is_err() || asked.elapsed() > EXPIRES + WORD;
+                    self.batch = None;
+                }
             }
         }
     }
@@ -102,17 +145,26 @@ impl LanePuller {
                 missing.insert(jetstream.get_consumer_from_stream(self.lane.name(), stream).await?)
             }
         };
+        let now = connects(&self.nats);
+        if self.way.is_doubtful(now) {
+            look(consumer, &self.nats, &self.tenure, self.lane, &mut self.way).await?;
+            self.way.connects = now;
+        }
         let batch = consumer.batch().max_messages(room.min(BATCH)).max_bytes(bytes);
         let batch = batch.expires(EXPIRES).messages().await?;
-        self.batch = Some(batch);
+        self.batch = Some((batch, Instant::now()));
         Ok(())
     }
 
-    fn lease(&self, message: async_nats::jetstream::Message) -> Option<Lease> {
+    fn lease(&mut self, message: async_nats::jetstream::Message) -> Option<Lease> {
         let info = message.info().ok()?;
         let sequence = info.stream_sequence;
-        let deliveries = u64::try_from(info.delivered).unwrap_or(1)
-            + u64::from(self.tenure.was_handed_out(self.lane, sequence));
+        self.way.came(info.consumer_sequence);
+        let is_again = self.tenure.was_handed_out(self.lane, sequence) || sequence <= self.way.taken_back;
+        let deliveries = u64::try_from(info.delivered).unwrap_or(1) + u64::from(is_again);
+        if self.held.holds(sequence) {
+            return None; // what was taken back comes again, also what is worked on here
+        }
         let place = StreamPlace { shard: self.tenure.shard(), sequence };
         let async_nats::Message { subject, reply, payload, headers, .. } = message.message;
         let size = payload.len();
@@ -120,7 +172,7 @@ impl LanePuller {
         let origin = trace::read(headers.as_ref(), (self.now)());
         match codec::decode(payload) {
             Ok(envelope) => {
-                let held = Held::one_more(&self.held, size);
+                let held = Held::one_more(&self.held, sequence, size);
                 let tenure = self.tenure.clone();
                 Some(Lease::new(envelope, self.lane, deliveries, origin, place, held, tenure, reply))
             }
@@ -130,5 +182,71 @@ impl LanePuller {
                 None
             }
         }
+    }
+}
+
+/// Connections to brokers that there were.
+fn connects(nats: &Nats) -> u64 {
+    nats.client.statistics().connects.load(Ordering::Relaxed)
+}
+
+/// Compares what came with what the consumer has handed out. When something is missing, it hands out again all
+/// that has no end.
+async fn look(
+    consumer: &Consumer<pull::Config>,
+    nats: &Nats,
+    tenure: &Tenure,
+    lane: Lane,
+    way: &mut Way,
+) -> Result<(), async_nats::Error> {
+    let delivered = consumer.get_info().await?.delivered;
+    if !way.agrees(delivered.consumer_sequence) && !tenure.is_over() {
+        let missing = delivered.consumer_sequence.saturating_sub(way.last);
+        tracing::info!(shard = %tenure.shard(), lane = lane.name(), missing, "entries were lost on their way; the lane is handed out again");
+        let taken_back = tenure.take_back(nats, lane).await?;
+        *way = Way { taken_back, ..Way::default() };
+    }
+    (way.is_lossy, way.is_doubtful) = (false, false);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Way;
+
+    fn after(numbers: &[u64]) -> Way {
+        let mut way = Way::default();
+        numbers.iter().for_each(|number| way.came(*number));
+        way
+    }
+
+    #[test]
+    fn what_came_in_order_is_all() {
+        let mut way = after(&[1, 2, 3]);
+        assert!(!way.is_doubtful(0));
+        assert!(way.agrees(3));
+    }
+
+    #[test]
+    fn a_gap_is_a_loss_at_once() {
+        let mut way = after(&[1, 3]);
+        assert!(way.is_doubtful(0));
+        assert!(!way.agrees(3));
+    }
+
+    #[test]
+    fn the_last_one_is_missed_when_the_consumer_tells() {
+        let mut way = after(&[1, 2]);
+        assert!(way.is_doubtful(1), "another connection");
+        assert!(!way.agrees(3));
+    }
+
+    #[test]
+    fn a_leader_that_knows_less_loses_nothing() {
+        let mut way = after(&[1, 2, 3]);
+        assert!(way.agrees(1));
+        way.came(2);
+        way.came(3);
+        assert!(!way.is_doubtful(0) && way.agrees(3));
     }
 }

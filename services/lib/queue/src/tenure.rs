@@ -81,6 +81,12 @@ impl Tenure {
         self.0.shard
     }
 
+    /// Hands out again, within this tenure, what of a lane has no end. Returns the last stream sequence that it
+    /// concerns.
+    pub(crate) async fn take_back(&self, nats: &Nats, lane: Lane) -> Result<u64, async_nats::Error> {
+        take_over(nats, &queue_stream(self.shard()), lane).await
+    }
+
     /// Waits until the stream has removed what was acknowledged, which it does a moment later: what is
     /// there still would be handed out to the next owner, and sent again. Entries must have stopped to come.
     pub async fn until_removed(&self, nats: &Nats) {

@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use hikyaku_queue::{
@@ -15,7 +19,9 @@ use hikyaku_queue::{
     holds::Hold,
     kv::{KvBucket, KvError},
     publish::{PublishError, Publisher},
+    pull::LanePuller,
     reschedule::Rescheduler,
+    tenure::Tenure,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
 use hikyaku_testkit::{eventually::eventually, nats::NatsServer, nats_cluster::NatsCluster};
@@ -228,6 +234,45 @@ async fn a_lease_that_is_dropped_comes_again() {
     again.done().await;
     let left = every(&Browser::new(nats, shards(2)), &Selector::All).await;
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// As when a broker goes with what it was about to send: the consumer believes that the owner has it.
+#[tokio::test]
+async fn what_was_lost_on_its_way_comes_again_soon() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    let destination: Destination = "example.org".parse().unwrap();
+    let shard = shards(2).shard_of(&destination);
+    let tenure = Tenure::begin(&nats, shard).await.unwrap();
+    let mut puller = LanePuller::new(nats.clone(), tenure, Lane::Fresh, Arc::new(SystemTime::now));
+    let entries: Vec<_> =
+        (0..4).map(|n| envelope(n, "example.org", Bytes::from_static(b"content"))).collect();
+    let accept = async |which: Range<usize>| publisher.accept(None, entries[which].to_vec()).await.unwrap();
+    let next = async |puller: &mut LanePuller| tokio::time::timeout(LIMIT, puller.next()).await.unwrap();
+
+    accept(0..1).await;
+    let stolen = format!("$JS.API.CONSUMER.MSG.NEXT.HIKYAKU_QUEUE_{shard}.fresh");
+    let _ = server.ask(&stolen, "{\"batch\":1}"); // an envelope is no text
+    accept(1..3).await;
+    let (held, ended) = (next(&mut puller).await, next(&mut puller).await);
+    assert_eq!((held.envelope(), ended.envelope()), (&entries[1], &entries[2]));
+    assert!(ended.done().await);
+
+    // What has its end, or is held, does not come again.
+    let lost = next(&mut puller).await;
+    assert!(lost.envelope() == &entries[0] && lost.is_redelivery(), "{lost:?}");
+    accept(3..4).await;
+    let newer = next(&mut puller).await;
+    assert_eq!(newer.envelope(), &entries[3]);
+    for lease in [held, lost, newer] {
+        assert!(lease.done().await);
+    }
+    eventually(LIMIT, async || match depth(&nats, shard).await.unwrap().lanes[0].entries {
+        0 => Ok(()),
+        left => Err(format!("{left} are left")),
+    })
+    .await;
 }
 
 #[tokio::test]
