@@ -73,8 +73,8 @@ pub(crate) fn begin_mail_log(role: Role, config: &Config) -> anyhow::Result<()> 
     if let Some(file) = file {
         sinks.push(Arc::new(File::open(file.clone())?));
     }
-    if let (true, Some(endpoint)) = (*otlp, &config.telemetry.otlp_endpoint) {
-        sinks.push(Arc::new(Otlp::new(endpoint, config.telemetry.service_name)?));
+    if let (true, Some(collector)) = (*otlp, &config.telemetry.traces) {
+        sinks.push(Arc::new(Otlp::new(collector)?));
     }
     let place = hikyaku_mail_log::Place { node: config.delivery.node.clone(), role: role.name().to_owned() };
     hikyaku_mail_log::begin(place, *connections, sinks);

@@ -17,6 +17,7 @@ use hikyaku_mail::{
 use hikyaku_queue::{custody::Admission, publish::Publisher};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, Addressee, Protocol, Stored, Transaction};
+use hikyaku_spans::Span;
 use hikyaku_types::{
     body::Body,
     destination::Destination,
@@ -90,6 +91,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
         admitted_by: Arc::clone(arrival.admitted_by),
     };
     if let Err(error) = publisher.accept(Some(admission), envelopes).await {
+        Span::current().fail("queue");
         tracing::error!(%queue_id, error = chain(&error), "the queue did not take a message");
         mail_log::refused(&about, &put_off, "queue");
         return Stored::Refused(put_off);

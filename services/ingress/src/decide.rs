@@ -11,6 +11,7 @@ use hikyaku_policy_client::{
 use hikyaku_queue::watch::{Envelope, Kind, Watched};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
+use hikyaku_spans::Span;
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     fingerprint::Fingerprint,
@@ -303,6 +304,7 @@ impl Decider {
         error: &PolicyUnavailable,
     ) -> Verdict<T> {
         self.warn(error);
+        Span::current().fail("policy");
         self.refuse(helo, sender, recipient, unavailable_reply(), UNAVAILABLE)
     }
 

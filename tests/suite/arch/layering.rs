@@ -5,19 +5,26 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
     ("hikyaku-doctor", &[]),
     ("hikyaku-mail-log", &["hikyaku-types"]),
     ("hikyaku-proto", &[]),
-    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log"]),
-    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor", "hikyaku-mail-log"]),
+    ("hikyaku-spans", &[]),
+    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log", "hikyaku-spans"]),
+    (
+        "hikyaku-queue",
+        &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor", "hikyaku-mail-log", "hikyaku-spans"],
+    ),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
-    ("hikyaku-grpc", &["hikyaku-proto"]),
-    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor"]),
+    ("hikyaku-grpc", &["hikyaku-proto", "hikyaku-spans"]),
+    (
+        "hikyaku-policy-client",
+        &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-spans"],
+    ),
     (
         "hikyaku-ingress",
         &[
@@ -28,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "hikyaku-queue",
             "hikyaku-policy-client",
             "hikyaku-runtime",
+            "hikyaku-spans",
         ],
     ),
     (
@@ -53,6 +61,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "hikyaku-route",
             "hikyaku-policy-client",
             "hikyaku-runtime",
+            "hikyaku-spans",
             "hikyaku-proto",
             "hikyaku-grpc",
         ],
@@ -92,7 +101,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
@@ -110,6 +119,9 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("x509-parser", &["hikyaku-grpc", "hikyaku-runtime"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyakuctl", "hikyaku-testkit"]),
+    ("opentelemetry", &["hikyaku-spans", "hikyaku-runtime"]),
+    ("opentelemetry_sdk", &["hikyaku-runtime"]),
+    ("opentelemetry-otlp", &["hikyaku-runtime"]),
     ("metrics-exporter-prometheus", &["hikyaku-runtime"]),
     (
         "tonic",
@@ -122,6 +134,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
             "hikyakuctl",
             // A call that looks up nothing, beside those that do.
             "hikyaku-load",
+            // The collector.
+            "hikyaku-testkit",
         ],
     ),
 ];

@@ -3,6 +3,7 @@ mod metric_catalogue;
 mod proto_style;
 mod requirements;
 mod rfc;
+mod span_catalogue;
 mod top_level;
 
 use std::path::{Path, PathBuf};

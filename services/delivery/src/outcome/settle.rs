@@ -10,6 +10,7 @@ use std::{
 use futures::StreamExt as _;
 use hikyaku_queue::{Lease, custody::Event, lease::RENEW_EVERY, publish::PublishError, reschedule::Aside};
 use hikyaku_runtime::error_chain::chain;
+use hikyaku_spans::Span;
 use hikyaku_types::{
     destination::Destination,
     envelope::Envelope,
@@ -27,6 +28,7 @@ use crate::{
         plan::{Delivered, Plan, plan},
         timing::Terms,
     },
+    spans,
 };
 
 /// Between two tries to write the end of an attempt; twice as long each time.
@@ -58,6 +60,7 @@ pub(crate) async fn attempted(
         jitter: rand::random_range(-1.0..=1.0),
     };
     let plan = plan(lease.envelope(), outcomes, &terms);
+    spans::planned(&Span::current(), &plan);
     // The next owner makes this attempt; what was delivered is to be recorded all the same.
     if lease.tenure().is_over() && plan.delivered.is_empty() {
         lease.forget();
@@ -118,8 +121,9 @@ pub(crate) async fn attempted(
 pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
     let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
     let task_context = Arc::clone(context);
+    let span = spans::attempt(&lease, &Span::none());
     lease.tenure().tasks().clone().spawn(async move {
-        attempted(&task_context, lease, outcomes, None).await;
+        span.around(attempted(&task_context, lease, outcomes, None)).await;
     });
 }
 

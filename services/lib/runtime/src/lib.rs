@@ -2,7 +2,8 @@
 
 pub mod crypto; // the one TLS provider
 pub mod tls; // certificates of files, streams in the clear and over TLS
-pub mod telemetry; // logs and traces
+pub mod telemetry; // logs
+pub mod traces; // spans -> a collector
 pub mod mail_log; // where else its lines go
 pub mod observe; // metrics, and whether the process lives and is ready
 pub mod shutdown; // signals -> drain -> end
