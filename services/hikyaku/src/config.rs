@@ -18,6 +18,7 @@ use hikyaku_policy::{LdapConfig, OwnDomain};
 use hikyaku_queue::topology::TopologyConfig;
 use hikyaku_route::resolver::ResolverSettings;
 use hikyaku_runtime::{
+    metrics::Shown,
     telemetry::{LogFormat, TelemetryConfig},
     tls::TlsConfig,
 };
@@ -112,6 +113,20 @@ pub(crate) struct Config {
     pub(crate) mail_log: MailLogConfig,
     pub(crate) ingress: IngressConfig,
     pub(crate) delivery: DeliveryConfig,
+}
+
+impl Config {
+    /// What this process shows to brokers and to other roles.
+    pub(crate) fn shown_certificates(&self) -> Vec<Shown> {
+        let listens = self.grpc.guard.tls.as_ref().map(|tls| &tls.identity);
+        let asks = self.grpc.client.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        let grpc = listens.or(asks).map(|identity| ("grpc", identity.certificate.clone()));
+        let broker = match &self.nats {
+            Broker::Given(nats) => nats.tls.as_ref().and_then(|tls| tls.identity.as_ref()),
+            Broker::Embedded(_) => None,
+        };
+        grpc.into_iter().chain(broker.map(|(certificate, _)| ("broker", certificate.clone()))).collect()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -49,14 +49,24 @@ const READY_POLL: Duration = Duration::from_millis(100);
 /// In the data folder of `up`.
 const OPERATOR_TOKEN: &str = "operator-token";
 
-pub(crate) fn describe_metrics() {
-    hikyaku_ingress::metrics::describe();
-    hikyaku_policy::metrics::describe();
-    hikyaku_policy_client::metrics::describe();
+/// Counters of other roles would stand at zero for ever.
+pub(crate) fn describe_metrics(role: Role) {
+    hikyaku_runtime::metrics::describe();
     hikyaku_queue::metrics::describe();
-    hikyaku_delivery::metrics::describe();
     hikyaku_grpc::metrics::describe();
     hikyaku_mail_log::metrics::describe();
+    if matches!(role, Role::Up | Role::Ingress | Role::Delivery) {
+        hikyaku_policy_client::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Ingress) {
+        hikyaku_ingress::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Delivery) {
+        hikyaku_delivery::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Policy) {
+        hikyaku_policy::metrics::describe();
+    }
 }
 
 /// Where the process's mail log goes. The stream of the cluster comes later, when there is a broker.

@@ -418,6 +418,7 @@ impl Connection {
                     sender: reverse_path.as_ref(),
                     recipient: None,
                 };
+                metrics::refused(refusal.check);
                 mail_log::refused_by_protocol(&about, *refusal);
             }
             Action::Ended(outcome) => {

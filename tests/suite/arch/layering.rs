@@ -5,25 +5,40 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
     ("hikyaku-doctor", &[]),
-    ("hikyaku-mail-log", &["hikyaku-types"]),
+    ("hikyaku-mail-log", &["hikyaku-types", "hikyaku-measures"]),
     ("hikyaku-proto", &[]),
     ("hikyaku-spans", &[]),
-    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log", "hikyaku-spans"]),
+    ("hikyaku-measures", &[]),
+    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log", "hikyaku-spans", "hikyaku-measures"]),
     (
         "hikyaku-queue",
-        &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor", "hikyaku-mail-log", "hikyaku-spans"],
+        &[
+            "hikyaku-types",
+            "hikyaku-proto",
+            "hikyaku-doctor",
+            "hikyaku-mail-log",
+            "hikyaku-spans",
+            "hikyaku-measures",
+        ],
     ),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
-    ("hikyaku-grpc", &["hikyaku-proto", "hikyaku-spans"]),
+    ("hikyaku-grpc", &["hikyaku-proto", "hikyaku-spans", "hikyaku-measures"]),
     (
         "hikyaku-policy-client",
-        &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor", "hikyaku-spans"],
+        &[
+            "hikyaku-types",
+            "hikyaku-proto",
+            "hikyaku-grpc",
+            "hikyaku-doctor",
+            "hikyaku-spans",
+            "hikyaku-measures",
+        ],
     ),
     (
         "hikyaku-ingress",
@@ -36,6 +51,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "hikyaku-policy-client",
             "hikyaku-runtime",
             "hikyaku-spans",
+            "hikyaku-measures",
         ],
     ),
     (
@@ -47,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "hikyaku-queue",
             "hikyaku-runtime",
             "hikyaku-grpc",
+            "hikyaku-measures",
         ],
     ),
     (
@@ -62,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "hikyaku-policy-client",
             "hikyaku-runtime",
             "hikyaku-spans",
+            "hikyaku-measures",
             "hikyaku-proto",
             "hikyaku-grpc",
         ],

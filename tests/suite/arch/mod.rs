@@ -1,5 +1,5 @@
 mod layering;
-mod metric_catalogue;
+pub mod metric_catalogue;
 mod proto_style;
 mod requirements;
 mod rfc;

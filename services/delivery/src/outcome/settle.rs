@@ -21,7 +21,7 @@ use crate::{
     connection::security::Channel,
     context::Context,
     mail_log,
-    metrics::{ATTEMPTS, LATENCY, PARKED, REPORTS},
+    metrics::{ATTEMPTS, DEFERRALS, LATENCY, PARKED, REPORTS},
     outcome::{
         bounce::{self, Written},
         digest,
@@ -229,6 +229,7 @@ fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<&
         mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, &report);
     }
     for deferred in &plan.again {
+        metrics::counter!(DEFERRALS, "class" => deferred.failure.class.name()).increment(1);
         attempt_failed("deferred", &deferred.failure);
         mail_log::deferred(envelope, &deferred.recipient, &deferred.failure, plan.at.unwrap_or(now));
     }

@@ -110,9 +110,6 @@ pub(crate) fn start(config: &TracesConfig) -> Result<Traces, TracesError> {
         .with_max_events_per_span(MAX_EVENTS)
         .with_span_processor(Bounded { inner: batches, waiting, limit: config.queue })
         .build();
-    for outcome in ["exported", "failed", "dropped"] {
-        metrics::counter!(SPANS, "outcome" => outcome).increment(0);
-    }
     hikyaku_spans::enable(global::BoxedTracer::new(Box::new(provider.tracer("hikyaku"))));
     Ok(Traces { provider, patience: config.timeout })
 }
