@@ -26,4 +26,5 @@ mod diagnose; // how far a delivery to one destination comes
 mod doctor; // what a worker sees of the cluster and its surroundings
 pub mod admin; // gRPC for operators
 mod mail_log; // one line for each change of an entry's state
+mod spans; // attempts and sessions, for who follows a trace
 pub mod metrics; // names, labels, descriptions

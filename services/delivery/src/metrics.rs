@@ -1,7 +1,9 @@
 //! Metric names of this crate.
 
+use hikyaku_measures::{Label, Measure, counter, gauge, seconds};
 use hikyaku_runtime::tls::Secured;
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use hikyaku_types::outcome::LocalErrorKind;
+use metrics::Unit;
 
 use crate::connection::security::TlsPolicy;
 
@@ -47,42 +49,116 @@ pub const STS_REHEARSALS: &str = "mail.delivery.mta_sts.rehearsals";
 /// Actors started again after a failure; `actor.kind` = shard, destination, connection.
 pub const RESTARTS: &str = "actor.restarts";
 
-pub fn describe() {
-    describe_counter!(STS_FETCHES, Unit::Count, "MTA-STS policies that were fetched");
-    describe_counter!(
+/// Recipients that are tried again, by why; `class` = temp, noreply, perm, policy.
+pub const DEFERRALS: &str = "mail.delivery.deferrals";
+/// Dead letters that are kept.
+pub const DEAD_LETTERS_KEPT: &str = "mail.queue.dead_letters";
+/// Shards of the cluster; `state` = owned, unowned.
+pub const ALL_SHARDS: &str = "mail.queue.shards";
+
+pub const ALL: &[Measure] = &[
+    counter(
+        ATTEMPTS,
+        &[
+            Label { name: "outcome", values: || vec!["delivered", "deferred", "bounced"] },
+            Label {
+                name: "phase",
+                values: || vec!["dns", "connect", "tls", "greeting", "auth", "mail", "rcpt", "content"],
+            },
+            Label { name: "error.type", values: || [&["none", "REPLY"], LocalErrorKind::NAMES].concat() },
+        ],
+        "Recipients by the end of their attempt; error.type: none, an answer of the host, or what went wrong on our side",
+    ),
+    counter(
+        DEFERRALS,
+        &[Label { name: "class", values: || vec!["temp", "noreply", "perm", "policy"] }],
+        "Recipients that are tried again, by why: temp, the host said so; noreply, it could not be asked; policy, our rules \
+         did not let it go; perm, another host may take it",
+    ),
+    seconds(
+        LATENCY,
+        &[
+            Label { name: "outcome", values: || vec!["delivered", "bounced"] },
+            Label { name: "lane", values: || vec!["fresh", "bulk", "due"] },
+        ],
+        "Time from the 250 to the final outcome of a recipient, by the lane of the last attempt",
+    ),
+    gauge(CONNECTIONS, &[], "Open sessions to remote servers"),
+    counter(
+        TLS_SESSIONS,
+        &[
+            Label {
+                name: "mode",
+                values: || vec!["off", "opportunistic", "required", "verified", "mta-sts", "dane"],
+            },
+            Label { name: "outcome", values: || vec!["clear", "secured", "verified", "refused", "failed"] },
+            Label { name: "version", values: || vec!["1.2", "1.3", "none"] },
+        ],
+        "Tries to get a session, by what became of TLS; secured: with a certificate that is not good",
+    ),
+    counter(PARKED, &[], "Entries set aside because their destination had enough in memory"),
+    counter(REROUTED, &[], "Entries sent to another destination because their route had changed"),
+    counter(
+        REPORTS,
+        &[Label { name: "kind", values: || vec!["failed", "delayed", "relayed"] }],
+        "Reports to senders",
+    ),
+    counter(DEAD_LETTERS, &[], "Failed messages that have no sender to report to"),
+    gauge(
+        DEAD_LETTERS_KEPT,
+        &[],
+        "Dead letters that are kept, shown by the worker that has the first shard; nothing by others",
+    ),
+    counter(FENCED, &[], "Attempts given up because the broker had not been heard for too long"),
+    counter(
+        RECIPIENT_QUESTIONS,
+        &[Label { name: "result", values: || vec!["exists", "unknown", "unclear"] }],
+        "Questions to next hops about recipients",
+    ),
+    counter(ORPHANS, &[], "Gone entries and dead letters whose content was collected"),
+    gauge(
+        ENTRIES,
+        &[Label { name: "lane", values: || vec!["fresh", "bulk", "due", "scheduled"] }],
+        "Entries in the shards of this worker",
+    ),
+    gauge(
+        DUE,
+        &[],
+        "Entries in the shards of this worker that are ready and that no limit of their destination holds back: what \
+         more workers would send sooner",
+    ),
+    gauge(
+        OLDEST_AGE,
+        &[Label { name: "lane", values: || vec!["fresh", "bulk", "due"] }],
+        "How long the oldest entry of a lane has been ready, in the shards of this worker",
+    )
+    .of(Unit::Seconds),
+    gauge(DESTINATIONS, &[], "Destinations that have work"),
+    gauge(SHARDS, &[], "Shards that this worker owns"),
+    gauge(
+        ALL_SHARDS,
+        &[Label { name: "state", values: || vec!["owned", "unowned"] }],
+        "Shards of the cluster as this worker sees them; unowned: nobody who lives has it",
+    ),
+    counter(
+        STS_FETCHES,
+        &[Label { name: "result", values: || vec!["fetched", "failed"] }],
+        "Tries to fetch an MTA-STS policy",
+    ),
+    counter(
         STS_REHEARSALS,
-        Unit::Count,
-        "Sessions with domains whose MTA-STS policy is in testing"
-    );
-    describe_counter!(ATTEMPTS, Unit::Count, "Recipients by the end of their attempt");
-    describe_histogram!(LATENCY, Unit::Seconds, "Time from the 250 to the final outcome of a recipient");
-    describe_gauge!(CONNECTIONS, "Open sessions to remote servers");
-    describe_counter!(TLS_SESSIONS, Unit::Count, "Tries to get a session, by what became of TLS");
-    describe_counter!(
-        PARKED,
-        Unit::Count,
-        "Entries set aside because their destination had enough in memory"
-    );
-    describe_counter!(
-        REROUTED,
-        Unit::Count,
-        "Entries sent to another destination because their route had changed"
-    );
-    describe_counter!(REPORTS, Unit::Count, "Reports to senders");
-    describe_counter!(DEAD_LETTERS, Unit::Count, "Failed messages that have no sender to report to");
-    describe_counter!(
-        FENCED,
-        Unit::Count,
-        "Attempts given up because the broker had not been heard for too long"
-    );
-    describe_counter!(RECIPIENT_QUESTIONS, Unit::Count, "Questions to next hops about recipients");
-    describe_counter!(ORPHANS, Unit::Count, "Gone entries and dead letters whose content was collected");
-    describe_gauge!(ENTRIES, "Entries in the shards of this worker");
-    describe_gauge!(DUE, "Entries that are ready and not held back by a limit of their destination");
-    describe_gauge!(OLDEST_AGE, Unit::Seconds, "How long the oldest entry of a lane has been ready");
-    describe_gauge!(DESTINATIONS, "Destinations that have work");
-    describe_gauge!(SHARDS, "Shards that this worker owns");
-    describe_counter!(RESTARTS, Unit::Count, "Actors started again after a failure");
+        &[Label { name: "result", values: || vec!["passes", "fails"] }],
+        "Sessions with domains whose MTA-STS policy is in testing",
+    ),
+    counter(
+        RESTARTS,
+        &[Label { name: "actor.kind", values: || vec!["shard", "destination", "connection"] }],
+        "Actors started again after a failure",
+    ),
+];
+
+pub fn describe() {
+    hikyaku_measures::describe(ALL);
 }
 
 /// What became of TLS.

@@ -24,7 +24,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     context::Context,
-    metrics::{RESTARTS, SHARDS},
+    metrics::{ALL_SHARDS, RESTARTS, SHARDS},
     shard::{
         ShardActor, ShardArguments, ShardMessage,
         assignment::{Assignment, BEAT_EVERY, Effect},
@@ -114,7 +114,12 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         let now = Instant::now();
         let effects = match message {
-            SupervisorMessage::Tick => state.assignment.tick(now),
+            SupervisorMessage::Tick => {
+                let (all, unowned) = (state.assignment.shards(), state.assignment.unowned(now));
+                metrics::gauge!(ALL_SHARDS, "state" => "unowned").set(unowned as f64);
+                metrics::gauge!(ALL_SHARDS, "state" => "owned").set(all.saturating_sub(unowned) as f64);
+                state.assignment.tick(now)
+            }
             SupervisorMessage::Seen(event) => {
                 if let (Some(age), RosterEvent::Worker { at, .. }) =
                     (state.assignment.age_of_own(&event, now), &event)

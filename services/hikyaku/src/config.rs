@@ -18,6 +18,7 @@ use hikyaku_policy::{LdapConfig, OwnDomain};
 use hikyaku_queue::topology::TopologyConfig;
 use hikyaku_route::resolver::ResolverSettings;
 use hikyaku_runtime::{
+    metrics::Shown,
     telemetry::{LogFormat, TelemetryConfig},
     tls::TlsConfig,
 };
@@ -33,6 +34,7 @@ pub(crate) mod listeners; // where mail comes in
 mod dns; // whom we ask for names
 mod ingress; // what is taken in
 mod delivery; // what goes out
+mod traces; // spans for a collector
 mod ldap; // a company's directories
 pub(crate) mod mail_log; // what becomes of each message, for people
 
@@ -43,6 +45,7 @@ use ingress::RawIngress;
 use ldap::RawLdap;
 use listeners::{Place, RawAuth, RawTls};
 use mail_log::{MailLogConfig, RawMailLog};
+use traces::RawTraces;
 
 const DEFAULT_SHARDS: u16 = 16;
 
@@ -75,8 +78,13 @@ struct Raw {
     log: Option<String>,
     log_filter: Option<String>,
     otlp_endpoint: Option<String>,
+    otlp_ca: Option<PathBuf>,
+    otlp_headers_file: Option<PathBuf>,
+    otlp_timeout_seconds: Option<u64>,
     trace_sample_ratio: Option<f64>,
     mail_log: RawMailLog,
+    trace_queue_spans: Option<usize>,
+    trace_batch_spans: Option<usize>,
     grpc: RawGrpc,
     ldap: BTreeMap<String, RawLdap>,
     tls: RawTls,
@@ -105,6 +113,20 @@ pub(crate) struct Config {
     pub(crate) mail_log: MailLogConfig,
     pub(crate) ingress: IngressConfig,
     pub(crate) delivery: DeliveryConfig,
+}
+
+impl Config {
+    /// What this process shows to brokers and to other roles.
+    pub(crate) fn shown_certificates(&self) -> Vec<Shown> {
+        let listens = self.grpc.guard.tls.as_ref().map(|tls| &tls.identity);
+        let asks = self.grpc.client.tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        let grpc = listens.or(asks).map(|identity| ("grpc", identity.certificate.clone()));
+        let broker = match &self.nats {
+            Broker::Given(nats) => nats.tls.as_ref().and_then(|tls| tls.identity.as_ref()),
+            Broker::Embedded(_) => None,
+        };
+        grpc.into_iter().chain(broker.map(|(certificate, _)| ("broker", certificate.clone()))).collect()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -204,8 +226,17 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     };
     let nats = broker::check(nats, &mut problems);
     let mail_log = mail_log::check(raw.mail_log, raw.otlp_endpoint.is_some(), &mut problems);
+    let node = raw.node.or_else(machine_name);
+    let raw_traces = RawTraces {
+        otlp_endpoint: raw.otlp_endpoint,
+        otlp_ca: raw.otlp_ca,
+        otlp_headers_file: raw.otlp_headers_file,
+        otlp_timeout_seconds: raw.otlp_timeout_seconds,
+        trace_sample_ratio: raw.trace_sample_ratio,
+        trace_queue_spans: raw.trace_queue_spans,
+        trace_batch_spans: raw.trace_batch_spans,
+    };
     let telemetry = TelemetryConfig {
-        service_name: "hikyaku",
         log_format: match raw.log.as_deref() {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
@@ -215,8 +246,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
             }
         },
         log_filter: raw.log_filter.unwrap_or_else(|| "info,async_nats=warn".to_owned()),
-        otlp_endpoint: raw.otlp_endpoint,
-        sample_ratio: problems.within("trace_sample_ratio", raw.trace_sample_ratio, 0.1, 0.0..=1.0),
+        traces: traces::check(raw_traces, role, node.as_deref().unwrap_or("hikyaku"), &mut problems),
     };
     let (Some(hostname), Some(policy_listen), Some(admin_listen), Some(shards)) =
         (hostname, policy_listen, admin_listen, shards)
@@ -229,7 +259,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
     let dns = dns::check(&raw.dns, raw.dnssec, raw.dnssec_anchors, hostname.clone(), &mut problems);
     let ingress = ingress::check(raw.ingress, &raw.auth, hostname.clone(), &mut problems);
     let mut delivery = delivery::check(raw.delivery, hostname, &mut problems);
-    if let Some(node) = raw.node.or_else(machine_name) {
+    if let Some(node) = node {
         delivery.node = node;
     }
     if !problems.0.is_empty() {

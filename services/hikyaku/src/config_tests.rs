@@ -290,3 +290,22 @@ fn sinks_of_the_mail_log_that_could_not_work_are_refused() {
     let error = from_toml("[mail_log]\nwebhook_token_file = \"token\"").unwrap_err();
     assert!(error.contains("mail_log.webhook is missing"), "{error}");
 }
+
+#[test]
+fn spans_are_made_for_a_collector_only() {
+    assert!(from_toml("trace_sample_ratio = 1.0").unwrap().telemetry.traces.is_none());
+    let traces =
+        from_toml("otlp_endpoint = \"http://c:4317\"\ntrace_queue_spans = 100").unwrap().telemetry.traces;
+    let traces = traces.unwrap();
+    assert_eq!((traces.queue, traces.batch), (100, 100));
+    for (key, text) in [
+        ("otlp_endpoint", "otlp_endpoint = \"c:4317\""),
+        ("otlp_ca", "otlp_ca = \"a.pem\""),
+        ("otlp_ca", "otlp_endpoint = \"http://c:4317\"\notlp_ca = \"a.pem\""),
+        ("otlp_headers_file", "otlp_headers_file = \"headers\""),
+        ("trace_batch_spans", "trace_queue_spans = 100\ntrace_batch_spans = 101"),
+    ] {
+        let error = from_toml(text).unwrap_err();
+        assert!(error.contains(&format!("- {key}: ")), "{text}: {error}");
+    }
+}

@@ -54,7 +54,8 @@ async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyh
     let readiness = Readiness::default();
     if let Some(address) = config.metrics {
         observe::serve(address, readiness.clone()).await?;
-        parts::describe_metrics();
+        parts::describe_metrics(role);
+        tokio::spawn(hikyaku_runtime::metrics::watch_certificates(config.shown_certificates()));
     }
     raise_file_limit();
     tracing::info!(?config, "starting");

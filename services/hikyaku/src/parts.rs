@@ -49,14 +49,24 @@ const READY_POLL: Duration = Duration::from_millis(100);
 /// In the data folder of `up`.
 const OPERATOR_TOKEN: &str = "operator-token";
 
-pub(crate) fn describe_metrics() {
-    hikyaku_ingress::metrics::describe();
-    hikyaku_policy::metrics::describe();
-    hikyaku_policy_client::metrics::describe();
+/// Counters of other roles would stand at zero for ever.
+pub(crate) fn describe_metrics(role: Role) {
+    hikyaku_runtime::metrics::describe();
     hikyaku_queue::metrics::describe();
-    hikyaku_delivery::metrics::describe();
     hikyaku_grpc::metrics::describe();
     hikyaku_mail_log::metrics::describe();
+    if matches!(role, Role::Up | Role::Ingress | Role::Delivery) {
+        hikyaku_policy_client::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Ingress) {
+        hikyaku_ingress::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Delivery) {
+        hikyaku_delivery::metrics::describe();
+    }
+    if matches!(role, Role::Up | Role::Policy) {
+        hikyaku_policy::metrics::describe();
+    }
 }
 
 /// Where the process's mail log goes. The stream of the cluster comes later, when there is a broker.
@@ -73,8 +83,8 @@ pub(crate) fn begin_mail_log(role: Role, config: &Config) -> anyhow::Result<()> 
     if let Some(file) = file {
         sinks.push(Arc::new(File::open(file.clone())?));
     }
-    if let (true, Some(endpoint)) = (*otlp, &config.telemetry.otlp_endpoint) {
-        sinks.push(Arc::new(Otlp::new(endpoint, config.telemetry.service_name)?));
+    if let (true, Some(collector)) = (*otlp, &config.telemetry.traces) {
+        sinks.push(Arc::new(Otlp::new(collector)?));
     }
     let place = hikyaku_mail_log::Place { node: config.delivery.node.clone(), role: role.name().to_owned() };
     hikyaku_mail_log::begin(place, *connections, sinks);

@@ -17,6 +17,7 @@ use hikyaku_mail::{
 use hikyaku_queue::{custody::Admission, publish::Publisher};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, Addressee, Protocol, Stored, Transaction};
+use hikyaku_spans::Span;
 use hikyaku_types::{
     body::Body,
     destination::Destination,
@@ -70,6 +71,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
     let content = transaction.content.as_slice();
     if let Err(reason) = loops::check(content, &arrival.config.hostname, arrival.max_received) {
         let reply = Reply::new(554, Some(EnhancedCode(5, 4, 6)), &reason.to_string());
+        metrics::refused("mail.loop");
         mail_log::refused(&about, &reply, "mail.loop");
         return Stored::Refused(reply);
     }
@@ -80,6 +82,7 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
 
     let put_off = Reply::new(451, Some(EnhancedCode(4, 3, 0)), "message was not stored; try again");
     let Ok(envelopes) = envelopes(transaction, arrival, queue_id, now) else {
+        metrics::refused("mail.destinations");
         mail_log::refused(&about, &put_off, "mail.destinations");
         return Stored::Refused(put_off);
     };
@@ -90,7 +93,9 @@ pub(crate) async fn store(transaction: Transaction, arrival: &Arrival<'_>, publi
         admitted_by: Arc::clone(arrival.admitted_by),
     };
     if let Err(error) = publisher.accept(Some(admission), envelopes).await {
+        Span::current().fail("queue");
         tracing::error!(%queue_id, error = chain(&error), "the queue did not take a message");
+        metrics::refused("queue");
         mail_log::refused(&about, &put_off, "queue");
         return Stored::Refused(put_off);
     }

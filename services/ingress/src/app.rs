@@ -1,6 +1,6 @@
 //! Composition root of ingress.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use hikyaku_policy_client::PolicyClient;
 use hikyaku_queue::{publish::Publisher, watch::Watches};
@@ -12,6 +12,8 @@ use crate::{
     clients::Clients, config::IngressConfig, lanes::Lanes, listeners::Listeners, memory::Memory,
     rates::Rates, service::Listening,
 };
+
+const SHOW_MEMORY_EVERY: Duration = Duration::from_secs(5);
 
 /// What every connection needs.
 pub(crate) struct Context {
@@ -91,6 +93,7 @@ impl App {
                 .tasks
                 .spawn(tls.clone().follow_files(context.drain.clone(), crate::metrics::certificate_expires));
         }
+        context.tasks.spawn(show_memory(Arc::clone(&context)));
         listeners.open(bound).await;
         shutdown.cancelled().await;
         context.drain.cancel();
@@ -99,6 +102,18 @@ impl App {
             tracing::warn!("sessions still ran when the time to drain was over; their clients will repeat");
             context.end.cancel();
             context.tasks.wait().await;
+        }
+    }
+}
+
+/// For as long as mail is taken.
+async fn show_memory(context: Arc<Context>) {
+    loop {
+        let (used, limit) = context.memory.taken();
+        crate::metrics::content_memory(used, limit);
+        tokio::select! {
+            () = tokio::time::sleep(SHOW_MEMORY_EVERY) => {}
+            () = context.drain.cancelled() => return,
         }
     }
 }

@@ -16,13 +16,16 @@ use hikyaku_runtime::{
 use hikyaku_smtp::server::{
     Action, Event, NamedAddress, Outcome, Question, Session, SessionConfig, Stored, Transaction, Verdict,
 };
+use hikyaku_spans::{
+    Origin, Span,
+    declared::{CONNECTION, TRANSACTION},
+};
 use hikyaku_types::origin::Listener;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::Sleep,
 };
-use tracing::{Instrument as _, Span};
 
 use crate::{
     accept,
@@ -68,6 +71,10 @@ pub(crate) struct Connection {
     proxy: Proxy,
     decider: Decider,
     visit: Arc<Visit>,
+    /// Of the connection. Transactions do not stand in it: it may last for a day and carry thousands of them, and
+    /// each is drawn for itself.
+    whole: Span,
+    transactions: i64,
     /// Of the running transaction.
     span: Span,
     /// Since the last reply.
@@ -85,6 +92,13 @@ enum Proxy {
     /// It may say who is behind it, and has not yet.
     Silent,
     HasNamed,
+}
+
+fn listener_name(listener: Listener) -> &'static str {
+    match listener {
+        Listener::Relay => "relay",
+        Listener::Submission => "submission",
+    }
 }
 
 /// Why a turn is over.
@@ -124,6 +138,9 @@ impl Connection {
         let visit = Arc::new(Visit::begin(client, port, door.service.listener));
         let decider = Decider::new(peer, proxy == Proxy::Silent, door.service.listener, &visit, &context);
         let share = context.memory.share(decider.client());
+        let whole = Span::root(&CONNECTION, CONNECTION.name, []);
+        whole.show("client.address", &decider.client());
+        whole.set("smtp.listener", listener_name(door.service.listener));
         Self {
             stream,
             door,
@@ -133,6 +150,8 @@ impl Connection {
             proxy,
             decider,
             visit,
+            whole,
+            transactions: 0,
             span: Span::none(),
             paused: Duration::ZERO,
             share,
@@ -143,7 +162,7 @@ impl Connection {
     pub(crate) async fn serve(mut self) {
         let is_at_once = self.door.service.tls == TlsStart::AtOnce;
         self.look_for_watchers();
-        let verdict = self.decider.connection().await;
+        let verdict = self.whole.around(self.decider.connection()).await;
         if matches!(&verdict, Verdict::Refuse(reply) if reply.code() == 421) {
             // It has too many already, so this one takes nobody's place for longer than that takes to say. Where TLS
             // comes first there is nobody yet who could be told.
@@ -203,6 +222,7 @@ impl Connection {
                 }
                 let version = self.stream.tls_version().unwrap_or("none");
                 metrics::handshake(Ok(version));
+                self.whole.set("tls.protocol.version", version);
                 self.tell(Kind::Note, &format!("TLS {version}"));
                 Some(self)
             }
@@ -212,6 +232,7 @@ impl Connection {
                     HandshakeError::Failed(_) | HandshakeError::AlreadySecure => "failed",
                 };
                 metrics::handshake(Err(outcome));
+                self.whole.fail(outcome);
                 let client = self.decider.client();
                 if let Some(watched) = &self.decider.watched {
                     watched.line(Kind::Note, &format!("no TLS: {}", chain(&error)));
@@ -287,7 +308,8 @@ impl Connection {
         self.decider = Decider::new(self.peer, is_proxy, listener, &self.visit, &self.context);
         self.share = self.context.memory.share(self.decider.client());
         self.look_for_watchers();
-        let verdict = self.decider.connection().await;
+        self.whole.show("client.address", &self.decider.client());
+        let verdict = self.whole.around(self.decider.connection()).await;
         self.handle(Event::Connected(verdict));
     }
 
@@ -396,11 +418,12 @@ impl Connection {
                     sender: reverse_path.as_ref(),
                     recipient: None,
                 };
+                metrics::refused(refusal.check);
                 mail_log::refused_by_protocol(&about, *refusal);
             }
             Action::Ended(outcome) => {
                 metrics::transaction(*outcome);
-                self.span.record("outcome", Outcome::name(*outcome));
+                self.span.set("smtp.transaction.outcome", Outcome::name(*outcome));
                 self.span = Span::none();
             }
             Action::AuthEnded { mechanism, outcome } => metrics::authentication(*mechanism, *outcome),
@@ -420,21 +443,22 @@ impl Connection {
         self.visit.is_of(self.decider.client(), helo, self.session.identity(), self.tls());
         let event = match question {
             Question::Authenticate { step, .. } => {
-                Event::AuthAnswered(self.decider.authenticate(helo, step).await)
+                Event::AuthAnswered(self.whole.around(self.decider.authenticate(helo, step)).await)
             }
             // RFC 5321 4.5.3.1.9: who has begun may end.
             Question::Sender { .. } if self.context.memory.is_scarce() => {
                 Event::SenderAnswered(self.decider.no_room(helo))
             }
             Question::Sender { reverse_path } => {
-                self.span = tracing::info_span!("smtp.transaction", otel.kind = "server",
-                    client.address = %self.decider.client(), outcome = tracing::field::Empty);
+                self.transactions += 1;
+                self.whole.set("smtp.transactions", self.transactions);
+                self.span = self.begun();
                 let sender = self.decider.sender(helo, self.session.identity(), &reverse_path);
-                Event::SenderAnswered(sender.instrument(self.span.clone()).await)
+                Event::SenderAnswered(self.span.around(sender).await)
             }
             Question::Recipient { reverse_path, forward_path } => {
                 let recipient = self.decider.recipient(helo, &reverse_path, forward_path);
-                Event::RecipientAnswered(recipient.instrument(self.span.clone()).await)
+                Event::RecipientAnswered(self.span.around(recipient).await)
             }
         };
         self.handle(event);
@@ -448,7 +472,7 @@ impl Connection {
         let (client, config) = (self.decider.client(), &self.context.config);
         let (helo, content) = (&transaction.client_name, transaction.content.as_slice());
         let author = self.decider.author(helo, &transaction.reverse_path, content);
-        if let Verdict::Refuse(reply) = author.instrument(self.span.clone()).await {
+        if let Verdict::Refuse(reply) = self.span.around(author).await {
             return Stored::Refused(reply);
         }
         let ordinary = Ordinary { rate: config.bulk_rate, recipients: config.bulk_recipients };
@@ -464,7 +488,22 @@ impl Connection {
             max_received: self.decider.max_received().unwrap_or(config.max_received),
             config,
         };
-        accept::store(transaction, &arrival, &self.context.publisher).instrument(self.span.clone()).await
+        self.span.set("smtp.recipients", i64::try_from(transaction.recipients.len()).unwrap_or(i64::MAX));
+        self.span.set("smtp.message.size", i64::try_from(content.len()).unwrap_or(i64::MAX));
+        let span = self.span.clone();
+        let stored = span.around(accept::store(transaction, &arrival, &self.context.publisher)).await;
+        if let Stored::Durable(queue_id) = &stored {
+            span.show("mail.queue_id", queue_id);
+        }
+        stored
+    }
+
+    fn begun(&self) -> Span {
+        let link = Some(self.whole.origin()).filter(Origin::is_sampled);
+        let span = Span::root(&TRANSACTION, TRANSACTION.name, link);
+        span.show("client.address", &self.decider.client());
+        span.set("smtp.listener", listener_name(self.door.service.listener));
+        span
     }
 
     async fn linger(mut self, buffer: &mut [u8]) {

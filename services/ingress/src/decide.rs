@@ -11,6 +11,7 @@ use hikyaku_policy_client::{
 use hikyaku_queue::watch::{Envelope, Kind, Watched};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_smtp::server::{AcceptedRecipient, AuthAnswer, AuthStep, Verdict};
+use hikyaku_spans::Span;
 use hikyaku_types::{
     address::{ForwardPath, Mailbox, ReversePath},
     fingerprint::Fingerprint,
@@ -24,12 +25,14 @@ use crate::{
     app::Context,
     clients::Counted,
     mail_log::{self, About},
+    metrics,
     rates::Rates,
     visit::Visit,
 };
 
 const UNAVAILABLE: &str = "policy-unavailable";
 
+const RATE: &str = "smtp.rate";
 const PROBE: &str = "smtp.proxy-without-client";
 
 fn nobody() -> Reply {
@@ -143,6 +146,7 @@ impl Decider {
         self.admitted = answer.inspect_err(|error| self.warn(error)).ok();
         // SEED-140: a network that may relay has as many as it likes.
         if self.connections.ordinal > self.max_connections && !self.is_proxy && !self.is_unlimited() {
+            metrics::refused("smtp.connections-per-client");
             mail_log::turned_away(self.client, "smtp.connections-per-client");
             let reply = Reply::new(421, Some(EnhancedCode(4, 3, 2)), "too many connections; try again");
             return Verdict::Refuse(reply);
@@ -291,6 +295,7 @@ impl Decider {
             sender: None,
             recipient: None,
         };
+        metrics::refused(&decided_by);
         mail_log::refused(&about, &reply, &decided_by);
         AuthAnswer::Refused(reply)
     }
@@ -303,6 +308,7 @@ impl Decider {
         error: &PolicyUnavailable,
     ) -> Verdict<T> {
         self.warn(error);
+        Span::current().fail("policy");
         self.refuse(helo, sender, recipient, unavailable_reply(), UNAVAILABLE)
     }
 
@@ -348,6 +354,8 @@ impl Decider {
             (Some(_), Some(_)) => "recipient",
         };
         self.tell(step, decided_by, &format!("refused: {}", reply.to_string().trim_end()), sender, recipient);
+        // Such a line does not refuse: its limit does.
+        metrics::refused(if reply == too_many() { RATE } else { decided_by });
         mail_log::refused(
             &About {
                 visit: &self.visit,

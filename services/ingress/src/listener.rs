@@ -81,6 +81,7 @@ async fn admit(mut stream: TcpStream, address: SocketAddr, door: &Arc<Door>, con
     // ::ffff:192.0.2.1 is 192.0.2.1 to every rule.
     let client = address.ip().to_canonical();
     let Ok(permit) = Arc::clone(&context.permits).try_acquire_owned() else {
+        metrics::refused("smtp.connections");
         mail_log::turned_away(client, "smtp.connections");
         // A new socket has room for a line, so this does not wait. Where TLS comes first the line
         // would be no part of it.

@@ -49,6 +49,12 @@ impl Memory {
         Share { memory: self.clone(), client: limited_as(client), taken: 0 }
     }
 
+    /// What is taken, and what may be, if there is a limit.
+    pub(crate) fn taken(&self) -> (usize, Option<usize>) {
+        let limit = Some(self.0.limit).filter(|limit| *limit != usize::MAX);
+        (self.0.taken.load(Ordering::Relaxed), limit)
+    }
+
     /// Three quarters are taken.
     pub(crate) fn is_scarce(&self) -> bool {
         self.0.taken.load(Ordering::Relaxed) / 3 >= self.0.limit / 4

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use hikyaku_measures::{Label, Measure, counter, gauge, seconds};
 use hikyaku_queue::recipients::Existence;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::rules::decision::RecipientSource;
 
@@ -21,25 +21,41 @@ pub const AUTHENTICATIONS: &str = "mail.policy.authentications";
 /// (exists, unknown, unclear).
 pub const RECIPIENTS: &str = "mail.policy.recipients";
 
-pub fn describe() {
-    describe_counter!(RECIPIENTS, "Recipients whose answer comes from somebody else, asked now or before");
-    describe_counter!(AUTHENTICATIONS, "Logins by outcome");
-    describe_gauge!(DIRECTORY_VERSION, "Version of the directory that is in force in this process");
-    describe_histogram!(DIRECTORY_LOAD_DURATION, Unit::Seconds, "Time to read, check and swap a version");
-    describe_counter!(
+pub const ALL: &[Measure] = &[
+    counter(
+        RECIPIENTS,
+        &[
+            Label { name: "source", values: || vec!["next_hop", "ldap"] },
+            Label { name: "result", values: || vec!["exists", "unknown", "unclear"] },
+        ],
+        "Recipients whose answer comes from somebody else, asked now or before",
+    ),
+    counter(
+        AUTHENTICATIONS,
+        &[Label { name: "outcome", values: || vec!["accepted", "refused", "locked", "unavailable"] }],
+        "Logins by outcome",
+    ),
+    gauge(DIRECTORY_VERSION, &[], "Version of the directory that is in force in this process"),
+    seconds(DIRECTORY_LOAD_DURATION, &[], "Time to read, check and swap a version"),
+    counter(
         DIRECTORY_REJECTED,
-        "Versions in the store that have errors and were not brought into force"
-    );
+        &[],
+        "Versions in the store that have errors and were not brought into force",
+    ),
+];
+
+pub fn describe() {
+    hikyaku_measures::describe(ALL);
 }
 
 pub(crate) fn version_loaded(version: u64, elapsed: Duration) {
     // A version is a count of commits; it does not reach the 2^53 at which a float loses ones.
-    gauge!(DIRECTORY_VERSION).set(version as f64);
-    histogram!(DIRECTORY_LOAD_DURATION).record(elapsed);
+    metrics::gauge!(DIRECTORY_VERSION).set(version as f64);
+    metrics::histogram!(DIRECTORY_LOAD_DURATION).record(elapsed);
 }
 
 pub(crate) fn authentication(outcome: &'static str) {
-    counter!(AUTHENTICATIONS, "outcome" => outcome).increment(1);
+    metrics::counter!(AUTHENTICATIONS, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn recipient(source: &RecipientSource, existence: &Existence) {
@@ -47,9 +63,9 @@ pub(crate) fn recipient(source: &RecipientSource, existence: &Existence) {
         RecipientSource::NextHop => "next_hop",
         RecipientSource::Ldap(_) => "ldap",
     };
-    counter!(RECIPIENTS, "source" => source, "result" => existence.name()).increment(1);
+    metrics::counter!(RECIPIENTS, "source" => source, "result" => existence.name()).increment(1);
 }
 
 pub(crate) fn version_rejected() {
-    counter!(DIRECTORY_REJECTED).increment(1);
+    metrics::counter!(DIRECTORY_REJECTED).increment(1);
 }

@@ -5,19 +5,41 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crate -> crates of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("hikyaku-types", &[]),
     ("hikyaku-smtp", &["hikyaku-types"]),
     ("hikyaku-mail", &["hikyaku-types"]),
     ("hikyaku-doctor", &[]),
-    ("hikyaku-mail-log", &["hikyaku-types"]),
+    ("hikyaku-mail-log", &["hikyaku-types", "hikyaku-measures"]),
     ("hikyaku-proto", &[]),
-    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log"]),
-    ("hikyaku-queue", &["hikyaku-types", "hikyaku-proto", "hikyaku-doctor", "hikyaku-mail-log"]),
+    ("hikyaku-spans", &[]),
+    ("hikyaku-measures", &[]),
+    ("hikyaku-runtime", &["hikyaku-types", "hikyaku-mail-log", "hikyaku-spans", "hikyaku-measures"]),
+    (
+        "hikyaku-queue",
+        &[
+            "hikyaku-types",
+            "hikyaku-proto",
+            "hikyaku-doctor",
+            "hikyaku-mail-log",
+            "hikyaku-spans",
+            "hikyaku-measures",
+        ],
+    ),
     ("hikyaku-route", &["hikyaku-types"]),
     // The descriptors, for its tests.
-    ("hikyaku-grpc", &["hikyaku-proto"]),
-    ("hikyaku-policy-client", &["hikyaku-types", "hikyaku-proto", "hikyaku-grpc", "hikyaku-doctor"]),
+    ("hikyaku-grpc", &["hikyaku-proto", "hikyaku-spans", "hikyaku-measures"]),
+    (
+        "hikyaku-policy-client",
+        &[
+            "hikyaku-types",
+            "hikyaku-proto",
+            "hikyaku-grpc",
+            "hikyaku-doctor",
+            "hikyaku-spans",
+            "hikyaku-measures",
+        ],
+    ),
     (
         "hikyaku-ingress",
         &[
@@ -28,6 +50,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "hikyaku-queue",
             "hikyaku-policy-client",
             "hikyaku-runtime",
+            "hikyaku-spans",
+            "hikyaku-measures",
         ],
     ),
     (
@@ -39,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "hikyaku-queue",
             "hikyaku-runtime",
             "hikyaku-grpc",
+            "hikyaku-measures",
         ],
     ),
     (
@@ -53,6 +78,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "hikyaku-route",
             "hikyaku-policy-client",
             "hikyaku-runtime",
+            "hikyaku-spans",
+            "hikyaku-measures",
             "hikyaku-proto",
             "hikyaku-grpc",
         ],
@@ -92,7 +119,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
 ];
 
 /// Technology -> the crates that own it.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("async-nats", &["hikyaku-queue"]),
     ("hickory-resolver", &["hikyaku-route"]),
     ("hickory-server", &["hikyaku-testkit"]),
@@ -110,6 +137,9 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("x509-parser", &["hikyaku-grpc", "hikyaku-runtime"]),
     ("tower", &["hikyaku-grpc"]),
     ("rcgen", &["hikyakuctl", "hikyaku-testkit"]),
+    ("opentelemetry", &["hikyaku-spans", "hikyaku-runtime"]),
+    ("opentelemetry_sdk", &["hikyaku-runtime"]),
+    ("opentelemetry-otlp", &["hikyaku-runtime"]),
     ("metrics-exporter-prometheus", &["hikyaku-runtime"]),
     (
         "tonic",
@@ -122,6 +152,8 @@ const OWNERS: [(&str, &[&str]); 15] = [
             "hikyakuctl",
             // A call that looks up nothing, beside those that do.
             "hikyaku-load",
+            // The collector.
+            "hikyaku-testkit",
         ],
     ),
 ];

@@ -1,9 +1,10 @@
 mod deploy_docs;
 mod layering;
-mod metric_catalogue;
+pub mod metric_catalogue;
 mod proto_style;
 mod requirements;
 mod rfc;
+mod span_catalogue;
 mod top_level;
 
 use std::path::{Path, PathBuf};

@@ -17,6 +17,8 @@ mod listeners_change_under_load;
 mod what_must_stay_protected_does;
 mod what_servers_say_is_told_apart;
 mod readiness_is_told;
+mod messages_leave_traces;
+mod metrics_begin_at_zero;
 mod due_work_is_a_metric;
 mod next_hops_without_8bitmime;
 mod dead_hosts_do_not_delay_others;

@@ -1,12 +1,11 @@
 //! The files are what is made here: `UPDATE_GOLDEN=1 cargo test -p hikyaku-suite observe` writes them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeMap, fs};
 
-use super::{boards, root};
-use crate::chart::chart;
+use hikyaku_measures::Measure;
+
+use super::boards;
+use crate::{arch::metric_catalogue, chart::chart};
 
 #[test]
 fn dashboards_are_made_by_the_code() {
@@ -34,24 +33,6 @@ fn dashboards_are_made_by_the_code() {
     }
 }
 
-/// Name in Prometheus of each row of the README's table.
-pub fn catalogue() -> BTreeSet<String> {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let table = readme.split("| metric |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    rows.map(|(name, rest)| {
-        let kind = rest.split(" |").next().unwrap();
-        let unit = match kind.split_once(", ").and_then(|(_, unit)| unit.split(' ').next()) {
-            Some("s" | "seconds") => "_seconds",
-            Some("By") => "_bytes",
-            Some(_) | None => "",
-        };
-        let total = if kind.starts_with("counter") { "_total" } else { "" };
-        format!("{}{unit}{total}", name.replace('.', "_"))
-    })
-    .collect()
-}
-
 #[test]
 fn every_metric_is_on_a_dashboard() {
     let boards = boards::all();
@@ -65,6 +46,7 @@ fn every_metric_is_on_a_dashboard() {
             })
         })
     };
-    let missing: Vec<String> = catalogue().into_iter().filter(|metric| !is_shown(metric)).collect();
+    let missing: Vec<String> =
+        metric_catalogue::all().map(Measure::exposed).filter(|metric| !is_shown(metric)).collect();
     assert!(missing.is_empty(), "on no dashboard: {missing:?}");
 }

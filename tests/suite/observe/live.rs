@@ -5,20 +5,15 @@ use std::{collections::BTreeSet, time::Duration};
 use hikyaku_testkit::eventually::eventually;
 use serde_json::Value;
 
-use super::{alerts, boards, prometheus::Prometheus, traffic::Scene};
+use super::{alerts, boards, prometheus::Prometheus, shown, traffic::Scene};
+use crate::arch::metric_catalogue;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Counters that may have no series after this run, and why.
-const WITHOUT: [(&str, &str); 8] = [
-    ("actor_restarts_total", "a defect of ours"),
+/// What may have no series after this run, and why.
+const WITHOUT: [(&str, &str); 2] = [
     ("error_type=\"INTERNAL\"", "a defect of ours, or content that is lost"),
-    ("mail_custody_late_total", "depends on what the broker had in hand when it was killed"),
-    ("mail_custody_lost_total", "a process that is ended while the broker is away"),
-    ("mail_log_lost_total", "16 MiB of lines have to wait first"),
-    ("mail_delivery_fenced_total", "depends on how far attempts were when the broker was killed"),
-    ("mail_queue_orphans_total", "shards are looked at every ten minutes"),
-    ("mail_policy_directory_rejected_total", "a version that another program wrote"),
+    ("tls_certificate_expiry_seconds", "roles that know each other by certificates are in another test"),
 ];
 
 fn is_number(sample: &Value) -> bool {
@@ -52,6 +47,14 @@ async fn each_panel_has_data() -> anyhow::Result<()> {
         if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
     })
     .await;
+    // After load with failures of every kind.
+    let metrics = scene.metrics;
+    let text = tokio::task::spawn_blocking(move || hikyaku_testkit::metrics::read(metrics)).await??;
+    let shown = shown::check(text.split_once("\r\n\r\n").map_or("", |(_, body)| body));
+    let missing: Vec<&str> =
+        metric_catalogue::all().map(|measure| measure.name).filter(|name| !shown.contains(name)).collect();
+    assert_eq!(missing, ["tls.certificate.expiry"], "declared and not shown");
+
     for query in rest {
         let samples = prometheus.query(query).await?;
         println!("{}: {query}", if samples.is_empty() { "no data" } else { "data" });

@@ -7,6 +7,7 @@ mod yaml; // read by Python
 mod alerts; // promtool tries them, and each has its page
 pub mod traffic; // mail of every fate
 mod prometheus; // the program
+mod shown; // what a process shows is what is declared
 mod live; // every query over a run of all roles
 mod compose; // deploy/compose
 

@@ -17,6 +17,8 @@ pub mod web; // a web server with a certificate
 pub mod hook; // a web server that keeps what it is told
 pub mod balancer; // a load balancer that names its clients
 pub mod ldap; // a company's directory
+pub mod metrics; // what a process shows
+pub mod collector; // what OpenTelemetry sends its spans to
 pub mod relay; // `hikyaku up` as a process
 pub mod accounts; // documents of accounts with known passwords
 pub mod client; // an SMTP client that sends what it is told

@@ -11,7 +11,7 @@ pub(crate) mod demand; // what one host must show
 mod login; // who we are at a host
 pub(crate) mod opening; // address -> session: connection, TLS, greeting, login
 pub(crate) mod local_error; // what went wrong on our side of the wire
-mod host; // what a host said or did, as outcomes
+pub(crate) mod host; // what a host said or did, as outcomes
 mod fitting; // a message as the peer can take it
 mod octets; // the next octets, in or out
 mod transfer; // socket <-> protocol

@@ -10,6 +10,7 @@ use std::{
 };
 
 use hikyaku_queue::{Lease, tenure::Tenure};
+use hikyaku_spans::Span;
 use hikyaku_types::{
     destination::Destination,
     outcome::{Failure, Phase, RecipientOutcome},
@@ -17,7 +18,6 @@ use hikyaku_types::{
 };
 use ractor::ActorRef;
 use tokio::sync::mpsc;
-use tracing::Instrument as _;
 
 use crate::{
     connection::{
@@ -32,6 +32,7 @@ use crate::{
     metrics::{CONNECTIONS, FENCED},
     outcome::{classify, settle},
     sites::Place,
+    spans,
 };
 
 /// A session does not wait longer for the end of an attempt to be written.
@@ -53,10 +54,14 @@ pub(crate) struct Session {
 
 pub(crate) async fn run(mut session: Session) {
     let context = Arc::clone(&session.context);
+    let span = spans::session(&session.destination);
     // The semaphores are closed only when the process ends.
-    let hosts = match dial::hosts(&context, &session.destination).await {
+    let hosts = match span.around(dial::hosts(&context, &session.destination)).await {
         Ok(hosts) => hosts,
-        Err(failure) => return session.tell_open_failed(failure),
+        Err(failure) => {
+            spans::failed(&span, &failure);
+            return session.tell_open_failed(failure);
+        }
     };
     // Destinations that share MX hosts are one site; a fixed next hop has its own limit only.
     let site = match *session.destination {
@@ -72,10 +77,16 @@ pub(crate) async fn run(mut session: Session) {
     context.fence.opened().await;
     let _open = OpenSession::count();
     let egress = session.egress.as_ref();
-    let mut remote = match dial::open(&context, &session.destination, &hosts, Wish::Nothing, egress).await {
+    let opening_session = dial::open(&context, &session.destination, &hosts, Wish::Nothing, egress);
+    let mut remote = match span.around(opening_session).await {
         Ok(remote) => remote,
-        Err(failure) => return session.tell_open_failed(failure),
+        Err(failure) => {
+            spans::failed(&span, &failure);
+            return session.tell_open_failed(failure);
+        }
     };
+    spans::peer(&span, &remote.host);
+    span.set("tls.protocol.version", remote.channel().secured.map_or("none", |secured| secured.version));
     let waits = session.waiting.one_more();
     let mut slot = tokio::select! {
         slot = context.slots.acquire(session.class) => slot,
@@ -129,7 +140,9 @@ pub(crate) async fn run(mut session: Session) {
             session.give_back(Box::new(lease));
             break;
         }
-        let (usable, too_much) = match session.attempt(&mut remote, lease, loads.recipients, done > 1).await {
+        span.set("smtp.transactions", i64::from(done));
+        let attempt = session.attempt(&mut remote, lease, loads.recipients, done > 1, &span);
+        let (usable, too_much) = match attempt.await {
             Attempted::Settled { recorded, too_much } => {
                 let is_last = done == loads.messages
                     || !remote.has_room_for(1, 1)
@@ -242,16 +255,10 @@ impl Session {
         lease: Lease,
         recipients: usize,
         used: bool,
+        session: &Span,
     ) -> Attempted {
-        let span = tracing::info_span!(
-            "deliver",
-            otel.kind = "client",
-            mail.queue_id = %lease.envelope().entry.queue_id,
-            mail.attempt = lease.envelope().attempt + 1,
-            server.address = %remote.host.address,
-        );
-        async {
-            lease.origin().link_current_span();
+        let span = spans::attempt(&lease, session);
+        let attempt = async {
             let delivered = match self.protected(remote, &lease).await {
                 Ok(()) => self.transfer(remote, &lease, recipients).await,
                 Err(not_begun) => not_begun,
@@ -270,6 +277,7 @@ impl Session {
                 // Somebody else may own this entry by now: nothing is written about it.
                 Delivered::Fenced => {
                     metrics::counter!(FENCED).increment(1);
+                    span.fail("fenced");
                     tracing::warn!(entry = %lease.envelope().entry, "lease or broker lost; attempt given up");
                     if lease.is_expired(Instant::now()) {
                         lease.forget();
@@ -279,9 +287,8 @@ impl Session {
                     Attempted::NotBegun(Box::new(lease))
                 }
             }
-        }
-        .instrument(span)
-        .await
+        };
+        span.around(attempt).await
     }
 
     /// A message that must stay protected has a session opened for it, in the place of one that was not; that
@@ -337,7 +344,8 @@ impl Session {
         let (context, tasks) = (Arc::clone(&self.context), lease.tenure().tasks().clone());
         let channel = remote.channel();
         let settling = async move { settle::attempted(&context, lease, outcomes, Some(channel)).await };
-        let settling = tasks.spawn(settling.in_current_span());
+        let span = Span::current();
+        let settling = tasks.spawn(async move { span.around(settling).await });
         tokio::select! {
             recorded = settling => recorded.unwrap_or(false),
             () = tokio::time::sleep(SETTLED_WITHIN) => false,
@@ -398,7 +406,15 @@ impl Session {
             Ok(message) => message,
             Err(outcome) => return Delivered::Ended(vec![outcome; envelope.recipients.len()]),
         };
-        remote.deliver_in_parts(envelope, message, recipients, gate).await
+        let span = spans::transfer(&remote.host, envelope.recipients.len());
+        let delivered = remote.deliver_in_parts(envelope, message, recipients, gate);
+        let delivered = span.around(delivered).await;
+        if let Delivered::Ended(outcomes) = &delivered
+            && let Some(error) = outcomes.iter().find_map(spans::local_error)
+        {
+            span.fail(error);
+        }
+        delivered
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
         plan::{self, Bounced, Plan},
         reports::{self, DueReport},
     },
+    spans,
 };
 
 /// Enough for every header that is returned alone.
@@ -62,7 +63,9 @@ pub(crate) async fn write_rest(
     for report in reports::due(envelope, plan, now) {
         let name = (report.kind, report.id(envelope));
         if !written.reports.contains(&name) {
-            store(context, envelope, &report, name.1, now).await?;
+            let span = spans::report(name.0, name.1);
+            let stored = span.around(store(context, envelope, &report, name.1, now)).await;
+            stored.inspect_err(|_| span.fail("queue"))?;
             written.reports.push(name);
         }
     }

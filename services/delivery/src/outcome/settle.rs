@@ -10,6 +10,7 @@ use std::{
 use futures::StreamExt as _;
 use hikyaku_queue::{Lease, custody::Event, lease::RENEW_EVERY, publish::PublishError, reschedule::Aside};
 use hikyaku_runtime::error_chain::chain;
+use hikyaku_spans::Span;
 use hikyaku_types::{
     destination::Destination,
     envelope::Envelope,
@@ -20,13 +21,14 @@ use crate::{
     connection::security::Channel,
     context::Context,
     mail_log,
-    metrics::{ATTEMPTS, LATENCY, PARKED, REPORTS},
+    metrics::{ATTEMPTS, DEFERRALS, LATENCY, PARKED, REPORTS},
     outcome::{
         bounce::{self, Written},
         digest,
         plan::{Delivered, Plan, plan},
         timing::Terms,
     },
+    spans,
 };
 
 /// Between two tries to write the end of an attempt; twice as long each time.
@@ -58,6 +60,7 @@ pub(crate) async fn attempted(
         jitter: rand::random_range(-1.0..=1.0),
     };
     let plan = plan(lease.envelope(), outcomes, &terms);
+    spans::planned(&Span::current(), &plan);
     // The next owner makes this attempt; what was delivered is to be recorded all the same.
     if lease.tenure().is_over() && plan.delivered.is_empty() {
         lease.forget();
@@ -118,8 +121,9 @@ pub(crate) async fn attempted(
 pub(crate) fn unreachable(context: &Arc<Context>, lease: Lease, failure: Failure) {
     let outcomes = vec![RecipientOutcome::Failed(failure); lease.envelope().recipients.len()];
     let task_context = Arc::clone(context);
+    let span = spans::attempt(&lease, &Span::none());
     lease.tenure().tasks().clone().spawn(async move {
-        attempted(&task_context, lease, outcomes, None).await;
+        span.around(attempted(&task_context, lease, outcomes, None)).await;
     });
 }
 
@@ -225,6 +229,7 @@ fn record(envelope: &Envelope, plan: &Plan, written: &Written, channel: Option<&
         mail_log::bounced(envelope, &bounced.recipient, &bounced.failure, bounced.expired, &report);
     }
     for deferred in &plan.again {
+        metrics::counter!(DEFERRALS, "class" => deferred.failure.class.name()).increment(1);
         attempt_failed("deferred", &deferred.failure);
         mail_log::deferred(envelope, &deferred.recipient, &deferred.failure, plan.at.unwrap_or(now));
     }

@@ -277,6 +277,15 @@ impl Assignment {
         now.saturating_duration_since(at.max(self.steady_since)) < DEAD_AFTER
     }
 
+    /// Shards that nobody who lives has.
+    pub(crate) fn unowned(&self, now: Instant) -> usize {
+        self.shards.shards().filter(|shard| self.is_free(*shard, now)).count()
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        usize::from(self.shards.get())
+    }
+
     pub(crate) fn workers_alive(&self, now: Instant) -> usize {
         self.workers.keys().filter(|worker| self.is_alive(worker, now)).count()
     }

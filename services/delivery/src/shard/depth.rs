@@ -7,14 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hikyaku_queue::depth::{Depth, depth};
+use hikyaku_queue::depth::{Depth, dead_letters, depth};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     context::Context,
     destination::HeldBack,
-    metrics::{DUE, ENTRIES, OLDEST_AGE},
+    metrics::{DEAD_LETTERS_KEPT, DUE, ENTRIES, OLDEST_AGE},
 };
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -35,7 +35,18 @@ pub(crate) async fn watch(context: Arc<Context>, shard: ShardId) {
             Ok(depth) => context.depths.set(shard, Some(depth)),
             Err(error) => tracing::debug!(%shard, error = chain(&error), "shard was not looked at"),
         }
+        // One worker has the first shard, so one shows what is the cluster's.
+        if shard == ShardId::new(0) {
+            show_dead_letters(&context).await;
+        }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn show_dead_letters(context: &Context) {
+    match dead_letters(&context.nats).await {
+        Ok(count) => metrics::gauge!(DEAD_LETTERS_KEPT).set(count as f64),
+        Err(error) => tracing::debug!(error = chain(&error), "dead letters were not counted"),
     }
 }
 
@@ -47,6 +58,9 @@ struct Leaving<'a> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.context.depths.set(self.shard, None);
+        if self.shard == ShardId::new(0) {
+            metrics::gauge!(DEAD_LETTERS_KEPT).set(0.0);
+        }
     }
 }
 

@@ -132,6 +132,18 @@ pub(crate) fn names(path: &str) -> Option<(&'static str, &'static str)> {
     find(path).map(|(service, method, _)| (service, method))
 }
 
+/// Of the table.
+pub(crate) fn services() -> Vec<&'static str> {
+    TABLE.iter().map(|(service, _)| *service).collect()
+}
+
+/// The same.
+pub(crate) fn methods() -> Vec<&'static str> {
+    let methods = TABLE.iter().flat_map(|(_, methods)| methods.iter().map(|(method, _)| *method));
+    let methods: std::collections::BTreeSet<&str> = methods.collect();
+    methods.into_iter().collect()
+}
+
 fn find(path: &str) -> Option<(&'static str, &'static str, Access)> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let (service, methods) = TABLE.iter().find(|(name, _)| *name == service)?;

@@ -24,6 +24,7 @@ use crate::{
     metrics,
     refusals::{Refusal, Refusals},
     role::Role,
+    span,
 };
 
 /// A process of this machine that asks the policy over loopback and shows nothing.
@@ -161,10 +162,15 @@ where
                     request.extensions_mut().insert(caller);
                 }
                 let (refusals, names) = (Arc::clone(&self.gate.refusals), names(&path));
+                let address = peer.as_ref().and_then(|peer| peer.address);
+                let span = names.map(|names| span::of_call(&request, names, address)).unwrap_or_default();
                 request.extensions_mut().insert(Admitted { peer, path, refusals });
                 let answer = self.inner.call(request);
                 Box::pin(async move {
-                    let answer = answer.await;
+                    let answer = span.around(answer).await;
+                    if let Ok(answer) = &answer {
+                        span::answered(&span, answer);
+                    }
                     if let Some(names) = names {
                         metrics::answered(names, begun.elapsed());
                     }

@@ -11,6 +11,7 @@ pub mod token; // bearer tokens
 pub mod role; // relay, viewer, operator
 mod access; // call -> least role
 pub mod callers; // the file that says who has which role
+mod span; // a call that is watched
 mod gate; // admits a call, or refuses it
 mod refusals; // refusals: answered, counted, logged in moderation
 pub mod guard; // all of it, for a server
@@ -23,5 +24,6 @@ pub use crate::{
     gate::{caller, require, who},
     guard::{Guard, GuardConfig},
     role::Role,
+    span::code_name,
     tls::{ClientTls, ServerTls},
 };

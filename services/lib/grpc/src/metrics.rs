@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use hikyaku_measures::{Label, Measure, counter, seconds};
+
+use crate::access;
 
 /// Counter: calls and connections that were refused; `reason` = nobody, token, certificate, role,
 /// handshake.
@@ -12,13 +14,24 @@ pub const REFUSALS: &str = "rpc.server.refusals";
 /// `rpc.method`. Waiting and travelling outside the process are not in it.
 pub const DURATION: &str = "rpc.server.call.duration";
 
-pub fn describe() {
-    describe_histogram!(DURATION, Unit::Seconds, "Time in which calls were answered");
-    describe_counter!(
+pub const ALL: &[Measure] = &[
+    seconds(
+        DURATION,
+        &[
+            Label { name: "rpc.service", values: access::services },
+            Label { name: "rpc.method", values: access::methods },
+        ],
+        "Time from a call until its answer, or the first of a stream; waiting and travelling outside the process are not in it",
+    ),
+    counter(
         REFUSALS,
-        Unit::Count,
-        "Calls and connections that were refused because of who made them"
-    );
+        &[Label { name: "reason", values: || vec!["nobody", "token", "certificate", "role", "handshake"] }],
+        "Calls and connections that were refused because of who made them",
+    ),
+];
+
+pub fn describe() {
+    hikyaku_measures::describe(ALL);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +61,9 @@ impl Reason {
 }
 
 pub(crate) fn answered((service, method): (&'static str, &'static str), after: Duration) {
-    histogram!(DURATION, "rpc.service" => service, "rpc.method" => method).record(after);
+    metrics::histogram!(DURATION, "rpc.service" => service, "rpc.method" => method).record(after);
 }
 
 pub(crate) fn refused(reason: Reason) {
-    counter!(REFUSALS, "reason" => reason.name()).increment(1);
+    metrics::counter!(REFUSALS, "reason" => reason.name()).increment(1);
 }

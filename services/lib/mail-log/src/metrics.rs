@@ -1,15 +1,21 @@
 //! Names, labels and descriptions of the metrics of this crate.
 
-use metrics::{Unit, counter, describe_counter};
+use hikyaku_measures::{Label, Measure, counter};
 
 /// Lines that a sink did not take.
 pub const LOST: &str = "mail.log.lost";
 
+pub const ALL: &[Measure] = &[counter(
+    LOST,
+    &[Label { name: "sink", values: || vec!["file", "stream", "otlp", "webhook"] }],
+    "Lines of the mail log that a sink did not take",
+)];
+
 pub fn describe() {
-    describe_counter!(LOST, Unit::Count, "Lines of the mail log that a sink did not take");
+    hikyaku_measures::describe(ALL);
 }
 
 /// `sink`: file or stream.
 pub fn lost(sink: &'static str, lines: u64) {
-    counter!(LOST, "sink" => sink).increment(lines);
+    metrics::counter!(LOST, "sink" => sink).increment(lines);
 }

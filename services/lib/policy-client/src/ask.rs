@@ -5,10 +5,17 @@ use std::{error::Error, time::Duration};
 use hikyaku_grpc::{
     Channel,
     client::pods::{Pod, Pods},
+    code_name,
 };
-use hikyaku_proto::policy::v1::policy_service_client::PolicyServiceClient;
+use hikyaku_proto::policy::v1::{
+    policy_service_client::PolicyServiceClient, policy_service_server::SERVICE_NAME,
+};
+use hikyaku_spans::{Span, declared::RPC_CLIENT, is_enabled};
 use tokio::time::Instant;
-use tonic::{Code, ConnectError, Request, Response, Status};
+use tonic::{
+    Code, ConnectError, Request, Response, Status,
+    metadata::{Ascii, MetadataKey},
+};
 
 use crate::error::PolicyUnavailable;
 
@@ -26,6 +33,8 @@ pub(crate) enum Repeat {
 }
 
 pub(crate) struct Question<Q> {
+    /// As the service calls it.
+    pub(crate) method: &'static str,
     pub(crate) text: Q,
     pub(crate) repeat: Repeat,
     /// Longest wait for the answer: connecting, and all pods.
@@ -82,9 +91,39 @@ impl<Q: Clone> Question<Q> {
         let grpc = Grpc::new(pod.channel()).max_decoding_message_size(usize::MAX);
         let mut request = Request::new(self.text.clone());
         request.set_timeout(limit);
+        let span = self.span(pod);
+        span.origin().write(|name, value| {
+            if let (Ok(name), Ok(value)) = (name.parse::<MetadataKey<Ascii>>(), value.parse()) {
+                request.metadata_mut().insert(name, value);
+            }
+        });
         let answer = tokio::time::timeout(limit, rpc(grpc, request)).await;
         let late = || Status::deadline_exceeded(format!("{pod:?} did not answer within {limit:?}"));
-        answer.map_err(|_| late())?.map(Response::into_inner)
+        let answer = answer.unwrap_or_else(|_| Err(late()));
+        ended(&span, answer.as_ref().err());
+        answer.map(Response::into_inner)
+    }
+
+    /// What is asked for nobody in particular, such as the host map, has none.
+    fn span(&self, pod: &Pod) -> Span {
+        if !is_enabled() {
+            return Span::none();
+        }
+        let span = Span::child(&RPC_CLIENT, format!("{SERVICE_NAME}/{}", self.method));
+        span.set("rpc.system", "grpc");
+        span.set("rpc.service", SERVICE_NAME);
+        span.set("rpc.method", self.method);
+        span.show("server.address", &pod.address().ip());
+        span.set("server.port", i64::from(pod.address().port()));
+        span
+    }
+}
+
+/// Any status but OK is an error to who asked.
+fn ended(span: &Span, fault: Option<&Status>) {
+    span.set("rpc.grpc.status_code", fault.map_or(0, |status| i64::from(i32::from(status.code()))));
+    if let Some(status) = fault {
+        span.fail(code_name(status.code()));
     }
 }
 

@@ -121,7 +121,9 @@ impl PolicyClient {
         let question = proto::CheckConnectionRequest { client: client.to_string() };
         let response = self
             .inner
-            .call(question, |mut grpc, question| async move { grpc.check_connection(question).await })
+            .call("CheckConnection", question, |mut grpc, question| async move {
+                grpc.check_connection(question).await
+            })
             .await
             .inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let wire::Answer { decision, valid_for, .. } = wire::answer(response.decision);
@@ -150,11 +152,13 @@ impl PolicyClient {
             identity: identity(asker),
             certificate: certificate(asker),
         };
-        let response = self
-            .inner
-            .call(question, |mut grpc, question| async move { grpc.check_sender(question).await })
-            .await
-            .inspect_err(|_| record("defer", Source::Fallback, asked))?;
+        let response =
+            self.inner
+                .call("CheckSender", question, |mut grpc, question| async move {
+                    grpc.check_sender(question).await
+                })
+                .await
+                .inspect_err(|_| record("defer", Source::Fallback, asked))?;
         let wire::Answer { decision, reach, valid_for } = wire::answer(response.decision);
         let proto::CheckSenderResponse { trusted, check_author, rate, .. } = response;
         let rate = rate.map(traffic::answered_rate).transpose()?;
@@ -187,7 +191,9 @@ impl PolicyClient {
         };
         let remembered = self
             .inner
-            .call(question, |mut grpc, question| async move { grpc.check_recipient(question).await })
+            .call("CheckRecipient", question, |mut grpc, question| async move {
+                grpc.check_recipient(question).await
+            })
             .await
             .and_then(wire::recipient);
         let (known, reach, valid_for) =
@@ -212,7 +218,12 @@ impl PolicyClient {
             login: login.to_owned(),
             proof: Some(wire::proof(proof)),
         };
-        let question = Question { text: question, repeat: Repeat::Unheard, limit: AUTHENTICATION_TIMEOUT };
+        let question = Question {
+            method: "Authenticate",
+            text: question,
+            repeat: Repeat::Unheard,
+            limit: AUTHENTICATION_TIMEOUT,
+        };
         let ask = |mut grpc: Grpc, question| async move { grpc.authenticate(question).await };
         let response = question.ask(&self.inner.pods, ask).await?;
         wire::authentication(response)
@@ -228,10 +239,12 @@ impl PolicyClient {
             identity: identity.to_string(),
             authors: authors.iter().map(ToString::to_string).collect(),
         };
-        let response = self
-            .inner
-            .call(question, |mut grpc, question| async move { grpc.check_author(question).await })
-            .await?;
+        let response =
+            self.inner
+                .call("CheckAuthor", question, |mut grpc, question| async move {
+                    grpc.check_author(question).await
+                })
+                .await?;
         Ok(wire::answer(response.decision).decision)
     }
 
@@ -310,6 +323,7 @@ impl PolicyClient {
 impl Inner {
     async fn call<Q, A, F>(
         &self,
+        method: &'static str,
         question: Q,
         rpc: impl Fn(Grpc, Request<Q>) -> F,
     ) -> Result<A, PolicyUnavailable>
@@ -317,7 +331,7 @@ impl Inner {
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let question = Question { text: question, repeat: Repeat::Always, limit: self.timeout };
+        let question = Question { method, text: question, repeat: Repeat::Always, limit: self.timeout };
         question.ask(&self.pods, rpc).await
     }
 
@@ -341,7 +355,12 @@ impl Inner {
     ) -> Result<proto::ResolveRouteResponse, PolicyUnavailable> {
         let question =
             proto::ResolveRouteRequest { domain: domain.to_string(), reverse_path: reverse_path.to_string() };
-        self.call(question, |mut grpc, question| async move { grpc.resolve_route(question).await }).await
+        self.call(
+            "ResolveRoute",
+            question,
+            |mut grpc, question| async move { grpc.resolve_route(question).await },
+        )
+        .await
     }
 
     async fn refresh(&self) -> Result<(), PolicyUnavailable> {
@@ -354,7 +373,10 @@ impl Inner {
         let known_version = self.traffic_version.load(Ordering::Relaxed);
         let question = proto::GetTrafficRequest { known_version };
         let response =
-            self.call(question, |mut grpc, question| async move { grpc.get_traffic(question).await }).await?;
+            self.call("GetTraffic", question, |mut grpc, question| async move {
+                grpc.get_traffic(question).await
+            })
+            .await?;
         if !response.unchanged {
             let version = response.version;
             self.traffic.send_replace(Arc::new(traffic::rules(response)?));
@@ -365,8 +387,9 @@ impl Inner {
 
     async fn refresh_hours(&self) -> Result<(), PolicyUnavailable> {
         let question = proto::ListHoursRequest { known_version: self.hours.borrow().version };
-        let response =
-            self.call(question, |mut grpc, question| async move { grpc.list_hours(question).await }).await?;
+        let response = self
+            .call("ListHours", question, |mut grpc, question| async move { grpc.list_hours(question).await })
+            .await?;
         if !response.unchanged {
             self.hours.send_replace(Arc::new(hours::mail_hours(response)?));
         }
@@ -375,8 +398,9 @@ impl Inner {
 
     async fn refresh_hosts(&self) -> Result<(), PolicyUnavailable> {
         let question = proto::ListHostsRequest { known_version: self.hosts.borrow().version };
-        let response =
-            self.call(question, |mut grpc, question| async move { grpc.list_hosts(question).await }).await?;
+        let response = self
+            .call("ListHosts", question, |mut grpc, question| async move { grpc.list_hosts(question).await })
+            .await?;
         if !response.unchanged {
             self.hosts.send_replace(Arc::new(wire::host_map(response)?));
         }

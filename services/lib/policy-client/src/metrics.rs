@@ -2,18 +2,23 @@
 
 use std::time::Instant;
 
-use metrics::{Unit, describe_histogram, histogram};
+use hikyaku_measures::{Label, Measure, seconds};
 
 /// Histogram, seconds; attributes `decision` = accept, reject, defer, route and
 /// `source` = remote, cache, fallback.
 pub const DECISION_DURATION: &str = "mail.policy.decision.duration";
 
+pub const ALL: &[Measure] = &[seconds(
+    DECISION_DURATION,
+    &[
+        Label { name: "decision", values: || vec!["accept", "reject", "defer", "route"] },
+        Label { name: "source", values: || vec!["remote", "cache", "fallback"] },
+    ],
+    "Time until a policy question was answered; source fallback: the service gave no answer",
+)];
+
 pub fn describe() {
-    describe_histogram!(
-        DECISION_DURATION,
-        Unit::Seconds,
-        "Time until a policy question was answered; source fallback: the service gave no answer"
-    );
+    hikyaku_measures::describe(ALL);
 }
 
 /// Where an answer came from.
@@ -35,5 +40,6 @@ impl Source {
 }
 
 pub(crate) fn record(decision: &'static str, source: Source, asked: Instant) {
-    histogram!(DECISION_DURATION, "decision" => decision, "source" => source.name()).record(asked.elapsed());
+    metrics::histogram!(DECISION_DURATION, "decision" => decision, "source" => source.name())
+        .record(asked.elapsed());
 }

@@ -31,7 +31,7 @@ impl PolicyClient {
     pub async fn overview(&self, only: Option<&Domain>) -> Result<Overview, PolicyUnavailable> {
         let domain = only.map(ToString::to_string).unwrap_or_default();
         let text = proto::GetOverviewRequest { domain };
-        let question = Question { text, repeat: Repeat::Always, limit: TIMEOUT };
+        let question = Question { method: "GetOverview", text, repeat: Repeat::Always, limit: TIMEOUT };
         let ask = |mut grpc: Grpc, question| async move { grpc.get_overview(question).await };
         read(question.ask(&self.inner.pods, ask).await?, only)
     }

@@ -17,7 +17,7 @@ use hikyaku_types::{
 use crate::{
     Nats,
     metrics::operation,
-    publish::{PublishError, chunks, send},
+    publish::{PublishError, chunks, ended, publishing, send},
     subject::{self, Owner},
     topology::body_stream,
 };
@@ -78,7 +78,9 @@ impl BodyStore {
                 send(nats, stream, subject::body(shard, owner), message, operation::BODY).await
             }
         });
-        let sequences = try_join_all(writes).await.map_err(|error| BodyError::Write(Box::new(error)))?;
+        let span = publishing("store", "body", &stream);
+        let sequences = ended(&span, span.around(try_join_all(writes)).await);
+        let sequences = sequences.map_err(|error| BodyError::Write(Box::new(error)))?;
         Ok(BodyRef { shard, sequences, size: content.len() as u64 })
     }
 

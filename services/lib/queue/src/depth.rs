@@ -6,7 +6,10 @@ use std::time::SystemTime;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use hikyaku_types::{envelope::Lane, shard::ShardId};
 
-use crate::{Nats, stream, subject, topology::queue_stream};
+use crate::{
+    Nats, stream, subject,
+    topology::{DEAD_STREAM, queue_stream},
+};
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to look at {stream}")]
@@ -35,6 +38,12 @@ pub struct LaneDepth {
 pub async fn depth(nats: &Nats, shard: ShardId) -> Result<Depth, DepthError> {
     let stream = queue_stream(shard);
     look(nats, shard, &stream).await.map_err(|source| DepthError { stream, source })
+}
+
+/// How many dead letters are kept.
+pub async fn dead_letters(nats: &Nats) -> Result<u64, DepthError> {
+    let failed = |source| DepthError { stream: DEAD_STREAM.to_owned(), source };
+    Ok(stream::extent(nats, DEAD_STREAM).await.map_err(failed)?.messages)
 }
 
 async fn look(nats: &Nats, shard: ShardId, name: &str) -> Result<Depth, async_nats::Error> {

@@ -21,7 +21,7 @@ use hikyaku_types::{
 use crate::{
     subject::{self, Place},
     tenure::Tenure,
-    topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY, LARGEST_ENTRY},
+    topology::{ACK_WAIT, LANE_BYTES, LANE_CAPACITY, LARGEST_ENTRY, queue_stream},
 };
 
 pub use crate::trace::Origin;
@@ -95,6 +95,11 @@ impl Lease {
 
     pub(crate) fn place(&self) -> StreamPlace {
         self.place
+    }
+
+    /// The stream in which it stands.
+    pub fn stream(&self) -> String {
+        queue_stream(self.place.shard)
     }
 
     /// Where the entry stands in its lane.

@@ -1,6 +1,6 @@
 //! Metric names of this crate.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use hikyaku_measures::{Label, Measure, counter, gauge, seconds};
 
 /// Time from publish to the stream's acknowledgement.
 pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
@@ -21,18 +21,25 @@ pub(crate) mod operation {
     pub(crate) const CUSTODY: &str = "custody";
 }
 
-pub fn describe() {
-    describe_histogram!(
+pub const ALL: &[Measure] = &[
+    seconds(
         OPERATION_DURATION,
-        Unit::Seconds,
-        "Time from publish to the acknowledgement of the stream"
-    );
-    describe_gauge!(DURABLE, "1 when every broker syncs each write before it acknowledges");
-    describe_counter!(REPEATED, Unit::Count, "Publishes repeated because no acknowledgement came in time");
-    describe_counter!(
-        CUSTODY_LATE,
-        Unit::Count,
-        "Custody events whose mail went on before they were written"
-    );
-    describe_counter!(CUSTODY_LOST, Unit::Count, "Custody events that were never written");
+        &[Label {
+            name: "messaging.operation.name",
+            values: || vec!["accept", "schedule", "body", "custody"],
+        }],
+        "Time from a publish to the acknowledgement of its stream",
+    ),
+    gauge(DURABLE, &[], "1 when every broker syncs each write before it acknowledges, or 0"),
+    counter(
+        REPEATED,
+        &[Label { name: "messaging.operation.name", values: || vec!["accept", "schedule", "body"] }],
+        "Publishes repeated because no acknowledgement came in time",
+    ),
+    counter(CUSTODY_LATE, &[], "Custody events whose mail went on before they were written"),
+    counter(CUSTODY_LOST, &[], "Custody events that were never written: an audit misses them"),
+];
+
+pub fn describe() {
+    hikyaku_measures::describe(ALL);
 }

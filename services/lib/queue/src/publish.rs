@@ -9,6 +9,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
+use hikyaku_spans::{Span, TRACEPARENT, declared::PUBLISH, is_enabled};
 use hikyaku_types::{
     body::Body,
     envelope::Envelope,
@@ -133,8 +134,10 @@ impl Publisher {
                 .expected_stream(DEAD_STREAM)
                 .payload(codec::encode(envelope))
         };
-        send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await?;
-        Ok(())
+        let span = publishing(operation::ACCEPT, "dead", DEAD_STREAM);
+        span.show("messaging.message.id", &entry);
+        let sent = send(&self.nats, DEAD_STREAM, subject::dead(entry), message, operation::ACCEPT).await;
+        ended(&span, sent).map(|_| ())
     }
 
     /// Content of its own for a dead letter, because the entry may go on with other recipients and
@@ -185,18 +188,23 @@ impl Publisher {
         let destination = envelope.destination.clone();
         let subject = Subject { shard, place, destination, entry: envelope.entry };
         let stream = queue_stream(shard);
-        if headers.get("traceparent").is_none() {
-            trace::current().write(&mut headers);
-        }
-        let payload = codec::encode(envelope);
-        let message = || {
-            PublishMessage::build()
-                .headers(headers.clone())
-                .message_id(message_id)
-                .expected_stream(&stream)
-                .payload(payload.clone())
+        let span = publishing(operation, "queue", &stream);
+        span.show("messaging.message.id", &envelope.entry);
+        let publish = async {
+            if headers.get(TRACEPARENT).is_none() {
+                trace::write_current(&mut headers);
+            }
+            let payload = codec::encode(envelope);
+            let message = || {
+                PublishMessage::build()
+                    .headers(headers.clone())
+                    .message_id(message_id)
+                    .expected_stream(&stream)
+                    .payload(payload.clone())
+            };
+            send(&self.nats, &stream, subject.to_string(), message, operation).await
         };
-        send(&self.nats, &stream, subject.to_string(), message, operation).await
+        ended(&span, span.around(publish).await)
     }
 
     pub(crate) fn shards(&self) -> ShardCount {
@@ -231,6 +239,33 @@ pub(crate) async fn send(
             Err(error) => return Err(refused(stream, error)),
         }
     }
+}
+
+/// `template` is what stands for the subjects of the stream.
+pub(crate) fn publishing(operation: &'static str, template: &'static str, stream: &str) -> Span {
+    if !is_enabled() {
+        return Span::none();
+    }
+    let span = Span::child(&PUBLISH, format!("{operation} {template}"));
+    span.set("messaging.system", "nats");
+    span.set("messaging.operation.name", operation);
+    span.set("messaging.operation.type", "send");
+    span.set("messaging.destination.template", template);
+    span.show("messaging.destination.name", &stream);
+    span
+}
+
+pub(crate) fn ended<T>(span: &Span, result: Result<T, PublishError>) -> Result<T, PublishError> {
+    if let Err(error) = &result {
+        span.fail(match error {
+            PublishError::NotDurable(_) => "not-durable",
+            PublishError::Body(_) => "body",
+            PublishError::NotAcknowledged { .. } => "not-acknowledged",
+            PublishError::Superseded => "superseded",
+            PublishError::TooLarge { .. } => "too-large",
+        });
+    }
+    result
 }
 
 fn refused(stream: &str, error: async_nats::jetstream::context::PublishError) -> PublishError {

@@ -48,7 +48,13 @@ pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<(), Obse
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| failed(error.into()))?;
     tokio::spawn(upkeep(metrics.clone()));
     let router = Router::new()
-        .route("/metrics", get(async move || metrics.render()))
+        .route(
+            "/metrics",
+            get(async move || {
+                crate::metrics::look_at_process();
+                metrics.render()
+            }),
+        )
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || answer(&readiness)));
     tokio::spawn(async move {

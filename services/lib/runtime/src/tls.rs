@@ -17,7 +17,7 @@ mod any_client; // certificates of clients
 mod stream; // in the clear, then over TLS
 mod client; // TLS with servers that we connect to
 
-pub use certificates::CertificateError;
+pub use certificates::{CertificateError, end_of_file};
 pub use client::{
     ClientHandshakeError, ClientStream, DaneTrust, Secured, TlsClientConfig, TlsConnector, Trust,
 };

@@ -153,6 +153,25 @@ impl LocalErrorKind {
     /// Nothing listens there.
     pub const REFUSED: Self = Self::Os(111);
 
+    /// All of [`Self::name`].
+    pub const NAMES: &[&str] = &[
+        "EOF",
+        "TIMEOUT",
+        "PROTOCOL",
+        "DNS",
+        "UNMET",
+        "INTERNAL",
+        "EPIPE",
+        "EADDRNOTAVAIL",
+        "ENETUNREACH",
+        "ECONNABORTED",
+        "ECONNRESET",
+        "ETIMEDOUT",
+        "ECONNREFUSED",
+        "EHOSTUNREACH",
+        "EOTHER",
+    ];
+
     /// One of few.
     pub fn name(self) -> &'static str {
         match self {

@@ -52,6 +52,12 @@ pub fn board() -> Board {
                         )],
                     ),
                     lines(
+                        "Why recipients are tried again",
+                        PerSecond,
+                        "temp: the host said so. noreply: it could not be asked. policy: our rules did not let it go.",
+                        vec![query(rate("mail_delivery_deferrals_total", "class"), "{{class}}")],
+                    ),
+                    lines(
                         "Recipients tried",
                         PerSecond,
                         "By worker.",

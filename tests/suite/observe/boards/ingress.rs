@@ -41,6 +41,18 @@ pub fn board() -> Board {
                         )],
                     ),
                     lines(
+                        "Until a certificate for brokers or roles ends",
+                        Seconds,
+                        "What this process shows to brokers and to other roles.",
+                        vec![query(
+                            format!(
+                                "{} - time()",
+                                extreme("min", "tls_certificate_expiry_seconds", "channel, instance")
+                            ),
+                            "{{channel}} {{instance}}",
+                        )],
+                    ),
+                    lines(
                         "Unreadable PROXY headers",
                         PerSecond,
                         "Connections of load balancers that were ended: ingress.proxy_from names one that sends none.",
@@ -73,6 +85,21 @@ pub fn board() -> Board {
                         vec![query(
                             share("smtp_server_transactions_total", "outcome=\"deferred\""),
                             "deferred",
+                        )],
+                    ),
+                    lines(
+                        "Refused and put off",
+                        PerSecond,
+                        "Connections, commands and messages, by the check that did it; limits are among them.",
+                        vec![query(rate("smtp_server_refusals_total", "check") + " > 0", "{{check}}")],
+                    ),
+                    lines(
+                        "Memory for content",
+                        Bytes,
+                        "At three quarters of the limit new messages are put off.",
+                        vec![query(
+                            level("smtp_server_content_memory_bytes", "state, instance"),
+                            "{{state}} {{instance}}",
                         )],
                     ),
                     lines(

@@ -1,6 +1,6 @@
 use crate::observe::panel::{
     Board,
-    Unit::{Count, PerSecond, Seconds, Share},
+    Unit::{Bytes, Count, PerSecond, Seconds, Share},
     durations, extreme, figure, level, lines, query, rate, rate_of, row, share,
 };
 
@@ -100,6 +100,63 @@ pub fn board() -> Board {
                             query(rate("actor_restarts_total", ""), "actors started again"),
                             query(rate("mail_delivery_fenced_total", ""), "attempts given up"),
                         ],
+                    ),
+                ],
+            ),
+            row(
+                "Processes",
+                vec![
+                    lines(
+                        "Versions",
+                        Count,
+                        "Processes by the version that they run.",
+                        vec![query(level("hikyaku_build_info", "version"), "{{version}}")],
+                    ),
+                    lines(
+                        "Processor time",
+                        Count,
+                        "Processors that each process keeps busy.",
+                        vec![query(rate("process_cpu_seconds_total", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Memory",
+                        Bytes,
+                        "Of each process.",
+                        vec![query(level("process_resident_memory_bytes", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Open files and connections",
+                        Share,
+                        "Of those that a process may have.",
+                        vec![query(
+                            format!(
+                                "{} / {}",
+                                extreme("max", "process_open_fds", "instance"),
+                                extreme("max", "process_max_fds", "instance")
+                            ),
+                            "{{instance}}",
+                        )],
+                    ),
+                    lines(
+                        "Threads",
+                        Count,
+                        "Of each process.",
+                        vec![query(level("process_threads", "instance"), "{{instance}}")],
+                    ),
+                    lines(
+                        "Runs since",
+                        Seconds,
+                        "The age of each process.",
+                        vec![query(
+                            format!("time() - {}", extreme("max", "process_start_time_seconds", "instance")),
+                            "{{instance}}",
+                        )],
+                    ),
+                    lines(
+                        "Spans",
+                        PerSecond,
+                        "Of traces: dropped ones had no room, failed ones no collector.",
+                        vec![query(rate("telemetry_spans_total", "outcome"), "{{outcome}}")],
                     ),
                 ],
             ),

@@ -38,6 +38,18 @@ pub fn board() -> Board {
                         vec![query(level("mail_queue_entries", "instance"), "{{instance}}")],
                     ),
                     lines(
+                        "Shards",
+                        Count,
+                        "As workers see them; one without an owner is worked on by nobody.",
+                        vec![query(extreme("min", "mail_queue_shards", "state"), "{{state}}")],
+                    ),
+                    lines(
+                        "Dead letters",
+                        Count,
+                        "Failed mail that nobody could be told of: hikyakuctl dead list. They are kept for 30 days.",
+                        vec![query(level("mail_queue_dead_letters", ""), "kept")],
+                    ),
+                    lines(
                         "Content collected",
                         PerSecond,
                         "Of entries that are gone; the shards are looked at every ten minutes.",

@@ -143,6 +143,10 @@ impl Pod {
         self.channel.clone()
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn answered(&self) {
         self.avoid_until.store(0, Ordering::Relaxed);
     }

@@ -7,17 +7,15 @@ use opentelemetry::{
     Key,
     logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity},
 };
-use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::{
-    Resource,
-    logs::{SdkLogger, SdkLoggerProvider},
-};
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+
+use crate::traces::{self, TracesConfig, TracesError};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to set up the OTLP exporter of the mail log")]
-pub struct OtlpError(#[source] opentelemetry_otlp::ExporterBuildError);
+pub struct OtlpError(#[source] TracesError);
 
 /// The body is the line, as the schema says; its event and its ids are attributes.
 #[derive(Debug)]
@@ -28,16 +26,16 @@ pub struct Otlp {
 
 impl Otlp {
     /// Needs a running Tokio runtime.
-    pub fn new(endpoint: &str, service: &'static str) -> Result<Self, OtlpError> {
-        let exporter = opentelemetry_otlp::LogExporter::builder()
-            .with_tonic()
-            .with_endpoint(endpoint)
-            .with_timeout(TIMEOUT)
-            .build()
-            .map_err(OtlpError)?;
-        let resource = Resource::builder().with_service_name(service).build();
-        let provider =
-            SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
+    ///
+    /// To the collector of the traces, which knows us by the same.
+    pub fn new(collector: &TracesConfig) -> Result<Self, OtlpError> {
+        let builder = opentelemetry_otlp::LogExporter::builder().with_tonic();
+        let builder = traces::connected(builder, collector).map_err(OtlpError)?;
+        let exporter = builder.build().map_err(|error| OtlpError(error.into()))?;
+        let provider = SdkLoggerProvider::builder()
+            .with_resource(traces::resource(collector))
+            .with_batch_exporter(exporter)
+            .build();
         let logger = provider.logger(TARGET);
         Ok(Self { provider, logger })
     }

@@ -55,6 +55,18 @@ pub enum CertificateError {
     NoProvider,
 }
 
+fn end(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// When the first certificate of a file in PEM ends; `None`, when there is none that can be read.
+pub fn end_of_file(path: &Path) -> Option<SystemTime> {
+    let pem = fs::read(path).ok()?;
+    end(&CertificateDer::pem_slice_iter(&pem).next()?.ok()?)
+}
+
 /// What files looked like; `None` for one that is not there.
 pub(super) type Fingerprint = Vec<Option<(SystemTime, u64)>>;
 
@@ -91,12 +103,7 @@ impl Certificates {
     /// When the first of them ends (RFC 5280 4.1.2.5).
     pub(super) fn first_end(&self) -> Option<SystemTime> {
         let in_use = self.in_use.read().unwrap_or_else(PoisonError::into_inner);
-        let end = |pair: &Arc<CertifiedKey>| {
-            let (_, certificate) = X509Certificate::from_der(pair.cert.first()?).ok()?;
-            let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
-            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-        };
-        in_use.iter().filter_map(end).min()
+        in_use.iter().filter_map(|pair| end(pair.cert.first()?)).min()
     }
 
     pub(super) fn for_name(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
