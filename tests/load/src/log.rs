@@ -103,7 +103,7 @@ async fn write(
         }
         // So that a batch is as small as in a day of this length.
         while ingress.waiting() + delivery.waiting() > 0 {
-            tokio::time::sleep(Duration::from_micros(100)).await;
+            tokio::task::yield_now().await;
         }
     }
     ingress_writer.flush().await;

@@ -25,7 +25,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 const SEGMENTS: Reading<'static> =
     Reading { stream: LOG_INDEX_STREAM, filter: subject::ALL_LOG_SEGMENTS, messages: 1_000 };
 /// Batches that are read at once.
-const BATCHES: usize = 100;
+const BATCHES: usize = 500;
 /// Stretches that are read at the same time.
 const PARALLEL: usize = 4;
 /// Who looks for a sender of very much mail gets its newest messages and no more lines than a person reads.
@@ -60,6 +60,8 @@ pub async fn find(nats: &Nats, query: &Query) -> Result<Found, SearchError> {
     search.find(query).await.map_err(SearchError)
 }
 
+/// Sequence of its batch, and its number there.
+type Place = (u64, usize);
 /// The time that a line begins with, and the line.
 type Lines = BTreeMap<(String, u64, usize), String>;
 
@@ -105,25 +107,38 @@ impl Search<'_> {
         // The newest first. What is in no segment is newer than all that is.
         stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.to.map_or((1, None), |to| (0, Some(to)))));
         let mut newest = BTreeMap::new();
-        for (index, stretch) in stretches.iter().enumerate() {
-            self.read(stretch, |place, line, event| {
-                let fits = event.keys().iter().any(|key| query.keys.contains(key)) && is_within(line, query);
-                match (fits, event.queue_id()) {
-                    (false, _) => {}
-                    (true, Some(id)) => {
-                        newest.entry(id.to_owned()).or_insert_with(|| timestamp(line).to_owned());
-                    }
-                    (true, None) => {
-                        refusals.insert((timestamp(line).to_owned(), place.0, place.1), line.to_owned());
-                    }
+        let mut left = stretches.len();
+        for stretches in stretches.chunks(PARALLEL) {
+            let read = stretches.iter().map(|stretch| self.beginnings(stretch, query));
+            for (place, line, id) in futures::future::try_join_all(read).await?.into_iter().flatten() {
+                let at = timestamp(&line).to_owned();
+                match id {
+                    Some(id) => drop(newest.entry(id).or_insert(at)),
+                    None => drop(refusals.insert((at, place.0, place.1), line)),
                 }
-            })
-            .await?;
+            }
+            left -= stretches.len();
             if newest.len().max(refusals.len()) > query.messages {
-                return Ok(keep_newest(newest, query.messages, ids, refusals) || index + 1 < stretches.len());
+                break;
             }
         }
-        Ok(keep_newest(newest, query.messages, ids, refusals))
+        Ok(keep_newest(newest, query.messages, ids, refusals) || left > 0)
+    }
+
+    /// Lines that fit, with the messages that they are about.
+    async fn beginnings(
+        &self,
+        stretch: &Stretch,
+        query: &Query,
+    ) -> Result<Vec<(Place, String, Option<String>)>, async_nats::Error> {
+        let mut found = Vec::new();
+        let each = |place: Place, line: &str, event: &Event| {
+            if event.keys().iter().any(|key| query.keys.contains(key)) && is_within(line, query) {
+                found.push((place, line.to_owned(), event.queue_id().map(str::to_owned)));
+            }
+        };
+        self.read(stretch, |_| true, each).await?;
+        Ok(found)
     }
 
     /// All lines about these, and the ids of what belongs to them.
@@ -141,7 +156,7 @@ impl Search<'_> {
         let stretches = self.stretches(&keys, since, SystemTime::now() + MARGIN).await?;
         let read = futures::stream::iter(stretches).map(|stretch| async move {
             let (mut lines, mut others) = (Vec::new(), Vec::new());
-            self.read_with(
+            self.read(
                 &stretch,
                 |line| ids.iter().any(|id| line.contains(id.as_str())),
                 |place, line, event| {
@@ -205,9 +220,14 @@ impl Search<'_> {
                         });
                     }
                 }
-                if segment.from <= until && segment.may_hold(keys) {
-                    let Segment { first, last, to, .. } = segment;
-                    stretches.push(Stretch { process, first, last, to: Some(to) });
+                if segment.from <= until {
+                    let places = segment.may_hold(keys);
+                    stretches.extend(places.map(|(first, last)| Stretch {
+                        process: process.clone(),
+                        first,
+                        last,
+                        to: Some(segment.to),
+                    }));
                 }
             }
         }
@@ -245,20 +265,12 @@ impl Search<'_> {
         Ok(batch.messages.first().map_or(u64::MAX, |message| message.sequence))
     }
 
+    /// `each` hears of the place of a line, the line and what it says, where `is_wanted`.
     async fn read(
         &self,
         stretch: &Stretch,
-        each: impl FnMut((u64, usize), &str, &Event),
-    ) -> Result<(), async_nats::Error> {
-        self.read_with(stretch, |_| true, each).await
-    }
-
-    /// `each` hears of the place of a line, the line and what it says, where `is_wanted`.
-    async fn read_with(
-        &self,
-        stretch: &Stretch,
         is_wanted: impl Fn(&str) -> bool,
-        mut each: impl FnMut((u64, usize), &str, &Event),
+        mut each: impl FnMut(Place, &str, &Event),
     ) -> Result<(), async_nats::Error> {
         let filter = subject::log_batch(&stretch.process);
         let reading = Reading { stream: LOG_STREAM, filter: &filter, messages: BATCHES };

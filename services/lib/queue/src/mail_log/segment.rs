@@ -13,16 +13,24 @@ use prost::Message as _;
 use super::filter::{self, Hash};
 use crate::codec::{time, timestamp};
 
-/// A segment is a few hundred kilobytes of lines: little enough to be read in vain.
+/// Events of a segment, which is one message.
 const EVENTS: u32 = 4_000;
+/// Events of a part of it, which is read as a whole: some ten kilobytes.
+const EVENTS_OF_A_PART: usize = 250;
 /// What is not in a segment yet has to be read by every search.
 const AGE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+struct Part {
+    first: u64,
+    last: u64,
+    events: usize,
     keys: HashSet<Hash>,
-    /// Batches of it.
-    sequences: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    parts: Vec<Part>,
     /// Time of its first event and its last.
     times: Option<(SystemTime, SystemTime)>,
     events: u32,
@@ -32,14 +40,22 @@ pub(super) struct Gathering {
 
 impl Gathering {
     pub(super) fn add(&mut self, sequence: u64, entries: &[std::sync::Arc<Entry>]) {
-        let first = self.sequences.map_or(sequence, |(first, _)| first);
-        self.sequences = Some((first, sequence));
+        let mut part = match self.parts.pop() {
+            Some(part) if part.events < EVENTS_OF_A_PART => part,
+            full => {
+                self.parts.extend(full);
+                Part { first: sequence, ..Part::default() }
+            }
+        };
+        part.last = sequence;
         for entry in entries {
             let (from, to) = self.times.unwrap_or((entry.at, entry.at));
             self.times = Some((from.min(entry.at), to.max(entry.at)));
             self.events += 1;
-            self.keys.extend(entry.event.keys().iter().map(|key| Hash::of(&key.text())));
+            part.events += 1;
+            part.keys.extend(entry.event.keys().iter().map(|key| Hash::of(&key.text())));
         }
+        self.parts.push(part);
     }
 
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
@@ -49,7 +65,11 @@ impl Gathering {
 
     /// `None`: there is nothing in it.
     pub(super) fn written(&self) -> Option<Bytes> {
-        let ((first, last), (from, to)) = (self.sequences?, self.times?);
+        let (first, last, (from, to)) = (self.parts.first()?.first, self.parts.last()?.last, self.times?);
+        let part = |part: &Part| {
+            let filter = filter::of(part.keys.iter());
+            wire::LogPart { first: part.first, last: part.last, filter }
+        };
         let segment = wire::LogSegment {
             first,
             last,
@@ -57,14 +77,14 @@ impl Gathering {
             events: self.events,
             from: Some(timestamp(from)),
             to: Some(timestamp(to)),
-            filter: filter::of(self.keys.iter()),
+            parts: self.parts.iter().map(part).collect(),
         };
         Some(segment.encode_to_vec().into())
     }
 
     /// The stream has it.
     pub(super) fn begin_next(&mut self) {
-        let previous = self.sequences.map_or(self.previous, |(_, last)| last);
+        let previous = self.parts.last().map_or(self.previous, |part| part.last);
         *self = Self { previous, ..Self::default() };
     }
 }
@@ -86,7 +106,7 @@ pub(super) struct Segment {
     pub(super) previous: u64,
     pub(super) from: SystemTime,
     pub(super) to: SystemTime,
-    filter: Bytes,
+    parts: Vec<wire::LogPart>,
 }
 
 impl Segment {
@@ -99,12 +119,14 @@ impl Segment {
             previous: segment.previous,
             from: time(segment.from, "from").ok()?,
             to: time(segment.to, "to").ok()?,
-            filter: segment.filter,
+            parts: segment.parts,
         })
     }
 
-    pub(super) fn may_hold(&self, keys: &[Hash]) -> bool {
-        keys.iter().any(|key| filter::may_hold(&self.filter, *key))
+    /// Where these keys may be: the first batch and the last of each place.
+    pub(super) fn may_hold<'a>(&'a self, keys: &'a [Hash]) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let holds = |part: &&wire::LogPart| keys.iter().any(|key| filter::may_hold(&part.filter, *key));
+        self.parts.iter().filter(holds).map(|part| (part.first, part.last))
     }
 }
 
@@ -138,15 +160,32 @@ mod tests {
         assert_eq!((segment.previous, segment.first, segment.last), (0, 7, 11));
         let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert_eq!((seconds(segment.from), seconds(segment.to)), (90, 130));
-        assert!(segment.may_hold(&[hash("C")]) && segment.may_hold(&[hash("Z"), hash("A")]));
-        assert!(!segment.may_hold(&[hash("Z")]));
+        for found in [&[hash("C")][..], &[hash("Z"), hash("A")]] {
+            assert_eq!(segment.may_hold(found).collect::<Vec<_>>(), [(7, 11)]);
+        }
+        assert_eq!(segment.may_hold(&[hash("Z")]).count(), 0);
 
         gathering.begin_next();
         assert!(gathering.written().is_none());
         gathering.add(12, &[entry("D", 140)]);
         let segment = Segment::read(gathering.written().unwrap()).unwrap();
         assert_eq!((segment.previous, segment.first, segment.last), (11, 12, 12));
-        assert!(!segment.may_hold(&[hash("A")]));
+        assert_eq!(segment.may_hold(&[hash("A")]).count(), 0);
+    }
+
+    #[test]
+    fn only_the_part_is_read_that_may_hold_it() {
+        let mut gathering = Gathering::default();
+        for sequence in 1..=1_000 {
+            gathering.add(sequence * 10, &[entry(&sequence.to_string(), 100)]);
+        }
+        let segment = Segment::read(gathering.written().unwrap()).unwrap();
+        assert_eq!((segment.first, segment.last), (10, 10_000));
+        for (id, place) in
+            [("1", (10, 2_500)), ("250", (10, 2_500)), ("251", (2_510, 5_000)), ("1000", (7_510, 10_000))]
+        {
+            assert_eq!(segment.may_hold(&[hash(id)]).collect::<Vec<_>>(), [place], "{id}");
+        }
     }
 
     #[test]
