@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hikyaku_testkit::{
     client::send_one,
+    collector::Collector,
     eventually::eventually,
     hook::Hook,
     mx::{Script, ScriptedMx},
@@ -79,9 +80,11 @@ async fn every_sink_gets_every_line() -> anyhow::Result<()> {
     lab.mail_for("there.test", mx.address());
     let (file, token) = (lab.folder.path().join("mail.log"), lab.folder.path().join("token"));
     std::fs::write(&token, "secret-of-the-hook\n")?;
+    let collector = Collector::start().await?;
     lab.configure(&format!(
-        "[mail_log]\nfile = {file:?}\nfile_max_bytes = 65536\nwebhook = \"http://{}/lines\"\n\
-         webhook_token_file = {token:?}\n[delivery]\nmx_port = {}\n",
+        "otlp_endpoint = \"http://{}\"\n[mail_log]\nfile = {file:?}\nfile_max_bytes = 65536\nwebhook = \"http://{}/lines\"\n\
+         webhook_token_file = {token:?}\notlp = true\n[delivery]\nmx_port = {}\n",
+        collector.address,
         hook.address,
         mx.address().port()
     ))?;
@@ -120,6 +123,19 @@ async fn every_sink_gets_every_line() -> anyhow::Result<()> {
     assert_eq!(in_order.iter().map(ToString::to_string).collect::<Vec<_>>(), ids);
     let log = relay.log().iter().map(ToString::to_string).collect::<String>();
     assert!(!log.contains("secret-of-the-hook"));
+
+    eventually(SOON, async || {
+        let bodies: String = collector.logs().iter().map(|(body, _)| format!("{body}\n")).collect();
+        match told(lines(&bodies).iter()) {
+            exported if exported == stdout => Ok(()),
+            exported => Err(format!("{} of {} records", exported.len(), stdout.len())),
+        }
+    })
+    .await;
+    let records = collector.logs();
+    let (body, attributes) = records.iter().find(|(body, _)| body.contains(&last)).unwrap();
+    assert_eq!(attributes["mail.queue_id"], last);
+    assert!(body.contains(&format!("\"event\":\"{}\"", attributes["mail.event"])));
 
     // The file, with those that were put aside.
     relay.terminate().await?;

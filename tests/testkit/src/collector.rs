@@ -1,4 +1,4 @@
-//! A collector of traces: OTLP over gRPC, with what arrived kept as it came.
+//! A collector of traces and logs: OTLP over gRPC, with what arrived kept as it came.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,10 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{
+    collector::logs::v1::{
+        ExportLogsServiceRequest, ExportLogsServiceResponse,
+        logs_service_server::{LogsService, LogsServiceServer},
+    },
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
@@ -56,6 +60,8 @@ impl Arrived {
 struct Seen {
     spans: Arc<Mutex<Vec<Arrived>>>,
     authorizations: Arc<Mutex<Vec<String>>>,
+    /// Bodies of log records, with their attributes.
+    logs: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
 }
 
 pub struct Collector {
@@ -81,13 +87,20 @@ impl Collector {
         if let Some(identity) = identity {
             server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
         }
-        let server = server.add_service(TraceServiceServer::new(seen.clone()));
+        let server = server
+            .add_service(TraceServiceServer::new(seen.clone()))
+            .add_service(LogsServiceServer::new(seen.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         Ok(Self { address, seen })
     }
 
     pub fn spans(&self) -> Vec<Arrived> {
         self.seen.spans.lock().unwrap().clone()
+    }
+
+    /// Bodies of log records, with their attributes.
+    pub fn logs(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        self.seen.logs.lock().unwrap().clone()
     }
 
     /// The `authorization` of each export, or nothing.
@@ -108,6 +121,24 @@ impl TraceService for Seen {
         let arrived = request.into_inner().resource_spans.into_iter().flat_map(of_resource);
         self.spans.lock().unwrap().extend(arrived);
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Seen {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let scopes = request.into_inner().resource_logs.into_iter().flat_map(|logs| logs.scope_logs);
+        let records = scopes.flat_map(|scope| scope.log_records);
+        let arrived = records.map(|record| {
+            let body =
+                texts(vec![KeyValue { key: String::new(), value: record.body, ..KeyValue::default() }]);
+            (body.into_values().next().unwrap_or_default(), texts(record.attributes))
+        });
+        self.logs.lock().unwrap().extend(arrived);
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 
