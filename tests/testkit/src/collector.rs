@@ -56,12 +56,14 @@ impl Arrived {
     }
 }
 
+/// The body of a log record, and its attributes.
+pub type Record = (String, BTreeMap<String, String>);
+
 #[derive(Clone, Default)]
 struct Seen {
     spans: Arc<Mutex<Vec<Arrived>>>,
     authorizations: Arc<Mutex<Vec<String>>>,
-    /// Bodies of log records, with their attributes.
-    logs: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
+    logs: Arc<Mutex<Vec<Record>>>,
 }
 
 pub struct Collector {
@@ -98,8 +100,7 @@ impl Collector {
         self.seen.spans.lock().unwrap().clone()
     }
 
-    /// Bodies of log records, with their attributes.
-    pub fn logs(&self) -> Vec<(String, BTreeMap<String, String>)> {
+    pub fn logs(&self) -> Vec<Record> {
         self.seen.logs.lock().unwrap().clone()
     }
 
