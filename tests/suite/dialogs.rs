@@ -126,7 +126,7 @@ impl World {
         })
         .await;
         let shards = ShardCount::new(2).unwrap();
-        reconcile(&nats, &TopologyConfig { shards, replicas: 1, mail_log_age: None }).await?;
+        reconcile(&nats, &TopologyConfig { shards, replicas: 1, mail_log: None }).await?;
         nats.durability().first_verdict().await?;
         let listener = TcpListener::bind((INSIDE, 0)).await?;
         let address = listener.local_addr()?;

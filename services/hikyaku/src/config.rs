@@ -273,7 +273,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         relay_from,
         own_domains,
         nats,
-        topology: TopologyConfig { shards, replicas, mail_log_age: mail_log.age },
+        topology: TopologyConfig { shards, replicas, mail_log: mail_log.kept },
         grpc,
         ldap,
         policy_listen,

@@ -272,10 +272,10 @@ fn brokers_are_known_by_an_authority() {
 fn the_mail_log_is_on_standard_output_and_kept_for_a_week() {
     let log = from_toml("").unwrap().mail_log;
     assert!(log.stdout && !log.connections && !log.otlp && log.file.is_none() && log.webhook.is_none());
-    assert_eq!(log.age, Some(Duration::from_secs(7 * 24 * 3_600)));
+    assert_eq!(log.kept.map(|kept| (kept.age.as_secs(), kept.bytes)), Some((7 * 24 * 3_600, 1 << 31)));
     let config = from_toml("[mail_log]\nstream = false\nfile = \"mail.log\"\nfile_keep = 3\n").unwrap();
     let file = config.mail_log.file.unwrap();
-    assert_eq!((file.max_bytes, file.keep, config.topology.mail_log_age), (104_857_600, 3, None));
+    assert_eq!((file.max_bytes, file.keep, config.topology.mail_log), (104_857_600, 3, None));
 }
 
 #[test]

@@ -128,8 +128,18 @@ pub(crate) async fn queue(nats: &NatsConfig, config: &Config) -> anyhow::Result<
             Err(error) => return Err(error.into()),
         }
     }
-    if config.mail_log.age.is_some() {
-        nats.keep_mail_log();
+    if let Some(limits) = config.mail_log.kept {
+        // It is a witness: mail can do without it.
+        match topology::reconcile_mail_log(&nats, &config.topology, limits).await {
+            Ok(()) => nats.keep_mail_log(),
+            Err(error) => {
+                let error = hikyaku_runtime::error_chain::chain(&error);
+                tracing::error!(
+                    error,
+                    "the mail log is not kept in its stream; hikyakuctl trace will not find messages"
+                );
+            }
+        }
     }
     Ok(nats)
 }
@@ -219,7 +229,7 @@ pub(crate) async fn delivery(
 ) -> anyhow::Result<hikyaku_delivery::app::App> {
     let delivery = config.delivery.clone();
     let resolver = Resolver::new(config.dns.clone())?;
-    let TopologyConfig { shards, replicas, mail_log_age: _ } = config.topology;
+    let TopologyConfig { shards, replicas, mail_log: _ } = config.topology;
     let records = Records {
         roster: Roster::open(nats, replicas).await?,
         holds: HoldStore::open(nats, replicas).await?,
@@ -235,7 +245,7 @@ pub(crate) async fn delivery(
             })
             .ok(),
     };
-    if let Some(webhook) = config.mail_log.webhook.clone() {
+    if let Some(webhook) = config.mail_log.webhook.clone().filter(|_| nats.keeps_mail_log()) {
         let webhook = Webhook::new(webhook).context("mail_log.webhook")?;
         let nats = nats.clone();
         tokio::spawn(async move { nats.forward_mail_log(&Forwarding(webhook)).await });

@@ -18,7 +18,7 @@ use hikyaku_queue::{
     Nats, NatsConfig,
     connect::Login,
     mail_log::LogWriter,
-    topology::{TopologyConfig, reconcile},
+    topology::{MailLogLimits, TopologyConfig, reconcile, reconcile_mail_log},
 };
 use hikyaku_types::{ids::QueueId, shard::ShardCount};
 
@@ -56,7 +56,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     })
     .await?;
     let shards = ShardCount::new(16).unwrap_or_else(|| unreachable!("16 is a number of shards"));
-    reconcile(&nats, &TopologyConfig { shards, replicas: 1, mail_log_age: Some(AGE) }).await?;
+    let limits = MailLogLimits { age: AGE, bytes: 1 << 34 };
+    let topology = TopologyConfig { shards, replicas: 1, mail_log: Some(limits) };
+    reconcile(&nats, &topology).await?;
+    reconcile_mail_log(&nats, &topology, limits).await?;
     let next = Arc::new(AtomicU64::new(0));
     let some = Arc::new(Mutex::new(Vec::new()));
     let pairs = (0..options.processes).map(|pair| {

@@ -3,11 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use hikyaku_mail_log::sink::FileConfig;
+use hikyaku_queue::topology::MailLogLimits;
 use hikyaku_runtime::mail_log::WebhookConfig;
 use serde::Deserialize;
 
 use super::Problems;
 
+const GIB: u64 = 1 << 30;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,7 @@ pub(super) struct RawMailLog {
     file_keep: Option<u32>,
     stream: Option<bool>,
     keep_days: Option<u64>,
+    max_bytes: Option<u64>,
     otlp: bool,
     webhook: Option<String>,
     webhook_token_file: Option<PathBuf>,
@@ -32,8 +35,8 @@ pub(crate) struct MailLogConfig {
     /// Connections are events.
     pub(crate) connections: bool,
     pub(crate) file: Option<FileConfig>,
-    /// For how long the cluster keeps lines; absent: it does not.
-    pub(crate) age: Option<Duration>,
+    /// How much the cluster keeps; absent: nothing.
+    pub(crate) kept: Option<MailLogLimits>,
     pub(crate) otlp: bool,
     pub(crate) webhook: Option<WebhookConfig>,
 }
@@ -47,16 +50,14 @@ pub(super) fn check(raw: RawMailLog, has_collector: bool, problems: &mut Problem
     );
     let keep = problems.within("mail_log.file_keep", raw.file_keep, 10, 0..=1_000);
     let days = problems.within("mail_log.keep_days", raw.keep_days, 7, 1..=400);
-    let age = raw.stream.unwrap_or(true).then(|| DAY * u32::try_from(days).unwrap_or(u32::MAX));
+    let bytes = problems.within("mail_log.max_bytes", raw.max_bytes, 2 * GIB, GIB / 16..=1024 * GIB);
+    let age = DAY * u32::try_from(days).unwrap_or(u32::MAX);
+    let kept = raw.stream.unwrap_or(true).then_some(MailLogLimits { age, bytes });
     if raw.otlp && !has_collector {
         problems.note("mail_log.otlp", true, "otlp_endpoint is missing");
     }
-    if raw.webhook.is_some() && age.is_none() {
-        problems.note(
-            "mail_log.webhook",
-            &raw.webhook,
-            "lines wait for it in the stream: mail_log.stream is off",
-        );
+    if raw.webhook.is_some() && kept.is_none() {
+        problems.note("mail_log.webhook", "...", "lines wait for it in the stream: mail_log.stream is off");
     }
     for (key, file) in [("webhook_token_file", &raw.webhook_token_file), ("webhook_ca", &raw.webhook_ca)] {
         if file.is_some() && raw.webhook.is_none() {
@@ -69,7 +70,7 @@ pub(super) fn check(raw: RawMailLog, has_collector: bool, problems: &mut Problem
         stdout: raw.stdout.unwrap_or(true),
         connections: raw.connections,
         file: raw.file.map(|path| FileConfig { path, max_bytes, keep }),
-        age,
+        kept,
         otlp: raw.otlp,
         webhook,
     }

@@ -7,7 +7,7 @@ pub const LOST: &str = "mail.log.lost";
 
 pub const ALL: &[Measure] = &[counter(
     LOST,
-    &[Label { name: "sink", values: || vec!["file", "stream", "otlp", "webhook"] }],
+    &[Label { name: "sink", values: || vec!["file", "stream"] }],
     "Lines of the mail log that a sink did not take",
 )];
 

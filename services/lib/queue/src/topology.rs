@@ -49,8 +49,16 @@ pub struct TopologyConfig {
     pub shards: ShardCount,
     /// Copies of each stream, 1 or 3 (5 is allowed).
     pub replicas: usize,
-    /// For how long lines of the mail log are kept; absent: they are not.
-    pub mail_log_age: Option<Duration>,
+    /// How much of the mail log is kept; absent: nothing.
+    pub mail_log: Option<MailLogLimits>,
+}
+
+/// Who is refused makes lines too, so the log has a limit of its own: it never takes the disk from mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailLogLimits {
+    pub age: Duration,
+    /// Before compression. The oldest lines go.
+    pub bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -93,13 +101,23 @@ pub async fn reconcile(nats: &Nats, config: &TopologyConfig) -> Result<(), Topol
         .try_collect::<()>()
         .await?;
     reconcile_stream(&nats.jetstream, config, custody_config(config)).await?;
-    reconcile_stream(&nats.jetstream, config, dead_config(config)).await?;
-    if let Some(age) = config.mail_log_age {
-        for (name, subjects) in
-            [(LOG_STREAM, subject::ALL_LOG_BATCHES), (LOG_INDEX_STREAM, subject::ALL_LOG_SEGMENTS)]
-        {
-            reconcile_stream(&nats.jetstream, config, log_config(config, name, subjects, age)).await?;
-        }
+    reconcile_stream(&nats.jetstream, config, dead_config(config)).await
+}
+
+/// The streams of the mail log. Brokers without room for them refuse them, and mail goes on without.
+pub async fn reconcile_mail_log(
+    nats: &Nats,
+    config: &TopologyConfig,
+    limits: MailLogLimits,
+) -> Result<(), TopologyError> {
+    let bytes = i64::try_from(limits.bytes).unwrap_or(i64::MAX);
+    for (name, subjects, bytes) in [
+        (LOG_STREAM, subject::ALL_LOG_BATCHES, bytes),
+        // Some hundredths of the lines; what has no segment is found the slow way.
+        (LOG_INDEX_STREAM, subject::ALL_LOG_SEGMENTS, bytes / 8),
+    ] {
+        reconcile_stream(&nats.jetstream, config, log_config(config, name, subjects, limits.age, bytes))
+            .await?;
     }
     Ok(())
 }
@@ -184,7 +202,7 @@ fn check_found(found: &Config, config: &TopologyConfig) -> Result<(), TopologyEr
         let (found, wanted) = (found.num_replicas, config.replicas);
         return Err(TopologyError::Replicas { stream: stream(), found, wanted });
     }
-    match unsafe_setting(found) {
+    match unsafe_setting(found).filter(|_| found.name != LOG_STREAM && found.name != LOG_INDEX_STREAM) {
         Some(what) => Err(TopologyError::Unsafe { stream: stream(), what }),
         None => Ok(()),
     }
@@ -211,6 +229,7 @@ fn differs(found: &Config, wanted: &Config) -> bool {
         || found.allow_message_schedules != wanted.allow_message_schedules
         || found.allow_direct != wanted.allow_direct
         || found.discard != wanted.discard
+        || wanted.max_bytes > 0 && found.max_bytes != wanted.max_bytes
 }
 
 fn base_config(config: &TopologyConfig, name: String, subjects: String) -> Config {
@@ -272,10 +291,11 @@ fn custody_config(config: &TopologyConfig) -> Config {
     }
 }
 
-fn log_config(config: &TopologyConfig, name: &str, subjects: &str, age: Duration) -> Config {
+fn log_config(config: &TopologyConfig, name: &str, subjects: &str, age: Duration, bytes: i64) -> Config {
     Config {
         retention: RetentionPolicy::Limits,
-        discard: DiscardPolicy::New,
+        discard: DiscardPolicy::Old,
+        max_bytes: bytes,
         duplicate_window: Duration::from_secs(120),
         max_age: age,
         // Lines repeat themselves.

@@ -36,9 +36,9 @@ use support::{LIMIT, connect, connect_to, envelope, every, next, progress, queue
 async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() {
     let server = NatsServer::start().unwrap();
     let nats = queue(&server).await;
-    let same = TopologyConfig { shards: shards(2), replicas: 1, mail_log_age: None };
+    let same = TopologyConfig { shards: shards(2), replicas: 1, mail_log: None };
     reconcile(&nats, &same).await.unwrap();
-    let other = TopologyConfig { shards: shards(4), replicas: 1, mail_log_age: None };
+    let other = TopologyConfig { shards: shards(4), replicas: 1, mail_log: None };
     let error = reconcile(&nats, &other).await.unwrap_err();
     assert!(matches!(error, TopologyError::ShardCount { wanted: 4, .. }), "{error}");
 }
@@ -47,7 +47,7 @@ async fn reconciling_again_changes_nothing_and_another_shard_count_is_refused() 
 async fn nothing_is_accepted_without_syncing() {
     let server = NatsServer::start_with("sync_interval: \"1s\"").unwrap();
     let nats = connect(&server).await;
-    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1, mail_log_age: None }).await.unwrap();
+    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1, mail_log: None }).await.unwrap();
     let _ = nats.durability().first_verdict().await;
     let publisher = Publisher::new(nats, shards(2));
     let refused = publisher.accept(None, vec![envelope(1, "example.org", Bytes::from_static(b"x"))]).await;
@@ -107,7 +107,7 @@ async fn a_write_after_the_end_of_its_original_is_refused() {
 async fn a_write_after_the_end_of_its_original_is_refused_by_three_brokers() {
     let cluster = NatsCluster::start().await.unwrap();
     let nats = connect_to(cluster.url()).await;
-    let topology = TopologyConfig { shards: shards(2), replicas: 3, mail_log_age: None };
+    let topology = TopologyConfig { shards: shards(2), replicas: 3, mail_log: None };
     eventually(LIMIT, async || reconcile(&nats, &topology).await.map_err(|error| error.to_string())).await;
     let durability = nats.durability();
     eventually(LIMIT, async || durability.check().map_err(|reason| reason.to_string())).await;

@@ -3,11 +3,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use super::FileConfig;
+
+/// It is full of addresses: its owner and one group read it.
+const READABLE_BY: u32 = 0o640;
 
 pub(super) struct Rotation {
     config: FileConfig,
@@ -17,7 +20,7 @@ pub(super) struct Rotation {
 
 impl Rotation {
     pub(super) fn open(config: FileConfig) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(&config.path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(READABLE_BY).open(&config.path)?;
         let size = file.metadata()?.len();
         Ok(Self { config, file, size })
     }

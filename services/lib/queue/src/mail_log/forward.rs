@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    AckKind,
-    consumer::{AckPolicy, DeliverPolicy, pull},
+use async_nats::{
+    header,
+    jetstream::{
+        AckKind,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+    },
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -63,7 +66,9 @@ impl Nats {
             let mut batches = consumer.batch().max_messages(1).expires(PULLED_FOR).messages().await?;
             while let Some(batch) = batches.next().await {
                 let batch = batch?;
-                let id = batch.info()?.stream_sequence.to_string();
+                // Who wrote it, and its number there: also when it was stored twice, or the stream is a new one.
+                let id = batch.headers.as_ref().and_then(|headers| headers.get(header::NATS_MESSAGE_ID));
+                let id = id.map(ToString::to_string).unwrap_or_default();
                 let mut pause = PAUSES.0;
                 while let Forwarded::Refused(reason) = to.forward(&id, batch.payload.clone()).await {
                     tracing::warn!(reason, "a batch of the mail log was not taken; it is sent again");

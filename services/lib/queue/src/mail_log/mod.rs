@@ -10,6 +10,9 @@ mod writer; // lines -> batches and segments
 mod search; // what is known of a message
 mod forward; // all lines, to somebody else
 
+#[cfg(test)]
+mod tests;
+
 pub use forward::{Forward, Forwarded};
 pub use search::{Found, Query, SearchError, find};
 pub(crate) use writer::GATHERED_FOR;

@@ -1,7 +1,7 @@
 //! What is known of a message: its lines, from all processes, in the order of time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
@@ -30,6 +30,8 @@ const BATCHES: usize = 500;
 const PARALLEL: usize = 4;
 /// Who looks for a sender of very much mail gets its newest messages and no more lines than a person reads.
 const MOST_LINES: usize = 10_000;
+/// More would seem to be in every other part of the log.
+const IDS_AT_ONCE: usize = 50;
 
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -83,15 +85,23 @@ impl Search<'_> {
         // What belongs to them is known after they were read: reports, and what was sent again.
         let mut known = BTreeSet::new();
         for _ in 0..3 {
-            let new: Vec<String> = ids.difference(&known).cloned().collect();
-            if new.is_empty() || lines.len() >= MOST_LINES {
-                break;
+            // The newest first: an id begins with its time.
+            let mut new: Vec<String> = ids.difference(&known).cloned().collect();
+            new.reverse();
+            for some in new.chunks(IDS_AT_ONCE) {
+                if lines.len() > MOST_LINES {
+                    found.has_more = true;
+                    break;
+                }
+                ids.extend(self.lives_of(some, &mut lines).await?);
+                known.extend(some.iter().cloned());
             }
-            ids.extend(self.lives_of(&new, query, &mut lines).await?);
-            known.extend(new);
         }
-        found.has_more |= lines.len() > MOST_LINES;
-        found.lines = lines.into_values().take(MOST_LINES).collect();
+        let left_out = lines.len().saturating_sub(MOST_LINES);
+        found.has_more |= left_out > 0;
+        // A batch whose acknowledgement was lost for minutes stands there twice.
+        let mut seen = HashSet::new();
+        found.lines = lines.into_values().skip(left_out).filter(|line| seen.insert(line.clone())).collect();
         Ok(found)
     }
 
@@ -103,11 +113,11 @@ impl Search<'_> {
         refusals: &mut Lines,
     ) -> Result<bool, async_nats::Error> {
         let hashes: Vec<Hash> = query.keys.iter().map(|key| Hash::of(&key.text())).collect();
-        let mut stretches = self.stretches(&hashes, query.since, query.until).await?;
+        let mut stretches = self.stretches(&hashes, before(query.since), Some(query.until)).await?;
         // The newest first. What is in no segment is newer than all that is.
         stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.to.map_or((1, None), |to| (0, Some(to)))));
         let mut newest = BTreeMap::new();
-        let mut left = stretches.len();
+        let (mut done, stretches_of) = (0, &stretches);
         for stretches in stretches.chunks(PARALLEL) {
             let read = stretches.iter().map(|stretch| self.beginnings(stretch, query));
             for (place, line, id) in futures::future::try_join_all(read).await?.into_iter().flatten() {
@@ -117,12 +127,23 @@ impl Search<'_> {
                     None => drop(refusals.insert((at, place.0, place.1), line)),
                 }
             }
-            left -= stretches.len();
-            if newest.len().max(refusals.len()) > query.messages {
+            done += stretches.len();
+            // Enough that is newer than all that was not read. A tail may be of any time.
+            let horizon = match stretches_of.get(done) {
+                None => break,
+                Some(Stretch { to: None, .. }) => continue,
+                Some(Stretch { to: Some(to), .. }) => rfc3339(*to),
+            };
+            let messages = newest.values().filter(|at| **at > horizon).count();
+            let refused = refusals.keys().filter(|(at, ..)| *at > horizon).count();
+            if messages.max(refused) > query.messages {
                 break;
             }
+            while refusals.len() > MOST_LINES {
+                refusals.pop_first();
+            }
         }
-        Ok(keep_newest(newest, query.messages, ids, refusals) || left > 0)
+        Ok(keep_newest(newest, query.messages, ids, refusals) || done < stretches.len())
     }
 
     /// Lines that fit, with the messages that they are about.
@@ -142,18 +163,12 @@ impl Search<'_> {
     }
 
     /// All lines about these, and the ids of what belongs to them.
-    async fn lives_of(
-        &self,
-        ids: &[String],
-        query: &Query,
-        lines: &mut Lines,
-    ) -> Result<Vec<String>, async_nats::Error> {
+    async fn lives_of(&self, ids: &[String], lines: &mut Lines) -> Result<Vec<String>, async_nats::Error> {
         let keys: Vec<Hash> = ids.iter().map(|id| Hash::of(&Key::QueueId(fold(id)).text())).collect();
         // An id says when its life began.
         let begins = ids.iter().filter_map(|id| id.parse::<QueueId>().ok()).map(QueueId::made_at).min();
-        let since =
-            begins.and_then(|at| at.checked_sub(MARGIN)).unwrap_or(query.since).max(SystemTime::UNIX_EPOCH);
-        let stretches = self.stretches(&keys, since, SystemTime::now() + MARGIN).await?;
+        let since = begins.and_then(|at| at.checked_sub(MARGIN)).unwrap_or(SystemTime::UNIX_EPOCH);
+        let stretches = self.stretches(&keys, since, None).await?;
         let read = futures::stream::iter(stretches).map(|stretch| async move {
             let (mut lines, mut others) = (Vec::new(), Vec::new());
             self.read(
@@ -181,6 +196,9 @@ impl Search<'_> {
         while let Some((found, of)) = read.try_next().await? {
             lines.extend(found);
             others.extend(of);
+            if lines.len() > MOST_LINES {
+                break;
+            }
         }
         Ok(others)
     }
@@ -190,7 +208,7 @@ impl Search<'_> {
         &self,
         keys: &[Hash],
         since: SystemTime,
-        until: SystemTime,
+        until: Option<SystemTime>,
     ) -> Result<Vec<Stretch>, async_nats::Error> {
         let mut stretches = Vec::new();
         // What of each process is in segments: up to this batch.
@@ -220,7 +238,7 @@ impl Search<'_> {
                         });
                     }
                 }
-                if segment.from <= until {
+                if until.is_none_or(|until| segment.from <= until) {
                     let places = segment.may_hold(keys);
                     stretches.extend(places.map(|(first, last)| Stretch {
                         process: process.clone(),
@@ -281,6 +299,8 @@ impl Search<'_> {
             let Some(newest) = batch.messages.last() else { return Ok(()) };
             from = newest.sequence + 1;
             for message in batch.messages.iter().filter(|message| message.sequence <= stretch.last) {
+                // Sessions have their turn.
+                tokio::task::yield_now().await;
                 let text = String::from_utf8_lossy(&message.payload);
                 for (number, line) in text.lines().enumerate().filter(|(_, line)| is_wanted(line)) {
                     // An event of a later version cannot be understood.
@@ -303,6 +323,10 @@ fn began(line: &str, event: &Event) -> String {
         return rfc3339(id.made_at());
     }
     timestamp(line).to_owned()
+}
+
+fn before(at: SystemTime) -> SystemTime {
+    at.checked_sub(MARGIN).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// As it stands at the beginning of each line.

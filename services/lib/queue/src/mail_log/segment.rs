@@ -15,6 +15,8 @@ use crate::codec::{time, timestamp};
 
 /// Events of a segment, which is one message.
 const EVENTS: u32 = 4_000;
+/// Keys of a segment, at two octets: the broker takes no larger message.
+const KEYS: usize = 150_000;
 /// Events of a part of it, which is read as a whole: some ten kilobytes.
 const EVENTS_OF_A_PART: usize = 250;
 /// What is not in a segment yet has to be read by every search.
@@ -60,7 +62,8 @@ impl Gathering {
 
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
         let age = self.times.map(|(from, _)| now.duration_since(from).unwrap_or_default());
-        self.events >= EVENTS || age.is_some_and(|age| age >= AGE)
+        let keys: usize = self.parts.iter().map(|part| part.keys.len()).sum();
+        self.events >= EVENTS || keys >= KEYS || age.is_some_and(|age| age >= AGE)
     }
 
     /// `None`: there is nothing in it.
@@ -80,6 +83,11 @@ impl Gathering {
             parts: self.parts.iter().map(part).collect(),
         };
         Some(segment.encode_to_vec().into())
+    }
+
+    /// The stream will never have it: its batches are in no segment, which a search notices.
+    pub(super) fn give_up(&mut self) {
+        *self = Self { previous: self.previous, ..Self::default() };
     }
 
     /// The stream has it.

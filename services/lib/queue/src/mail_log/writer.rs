@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use async_nats::jetstream::{self, message::PublishMessage};
+use async_nats::jetstream::{self, context::PublishErrorKind, message::PublishMessage};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use hikyaku_mail_log::{Entry, Sink, metrics::lost};
 use tokio::{
@@ -177,8 +177,9 @@ impl Writer {
 
     async fn write_segment(&mut self) {
         let Some(segment) = self.gathering.written() else { return };
-        if self.put(LOG_INDEX_STREAM, subject::log_segment(&self.process), segment).await.is_some() {
-            self.gathering.begin_next();
+        match self.put(LOG_INDEX_STREAM, subject::log_segment(&self.process), segment).await {
+            Some(_) => self.gathering.begin_next(),
+            None => self.gathering.give_up(),
         }
     }
 
@@ -202,6 +203,14 @@ impl Writer {
                     }
                     return Some(stored.sequence);
                 }
+                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    tracing::error!(
+                        stream,
+                        octets = payload.len(),
+                        "a piece of the mail log is too large for the broker"
+                    );
+                    return None;
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no acknowledgement came in time".to_owned(),
             };
@@ -211,10 +220,6 @@ impl Writer {
                     error,
                     "the mail log is not written to its stream; lines wait in memory"
                 );
-            }
-            // The process ends, and the broker is gone.
-            if self.lines.is_closed() {
-                return None;
             }
             tokio::time::sleep(PAUSE).await;
         }

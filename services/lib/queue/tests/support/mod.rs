@@ -52,7 +52,7 @@ pub(crate) async fn connect_to(url: String) -> Nats {
 
 pub(crate) async fn queue(server: &NatsServer) -> Nats {
     let nats = connect(server).await;
-    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1, mail_log_age: None }).await.unwrap();
+    reconcile(&nats, &TopologyConfig { shards: shards(2), replicas: 1, mail_log: None }).await.unwrap();
     nats.durability().first_verdict().await.unwrap();
     nats
 }

@@ -1,6 +1,6 @@
 //! Lines to a web server: one POST for each batch, as JSON lines.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -16,9 +16,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for a batch that is sent again: a receiver that keeps it takes none twice.
 const ID: &str = "idempotency-key";
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WebhookConfig {
-    /// https, or http to this machine.
+    /// https, or http to this machine. Receivers have secrets in it, so it is never shown whole.
     pub url: String,
     /// Its first line is shown as a bearer token; read for each batch.
     pub token_file: Option<PathBuf>,
@@ -26,11 +26,25 @@ pub struct WebhookConfig {
     pub ca: Option<PathBuf>,
 }
 
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookConfig").field("host", &host(&self.url)).finish_non_exhaustive()
+    }
+}
+
+/// As much of it as anybody may see.
+fn host(url: &str) -> String {
+    let url = url.parse::<Url>().ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    #[error("{0:?} is no URL")]
-    Url(String),
-    #[error("lines of the mail log hold addresses: {0} must be https, or lead to this machine")]
+    #[error("it is no URL")]
+    Url,
+    #[error("a URL with a user and a password: use webhook_token_file")]
+    Login,
+    #[error("lines of the mail log hold addresses: the way to {0:?} must be https, or lead to this machine")]
     InTheClear(String),
     #[error(transparent)]
     Authorities(#[from] crate::tls::CertificateError),
@@ -38,16 +52,24 @@ pub enum WebhookError {
     Http(#[source] reqwest::Error),
 }
 
-#[derive(Debug)]
 pub struct Webhook {
     client: Client,
     url: Url,
     token_file: Option<PathBuf>,
 }
 
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").finish_non_exhaustive()
+    }
+}
+
 impl Webhook {
     pub fn new(config: WebhookConfig) -> Result<Self, WebhookError> {
-        let url: Url = config.url.parse().map_err(|_| WebhookError::Url(config.url.clone()))?;
+        let url: Url = config.url.parse().map_err(|_| WebhookError::Url)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(WebhookError::Login);
+        }
         let is_here = match url.host() {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -57,7 +79,7 @@ impl Webhook {
         match url.scheme() {
             "https" => {}
             "http" if is_here => {}
-            _ => return Err(WebhookError::InTheClear(config.url)),
+            _ => return Err(WebhookError::InTheClear(host(&config.url))),
         }
         let roots = match &config.ca {
             Some(file) => trust::authorities(file)?,
@@ -118,6 +140,10 @@ mod tests {
         for url in ["https://siem.example/", "http://127.0.0.1:8080/", "http://[::1]/", "http://localhost/"] {
             assert!(open(url).is_ok(), "{url}");
         }
-        assert!(matches!(open("nowhere"), Err(WebhookError::Url(_))));
+        assert!(matches!(open("nowhere"), Err(WebhookError::Url)));
+        assert!(matches!(open("https://ann:secret@siem.example/"), Err(WebhookError::Login)));
+        let url = "https://siem.example/in?key=secret".to_owned();
+        let shown = format!("{:?}", WebhookConfig { url, token_file: None, ca: None });
+        assert!(shown.contains("siem.example") && !shown.contains("secret"), "{shown}");
     }
 }
