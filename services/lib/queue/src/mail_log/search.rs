@@ -225,10 +225,16 @@ impl Search<'_> {
                     tracing::error!(sequence = message.sequence, "a segment of the mail log cannot be read");
                     continue;
                 };
-                let up_to = covered.insert(process.clone(), segment.last);
-                if up_to.is_some_and(|up_to| up_to != segment.previous) {
-                    // One is missing between them: what it was about has to be read.
-                    let (first, last) = (up_to.unwrap_or_default() + 1, segment.first.saturating_sub(1));
+                // Where one is missing before it, what that was about has to be read.
+                let gap = match covered.insert(process.clone(), segment.last) {
+                    Some(up_to) if up_to != segment.previous => Some(up_to + 1),
+                    None if segment.previous > 0 => {
+                        Some(self.first_since(&subject::log_batch(&process), since).await?)
+                    }
+                    Some(_) | None => None,
+                };
+                if let Some(first) = gap {
+                    let last = segment.first.saturating_sub(1);
                     if first <= last {
                         stretches.push(Stretch {
                             process: process.clone(),
