@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hikyaku_testkit::{
@@ -27,6 +27,8 @@ const DOMAINS: usize = 8;
 const CLIENTS: usize = 4;
 /// Retry clocks run 60 times faster here, so this is a long time.
 const SETTLED: Duration = Duration::from_secs(90);
+/// What is known of a message that is missing is told so long before that.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 pub struct Storm {
@@ -137,12 +139,17 @@ impl Storm {
         self.stop.store(true, Ordering::SeqCst);
         while self.clients.join_next().await.is_some() {}
         let acknowledged = self.acknowledged.lock().unwrap().clone();
+        let (begun, is_told) = (Instant::now(), AtomicBool::new(false));
         eventually(SETTLED, async || {
             let arrived: BTreeSet<String> = self.copies().into_keys().collect();
             let missing: Vec<_> = acknowledged.difference(&arrived).collect();
             match missing.as_slice() {
                 [] => Ok(()),
                 [first, ..] => {
+                    // What is known of one of them, once, before this gives up.
+                    if begun.elapsed() + LAST_WORDS > SETTLED && !is_told.swap(true, Ordering::SeqCst) {
+                        self.print_life_of(first);
+                    }
                     Err(format!("{} of {} missing: {first} ...", missing.len(), acknowledged.len()))
                 }
             }

@@ -206,7 +206,7 @@ pub struct Failed {
     pub destination: String,
     /// The attempt that failed; when an operator returns a message, how many there were.
     pub attempt: u32,
-    /// temporary, permanent, noreply or policy.
+    /// temp (the host said so), perm (for good), noreply (it said nothing) or policy (a rule of ours).
     pub class: String,
     /// Where in the session; absent when there was no attempt.
     #[serde(skip_serializing_if = "Option::is_none", default)]
