@@ -94,13 +94,6 @@ enum Proxy {
     HasNamed,
 }
 
-fn listener_name(listener: Listener) -> &'static str {
-    match listener {
-        Listener::Relay => "relay",
-        Listener::Submission => "submission",
-    }
-}
-
 /// Why a turn is over.
 enum End {
     /// The session waits for its client.
@@ -140,7 +133,7 @@ impl Connection {
         let share = context.memory.share(decider.client());
         let whole = Span::root(&CONNECTION, CONNECTION.name, []);
         whole.show("client.address", &decider.client());
-        whole.set("smtp.listener", listener_name(door.service.listener));
+        whole.set("smtp.listener", door.service.listener.name());
         Self {
             stream,
             door,
@@ -220,7 +213,7 @@ impl Connection {
                         self.session.bind_to(exporter);
                     }
                 }
-                let version = self.stream.tls_version().unwrap_or("none");
+                let version = self.tls();
                 metrics::handshake(Ok(version));
                 self.whole.set("tls.protocol.version", version);
                 self.tell(Kind::Note, &format!("TLS {version}"));
@@ -502,7 +495,7 @@ impl Connection {
         let link = Some(self.whole.origin()).filter(Origin::is_sampled);
         let span = Span::root(&TRANSACTION, TRANSACTION.name, link);
         span.show("client.address", &self.decider.client());
-        span.set("smtp.listener", listener_name(self.door.service.listener));
+        span.set("smtp.listener", self.door.service.listener.name());
         span
     }
 

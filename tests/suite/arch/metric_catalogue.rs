@@ -23,7 +23,6 @@ pub const DECLARED: [(&str, &str, &[Measure]); 8] = [
 
 const BEGIN: &str =
     "<!-- made by the code: UPDATE_GOLDEN=1 cargo test -p hikyaku-suite metric_catalogue -->\n";
-const END: &str = "<!-- end -->\n";
 
 pub fn all() -> impl Iterator<Item = &'static Measure> {
     DECLARED.iter().flat_map(|(_, _, measures)| measures.iter())
@@ -60,15 +59,7 @@ fn table() -> String {
 
 #[test]
 fn the_documentation_shows_every_metric() {
-    let path = super::root().join("services/METRICS.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (shown, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
-        return;
-    }
-    assert!(shown == table(), "services/METRICS.md is not what the code makes: UPDATE_GOLDEN=1");
+    super::is_made_by_the_code("services/METRICS.md", BEGIN, &table());
 }
 
 /// A name is a constant, and each constant is declared once.

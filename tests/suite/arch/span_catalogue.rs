@@ -1,11 +1,8 @@
 //! services/TRACES.md shows the spans that the code declares: `UPDATE_GOLDEN=1` writes its table.
 
-use std::fs;
-
 use hikyaku_spans::declared::ALL;
 
 const BEGIN: &str = "<!-- made by the code: UPDATE_GOLDEN=1 cargo test -p hikyaku-suite span_catalogue -->\n";
-const END: &str = "<!-- end -->\n";
 
 fn table() -> String {
     let mut table = "| span | kind | of | stands | attributes |\n|---|---|---|---|---|\n".to_owned();
@@ -31,13 +28,5 @@ fn table() -> String {
 
 #[test]
 fn the_documentation_shows_every_span() {
-    let path = super::root().join("services/TRACES.md");
-    let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (shown, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
-        return;
-    }
-    assert!(shown == table(), "services/TRACES.md is not what the code makes: UPDATE_GOLDEN=1");
+    super::is_made_by_the_code("services/TRACES.md", BEGIN, &table());
 }

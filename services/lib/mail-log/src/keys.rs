@@ -80,28 +80,13 @@ impl Event {
 
     /// A report about it, or what it was made from: messages whose lives belong to this one's.
     pub fn other_queue_id(&self) -> Option<&str> {
-        match self {
-            Self::Reported(event) => Some(&event.report),
-            Self::Resent(event) => event.dead_letter.split('-').next(),
-            Self::Connected(_)
-            | Self::Disconnected(_)
-            | Self::Refused(_)
-            | Self::Authentication(_)
-            | Self::Accepted(_)
-            | Self::Attempt(_)
-            | Self::Delivered(_)
-            | Self::Deferred(_)
-            | Self::Bounced(_)
-            | Self::Parked(_)
-            | Self::Waits(_)
-            | Self::Held(_)
-            | Self::Rerouted(_)
-            | Self::Moved(_)
-            | Self::Deleted(_)
-            | Self::Operator(_)
-            | Self::Directory(_)
-            | Self::RouteExpired(_) => None,
+        if let Self::Reported(event) = self {
+            return Some(&event.report);
         }
+        if let Self::Resent(event) = self {
+            return event.dead_letter.split('-').next();
+        }
+        None
     }
 
     /// Everything that this event is found by. Addresses count where a message begins, or is refused: from there its
@@ -110,39 +95,24 @@ impl Event {
         let mut keys: Vec<Key> = Vec::new();
         keys.extend(self.queue_id().map(|id| Key::QueueId(fold(id))));
         keys.extend(self.other_queue_id().map(|id| Key::QueueId(fold(id))));
-        match self {
-            Self::Accepted(event) => {
-                keys.push(Key::Sender(fold(&event.sender)));
-                keys.extend(event.message_id.iter().map(|id| Key::MessageId(fold(id))));
-                let recipients = event.recipients.iter().chain(&event.original_recipients);
-                keys.extend(recipients.map(|address| Key::Recipient(fold(address))));
-            }
-            Self::Refused(event) => {
-                keys.extend(event.sender.iter().map(|address| Key::Sender(fold(address))));
-                keys.extend(event.recipient.iter().map(|address| Key::Recipient(fold(address))));
-            }
-            // A report has no acceptance of its own.
-            Self::Reported(event) => keys.push(Key::Recipient(fold(&event.sender))),
-            Self::Resent(event) => {
-                keys.push(Key::Sender(fold(&event.sender)));
-                keys.extend(event.recipients.iter().map(|address| Key::Recipient(fold(address))));
-            }
-            Self::Connected(_)
-            | Self::Disconnected(_)
-            | Self::Authentication(_)
-            | Self::Attempt(_)
-            | Self::Delivered(_)
-            | Self::Deferred(_)
-            | Self::Bounced(_)
-            | Self::Parked(_)
-            | Self::Waits(_)
-            | Self::Held(_)
-            | Self::Rerouted(_)
-            | Self::Moved(_)
-            | Self::Deleted(_)
-            | Self::Operator(_)
-            | Self::Directory(_)
-            | Self::RouteExpired(_) => {}
+        let sender = |address: &String| Key::Sender(fold(address));
+        let recipient = |address: &String| Key::Recipient(fold(address));
+        if let Self::Accepted(event) = self {
+            keys.push(sender(&event.sender));
+            keys.extend(event.message_id.iter().map(|id| Key::MessageId(fold(id))));
+            keys.extend(event.recipients.iter().chain(&event.original_recipients).map(recipient));
+        }
+        if let Self::Refused(event) = self {
+            keys.extend(event.sender.iter().map(sender));
+            keys.extend(event.recipient.iter().map(recipient));
+        }
+        // A report has no acceptance of its own.
+        if let Self::Reported(event) = self {
+            keys.push(recipient(&event.sender));
+        }
+        if let Self::Resent(event) = self {
+            keys.push(sender(&event.sender));
+            keys.extend(event.recipients.iter().map(recipient));
         }
         keys
     }

@@ -169,7 +169,7 @@ async fn reconcile_stream(
     let failed = |source: async_nats::Error| TopologyError::Stream { stream: stream.clone(), source };
     match jetstream.get_stream(&wanted.name).await {
         Ok(found) => {
-            check_found(&found.cached_info().config, config)?;
+            check_found(&found.cached_info().config, &wanted, config)?;
             if differs(&found.cached_info().config, &wanted) {
                 tracing::warn!(stream, "stream differs from what this version wants; updating it");
                 jetstream.update_stream(wanted).await.map_err(|source| failed(source.into()))?;
@@ -190,7 +190,7 @@ pub(crate) fn is_not_found(kind: &GetStreamErrorKind) -> bool {
 }
 
 /// What must not be corrected silently, because mail may be in it already.
-fn check_found(found: &Config, config: &TopologyConfig) -> Result<(), TopologyError> {
+fn check_found(found: &Config, wanted: &Config, config: &TopologyConfig) -> Result<(), TopologyError> {
     let stream = || found.name.clone();
     if let Some(shards) = found.metadata.get(SHARDS_KEY)
         && *shards != config.shards.get().to_string()
@@ -202,7 +202,8 @@ fn check_found(found: &Config, config: &TopologyConfig) -> Result<(), TopologyEr
         let (found, wanted) = (found.num_replicas, config.replicas);
         return Err(TopologyError::Replicas { stream: stream(), found, wanted });
     }
-    match unsafe_setting(found).filter(|_| found.name != LOG_STREAM && found.name != LOG_INDEX_STREAM) {
+    // A stream without mail in it may be wanted so.
+    match unsafe_setting(found).filter(|what| unsafe_setting(wanted) != Some(what)) {
         Some(what) => Err(TopologyError::Unsafe { stream: stream(), what }),
         None => Ok(()),
     }

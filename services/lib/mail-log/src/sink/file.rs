@@ -2,20 +2,13 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
-use super::{Sink, rotation::Rotation};
+use super::{Room, Sink, rotation::Rotation};
 use crate::{Entry, Form, metrics};
 
-/// Lines that wait for the disk, in octets; no line is as short as that.
-const ROOM: usize = 16 * 1024 * 1024;
-const SHORTEST: usize = 256;
 /// The last lines of a process may take so long.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -44,7 +37,7 @@ enum Work {
 #[derive(Debug)]
 pub struct File {
     work: mpsc::SyncSender<Work>,
-    waiting: Arc<AtomicUsize>,
+    room: Room,
 }
 
 impl File {
@@ -52,9 +45,9 @@ impl File {
     pub fn open(config: FileConfig) -> Result<Self, FileError> {
         let failed = |source| FileError { path: config.path.clone(), source };
         let mut rotation = Rotation::open(config.clone()).map_err(failed)?;
-        let (work, lines) = mpsc::sync_channel(ROOM / SHORTEST);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let written = Arc::clone(&waiting);
+        let (work, lines) = mpsc::sync_channel(Room::LINES);
+        let room = Room::default();
+        let written = room.clone();
         let write = move || {
             let mut is_failing = false;
             for work in lines {
@@ -66,7 +59,7 @@ impl File {
                     }
                 };
                 let result = rotation.write(&entry.written(Form::Json));
-                written.fetch_sub(entry.line.len(), Ordering::Relaxed);
+                written.free(entry.line.len());
                 match result {
                     Ok(()) => is_failing = false,
                     Err(error) => {
@@ -80,17 +73,14 @@ impl File {
             }
         };
         std::thread::Builder::new().name("mail-log-file".to_owned()).spawn(write).map_err(failed)?;
-        Ok(Self { work, waiting })
+        Ok(Self { work, room })
     }
 }
 
 impl Sink for File {
     fn write(&self, entry: &Arc<Entry>) {
-        let octets = entry.line.len();
-        if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > ROOM
-            || self.work.try_send(Work::Line(Arc::clone(entry))).is_err()
-        {
-            self.waiting.fetch_sub(octets, Ordering::Relaxed);
+        let hand_over = || self.work.try_send(Work::Line(Arc::clone(entry))).is_ok();
+        if !self.room.put(entry.line.len(), hand_over) {
             metrics::lost("file", 1);
         }
     }

@@ -2,11 +2,13 @@
 
 mod stdout;
 mod file;
+mod room; // how much may wait
 mod rotation; // which file is written, and which are kept
 
 use std::sync::Arc;
 
 pub use file::{File, FileConfig, FileError};
+pub use room::Room;
 pub use stdout::Stdout;
 
 use crate::Entry;

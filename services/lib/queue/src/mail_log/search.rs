@@ -117,9 +117,9 @@ impl Search<'_> {
         // The newest first. What is in no segment is newer than all that is.
         stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.to.map_or((1, None), |to| (0, Some(to)))));
         let mut newest = BTreeMap::new();
-        let (mut done, stretches_of) = (0, &stretches);
-        for stretches in stretches.chunks(PARALLEL) {
-            let read = stretches.iter().map(|stretch| self.beginnings(stretch, query));
+        let mut done = 0;
+        for some in stretches.chunks(PARALLEL) {
+            let read = some.iter().map(|stretch| self.beginnings(stretch, query));
             for (place, line, id) in futures::future::try_join_all(read).await?.into_iter().flatten() {
                 let at = timestamp(&line).to_owned();
                 match id {
@@ -127,9 +127,9 @@ impl Search<'_> {
                     None => drop(refusals.insert((at, place.0, place.1), line)),
                 }
             }
-            done += stretches.len();
+            done += some.len();
             // Enough that is newer than all that was not read. A tail may be of any time.
-            let horizon = match stretches_of.get(done) {
+            let horizon = match stretches.get(done) {
                 None => break,
                 Some(Stretch { to: None, .. }) => continue,
                 Some(Stretch { to: Some(to), .. }) => rfc3339(*to),

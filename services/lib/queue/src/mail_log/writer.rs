@@ -2,16 +2,13 @@
 //! within a limit.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_nats::jetstream::{self, context::PublishErrorKind, message::PublishMessage};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use hikyaku_mail_log::{Entry, Sink, metrics::lost};
+use hikyaku_mail_log::{Entry, Sink, metrics::lost, sink::Room};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -23,9 +20,6 @@ use crate::{
     topology::{LOG_INDEX_STREAM, LOG_STREAM},
 };
 
-/// Lines that wait in memory, in octets; no line is as short as that.
-const ROOM: usize = 16 * 1024 * 1024;
-const SHORTEST: usize = 256;
 /// One message of the stream, with the line that passes it.
 const BATCH_BYTES: usize = 256 * 1024;
 /// What happened so long ago can be found. A batch is a write to the broker's disk.
@@ -44,23 +38,20 @@ enum Work {
 #[derive(Debug)]
 pub struct Stream {
     work: mpsc::Sender<Work>,
-    waiting: Arc<AtomicUsize>,
+    room: Room,
 }
 
 impl Stream {
     /// Octets that are not in the stream yet.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.room.waiting()
     }
 }
 
 impl Sink for Stream {
     fn write(&self, entry: &Arc<Entry>) {
-        let octets = entry.line.len();
-        if self.waiting.fetch_add(octets, Ordering::Relaxed) + octets > ROOM
-            || self.work.try_send(Work::Line(Arc::clone(entry))).is_err()
-        {
-            self.waiting.fetch_sub(octets, Ordering::Relaxed);
+        let hand_over = || self.work.try_send(Work::Line(Arc::clone(entry))).is_ok();
+        if !self.room.put(entry.line.len(), hand_over) {
             lost(STREAM, 1);
         }
     }
@@ -72,22 +63,22 @@ pub struct LogWriter(mpsc::Sender<Work>);
 impl LogWriter {
     /// A batch leaves so long after its first line, or when it is full.
     pub fn start(nats: &Nats, gathered_for: Duration) -> (Self, Stream) {
-        let (work, lines) = mpsc::channel(ROOM / SHORTEST);
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let (work, lines) = mpsc::channel(Room::LINES);
+        let room = Room::default();
         let inbox = nats.client.new_inbox();
         let process = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         let writer = Writer {
             jetstream: nats.jetstream.clone(),
             lines,
             gathered_for,
-            waiting: Arc::clone(&waiting),
+            room: room.clone(),
             process,
             written: 0,
             gathering: Gathering::default(),
             is_failing: false,
         };
         tokio::spawn(writer.run());
-        (Self(work.clone()), Stream { work, waiting })
+        (Self(work.clone()), Stream { work, room })
     }
 
     /// Everything that was recorded before is in the stream, and found by its segments.
@@ -103,7 +94,7 @@ struct Writer {
     jetstream: jetstream::Context,
     lines: mpsc::Receiver<Work>,
     gathered_for: Duration,
-    waiting: Arc<AtomicUsize>,
+    room: Room,
     /// Names this process's batches; a new one for each start.
     process: String,
     /// Messages so far: what a repeated one is recognised by.
@@ -172,7 +163,7 @@ impl Writer {
             Some(sequence) => self.gathering.add(sequence, batch),
             None => lost(STREAM, batch.len() as u64),
         }
-        self.waiting.fetch_sub(octets, Ordering::Relaxed);
+        self.room.free(octets);
     }
 
     async fn write_segment(&mut self) {
