@@ -82,6 +82,7 @@ struct Raw {
     otlp_headers_file: Option<PathBuf>,
     otlp_timeout_seconds: Option<u64>,
     trace_sample_ratio: Option<f64>,
+    trace_rate: Option<String>,
     mail_log: RawMailLog,
     trace_queue_spans: Option<usize>,
     trace_batch_spans: Option<usize>,
@@ -233,6 +234,7 @@ fn check(role: Role, raw: Raw) -> Result<Config, ConfigError> {
         otlp_headers_file: raw.otlp_headers_file,
         otlp_timeout_seconds: raw.otlp_timeout_seconds,
         trace_sample_ratio: raw.trace_sample_ratio,
+        trace_rate: raw.trace_rate,
         trace_queue_spans: raw.trace_queue_spans,
         trace_batch_spans: raw.trace_batch_spans,
     };

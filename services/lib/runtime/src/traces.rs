@@ -1,6 +1,8 @@
 //! Spans -> a collector, by OTLP over gRPC. A collector that is slow, away or silent costs spans and nothing
 //! else: so many wait in memory, one batch is under way for so long, and what does not fit is dropped and counted.
 
+mod sampler; // which traces
+
 use std::{
     fs, io,
     path::PathBuf,
@@ -12,10 +14,8 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::{
-    Context, KeyValue, global,
-    trace::{Link, SpanKind, TraceContextExt as _, TraceId, TracerProvider as _},
-};
+use hikyaku_types::traffic::Rate;
+use opentelemetry::{Context, KeyValue, global, trace::TracerProvider as _};
 use opentelemetry_otlp::{
     WithExportConfig, WithTonicConfig,
     tonic_types::{
@@ -29,10 +29,12 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     resource::EnvResourceDetector,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider,
-        ShouldSample, Span, SpanData, SpanExporter, SpanProcessor,
+        BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter,
+        SpanProcessor,
     },
 };
+
+use self::sampler::Follow;
 
 /// Counter: spans by what became of them; `outcome` = exported, failed, dropped.
 pub const SPANS: &str = "telemetry.spans";
@@ -53,6 +55,8 @@ pub struct TracesConfig {
     pub headers_file: Option<PathBuf>,
     /// Share of traces that is exported, 0 to 1.
     pub sample_ratio: f64,
+    /// Traces that are begun here for export, at most.
+    pub rate: Rate,
     /// Spans that wait in memory.
     pub queue: usize,
     /// Spans of one export.
@@ -104,7 +108,7 @@ pub(crate) fn start(config: &TracesConfig) -> Result<Traces, TracesError> {
     let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let provider = SdkTracerProvider::builder()
         .with_resource(resource(config))
-        .with_sampler(Follow(Sampler::TraceIdRatioBased(config.sample_ratio)))
+        .with_sampler(Follow::new(config.sample_ratio, config.rate))
         .with_max_attributes_per_span(MAX_ATTRIBUTES)
         .with_max_links_per_span(MAX_LINKS)
         .with_max_events_per_span(MAX_EVENTS)
@@ -182,34 +186,6 @@ fn headers(config: &TracesConfig) -> Result<HeaderMap, TracesError> {
         headers.insert(name, value);
     }
     Ok(headers)
-}
-
-/// Who stands in a trace follows it. What was in the queue follows the span that put it there, because days may
-/// lie between them and yet they are one story. Others are drawn.
-#[derive(Debug, Clone)]
-struct Follow(Sampler);
-
-impl ShouldSample for Follow {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace_id: TraceId,
-        name: &str,
-        kind: &SpanKind,
-        attributes: &[KeyValue],
-        links: &[Link],
-    ) -> SamplingResult {
-        let said =
-            parent.map(|parent| parent.span().span_context().clone()).filter(|parent| parent.is_valid());
-        let said = said.map(|parent| parent.is_sampled());
-        let linked = links.first().filter(|_| *kind == SpanKind::Consumer);
-        let linked = linked.map(|link| link.span_context.is_sampled());
-        let Some(is_sampled) = said.or(linked) else {
-            return self.0.should_sample(None, trace_id, name, kind, attributes, links);
-        };
-        let decision = if is_sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
-        SamplingResult { decision, attributes: Vec::new(), trace_state: Default::default() }
-    }
 }
 
 /// Takes so many spans at a time.
@@ -295,43 +271,7 @@ pub(crate) fn unread_variables() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
-
     use super::*;
-
-    fn context(sampled: bool) -> SpanContext {
-        let flags = TraceFlags::default().with_sampled(sampled);
-        SpanContext::new(TraceId::from(1), SpanId::from(1), flags, true, TraceState::default())
-    }
-
-    fn decided(ratio: f64, parent: Option<bool>, kind: SpanKind, link: Option<bool>) -> bool {
-        let parent = parent.map(|sampled| Context::new().with_remote_span_context(context(sampled)));
-        let links: Vec<Link> = link.map(|sampled| Link::with_context(context(sampled))).into_iter().collect();
-        let sampler = Follow(Sampler::TraceIdRatioBased(ratio));
-        let parent = parent.unwrap_or_default();
-        let result = sampler.should_sample(Some(&parent), TraceId::from(7), "x", &kind, &[], &links);
-        result.decision == SamplingDecision::RecordAndSample
-    }
-
-    #[test]
-    fn a_trace_is_sampled_as_its_beginning_was() {
-        for said in [true, false] {
-            let opposite = if said { 0.0 } else { 1.0 };
-            assert_eq!(decided(opposite, Some(said), SpanKind::Server, None), said);
-            assert_eq!(decided(opposite, Some(said), SpanKind::Consumer, Some(!said)), said);
-            assert_eq!(decided(opposite, None, SpanKind::Consumer, Some(said)), said);
-        }
-    }
-
-    /// A transaction is drawn for itself: it is linked to its connection and does not follow it.
-    #[test]
-    fn others_are_drawn() {
-        for link in [None, Some(true), Some(false)] {
-            assert!(decided(1.0, None, SpanKind::Server, link));
-            assert!(!decided(0.0, None, SpanKind::Server, link));
-        }
-        assert!(decided(1.0, None, SpanKind::Consumer, None));
-    }
 
     fn config(headers_file: Option<PathBuf>) -> TracesConfig {
         TracesConfig {
@@ -339,6 +279,7 @@ mod tests {
             ca: None,
             headers_file,
             sample_ratio: 1.0,
+            rate: "50/s".parse().unwrap(),
             queue: 10,
             batch: 5,
             timeout: Duration::from_secs(1),

@@ -28,7 +28,14 @@ pub fn is_enabled() -> bool {
 
 /// A span, or nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Span(Option<Context>);
+pub struct Span(Option<Running>);
+
+#[derive(Clone, Debug)]
+struct Running {
+    context: Context,
+    /// Asked once: most are not, and they are told everything, too.
+    is_recorded: bool,
+}
 
 impl Span {
     pub const fn none() -> Self {
@@ -40,7 +47,13 @@ impl Span {
         if !is_enabled() {
             return Self::none();
         }
-        Self(Some(Context::current()).filter(Context::has_active_span))
+        let context = Context::current();
+        if context.has_active_span() { Self::of(context) } else { Self::none() }
+    }
+
+    fn of(context: Context) -> Self {
+        let is_recorded = context.span().is_recording();
+        Self(Some(Running { context, is_recorded }))
     }
 
     /// Begins a trace. Links to what is not sampled lead nowhere, so of those there is none but the first, which
@@ -55,18 +68,18 @@ impl Span {
         let links = links.filter_map(|(_, origin)| origin.valid()).map(Link::with_context).collect();
         let builder = SpanBuilder { links: Some(links), ..builder(declared, name.into()) };
         let context = Context::new();
-        Self(Some(context.with_span(tracer.build_with_context(builder, &context))))
+        Self::of(context.with_span(tracer.build_with_context(builder, &context)))
     }
 
     /// In the span that runs now. Nothing, if that is not recorded.
     pub fn child(declared: &Declared, name: impl Into<Cow<'static, str>>) -> Self {
         let Some(tracer) = TRACER.get() else { return Self::none() };
-        let context = Context::current();
-        if !context.span().is_recording() {
+        if !Context::map_current(|context| context.span().is_recording()) {
             return Self::none();
         }
+        let context = Context::current();
         let span = tracer.build_with_context(builder(declared, name.into()), &context);
-        Self(Some(context.with_span(span)))
+        Self::of(context.with_span(span))
     }
 
     /// In a span of another process. Nothing, if that is not sampled.
@@ -77,16 +90,20 @@ impl Span {
         }
         let context = Context::new().with_remote_span_context(origin.context().clone());
         let span = tracer.build_with_context(builder(declared, name.into()), &context);
-        Self(Some(context.with_span(span)))
+        Self::of(context.with_span(span))
     }
 
     /// What is set here is exported.
     pub fn is_recorded(&self) -> bool {
-        self.0.as_ref().is_some_and(|context| context.span().is_recording())
+        self.recorded().is_some()
+    }
+
+    fn recorded(&self) -> Option<&Context> {
+        self.0.as_ref().filter(|running| running.is_recorded).map(|running| &running.context)
     }
 
     pub fn set(&self, key: &'static str, value: impl Into<Value>) {
-        if let Some(context) = &self.0 {
+        if let Some(context) = self.recorded() {
             context.span().set_attribute(KeyValue::new(key, value));
         }
     }
@@ -100,7 +117,7 @@ impl Span {
 
     /// For what is ours, or has failed. `error` is one of few values.
     pub fn fail(&self, error: &'static str) {
-        if let Some(context) = &self.0 {
+        if let Some(context) = self.recorded() {
             context.span().set_attribute(KeyValue::new("error.type", error));
             context.span().set_status(Status::error(error));
         }
@@ -110,13 +127,13 @@ impl Span {
     pub fn origin(&self) -> Origin {
         self.0
             .as_ref()
-            .map_or_else(Origin::none, |context| Origin::new(context.span().span_context().clone()))
+            .map_or_else(Origin::none, |running| Origin::new(running.context.span().span_context().clone()))
     }
 
     /// Spans that are begun in `work` stand in this one; without one, where they would anyway.
     pub fn around<F: Future>(&self, work: F) -> Either<WithContext<F>, F> {
         match &self.0 {
-            Some(context) => Either::Left(work.with_context(context.clone())),
+            Some(running) => Either::Left(work.with_context(running.context.clone())),
             None => Either::Right(work),
         }
     }
