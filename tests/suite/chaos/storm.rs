@@ -15,11 +15,15 @@ use hikyaku_testkit::{
     client::SmtpClient,
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    nats_cluster::NODES,
     relay::Relay,
 };
 use tokio::task::JoinSet;
 
-use crate::rig::{Brokers, Rig};
+use crate::{
+    lab::http_get,
+    rig::{Brokers, Rig},
+};
 
 /// Sessions that one destination may have.
 pub const CAP: usize = 4;
@@ -149,6 +153,7 @@ impl Storm {
                     // What is known of one of them, once, before this gives up.
                     if begun.elapsed() + LAST_WORDS > SETTLED && !is_told.swap(true, Ordering::SeqCst) {
                         self.print_life_of(first);
+                        self.print_queues().await;
                     }
                     Err(format!("{} of {} missing: {first} ...", missing.len(), acknowledged.len()))
                 }
@@ -188,11 +193,34 @@ impl Storm {
             self.ingress.iter().flat_map(|ingress| ingress.mail_log("accepted", None)).collect();
         let id = accepted.iter().find(|line| line.to_string().contains(&recipient));
         let id = id.and_then(|line| line["queue_id"].as_str()).unwrap_or(&recipient);
+        println!("{name} is {id}");
         for (place, worker) in self.workers.iter().chain(&self.gone).enumerate() {
             for line in worker.log() {
                 let text = line.to_string();
                 if text.contains(id) || text.contains("shard is ours") || line["level"] == "WARN" {
                     println!("{place} {text}");
+                }
+            }
+        }
+    }
+
+    /// What each broker says of the streams that are not empty.
+    async fn print_queues(&self) {
+        let Brokers::Three(cluster) = &self.rig.brokers else { return };
+        for node in 0..NODES {
+            let path = "/jsz?accounts=true&streams=true&consumers=true";
+            let Ok((_, text)) = http_get(cluster.monitor(node), path).await else { continue };
+            let Ok(told) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+            let accounts = told["account_details"].as_array().into_iter().flatten();
+            let streams = accounts.filter_map(|account| account["stream_detail"].as_array()).flatten();
+            let is_queue = |stream: &&serde_json::Value| {
+                stream["name"].as_str().is_some_and(|name| name.contains("QUEUE"))
+            };
+            for stream in streams.filter(is_queue).filter(|stream| stream["state"]["messages"] != 0) {
+                println!("broker {node}: {} {}", stream["name"], stream["state"]);
+                println!("broker {node}:   {}", stream["cluster"]);
+                for consumer in stream["consumer_detail"].as_array().into_iter().flatten() {
+                    println!("broker {node}:   {consumer}");
                 }
             }
         }
