@@ -155,7 +155,7 @@ impl Storm {
                         self.print_life_of(first);
                         self.print_queues().await;
                     }
-                    Err(format!("{} of {} missing: {first} ...", missing.len(), acknowledged.len()))
+                    Err(format!("{} of {} missing: {missing:?}", missing.len(), acknowledged.len()))
                 }
             }
         })
@@ -209,8 +209,11 @@ impl Storm {
         let Brokers::Three(cluster) = &self.rig.brokers else { return };
         for node in 0..NODES {
             let path = "/jsz?accounts=true&streams=true&consumers=true";
-            let Ok((_, text)) = http_get(cluster.monitor(node), path).await else { continue };
-            let Ok(told) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+            let told = http_get(cluster.monitor(node), path).await.map(|(_, text)| text).unwrap_or_default();
+            let Ok(told) = serde_json::from_str::<serde_json::Value>(&told) else {
+                println!("broker {node} says {told}");
+                continue;
+            };
             let accounts = told["account_details"].as_array().into_iter().flatten();
             let streams = accounts.filter_map(|account| account["stream_detail"].as_array()).flatten();
             let is_queue = |stream: &&serde_json::Value| {

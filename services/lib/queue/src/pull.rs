@@ -1,6 +1,8 @@
 //! One lane of a shard as a stream of leases, for the shard's owner. It asks for no more than it
 //! has room for.
 
+mod overlooked; // what the consumer does not know of
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
@@ -13,10 +15,13 @@ use async_nats::jetstream::consumer::{
 use futures::StreamExt as _;
 use hikyaku_types::envelope::Lane;
 
+use self::overlooked::{Overlooked, Said};
 use crate::{
     Lease, Nats, codec,
     lease::{Held, LaneHoldings, Reply, StreamPlace},
-    tenure::Tenure,
+    stream::{From, Reading},
+    subject,
+    tenure::{Behind, Tenure},
     topology::{LARGEST_ENTRY, queue_stream},
     trace,
 };
@@ -43,6 +48,7 @@ pub struct LanePuller {
     consumer: Option<Consumer<pull::Config>>,
     batch: Option<(Batch, Instant)>,
     way: Way,
+    overlooked: Overlooked,
 }
 
 /// What the consumer has handed out and what has come here. A broker that goes takes with it what it had sent to
@@ -93,7 +99,8 @@ impl std::fmt::Debug for LanePuller {
 impl LanePuller {
     pub fn new(nats: Nats, tenure: Tenure, lane: Lane, now: Now) -> Self {
         let way = Way { connects: connects(&nats), ..Way::default() };
-        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None, way }
+        let overlooked = Overlooked::new(Instant::now());
+        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None, way, overlooked }
     }
 
     /// The next entry of the lane. Safe to drop while it waits.
@@ -150,9 +157,36 @@ impl LanePuller {
             look(consumer, &self.nats, &self.tenure, self.lane, &mut self.way).await?;
             self.way.connects = now;
         }
+        self.look_for_overlooked().await?;
+        let Some(consumer) = &self.consumer else { return Ok(()) };
         let batch = consumer.batch().max_messages(room.min(BATCH)).max_bytes(bytes);
         let batch = batch.expires(EXPIRES).messages().await?;
         self.batch = Some((batch, Instant::now()));
+        Ok(())
+    }
+
+    /// What stands in the lane and what the consumer says of it must agree, or it is handed out again.
+    async fn look_for_overlooked(&mut self) -> Result<(), async_nats::Error> {
+        let Some(consumer) = self.consumer.as_mut().filter(|_| self.overlooked.is_time(Instant::now()))
+        else {
+            return Ok(());
+        };
+        let (stream, filter) =
+            (queue_stream(self.tenure.shard()), subject::lane_filter(self.tenure.shard(), self.lane));
+        let reading = Reading { stream: &stream, filter: &filter, messages: 1 };
+        let found = reading.next(&self.nats, From::Sequence(self.overlooked.from())).await?;
+        let first = found.messages.first().map(|message| message.sequence);
+        let Some(first) = first.filter(|first| !self.held.holds(*first)) else {
+            self.overlooked.clear(Instant::now());
+            return Ok(());
+        };
+        let info = consumer.get_info().await?;
+        let said = Said { place: info.delivered.stream_sequence, unsettled: info.num_ack_pending };
+        if self.overlooked.must_come_again(first, said, Instant::now()) && !self.tenure.is_over() {
+            tracing::warn!(shard = %self.tenure.shard(), lane = self.lane.name(), entry = %found.messages[0].subject, sequence = first, "the consumer overlooks an entry; the lane is handed out again");
+            let taken_back = self.tenure.take_back(&self.nats, self.lane, Behind::Nothing).await?;
+            self.way = Way { taken_back, connects: self.way.connects, ..Way::default() };
+        }
         Ok(())
     }
 
@@ -203,7 +237,7 @@ async fn look(
     if !way.agrees(delivered.consumer_sequence) && !tenure.is_over() {
         let missing = delivered.consumer_sequence.saturating_sub(way.last);
         tracing::info!(shard = %tenure.shard(), lane = lane.name(), missing, "entries were lost on their way; the lane is handed out again");
-        let taken_back = tenure.take_back(nats, lane).await?;
+        let taken_back = tenure.take_back(nats, lane, Behind::Settled).await?;
         *way = Way { taken_back, ..Way::default() };
     }
     (way.is_lossy, way.is_doubtful) = (false, false);

@@ -61,7 +61,7 @@ impl Tenure {
         let stream = queue_stream(shard);
         let mut handed_out = [0; Lane::ALL.len()];
         for (lane, sequence) in Lane::ALL.into_iter().zip(&mut handed_out) {
-            *sequence = take_over(nats, &stream, lane)
+            *sequence = take_over(nats, &stream, lane, Behind::Settled)
                 .await
                 .map_err(|source| TakeOverError { stream: stream.clone(), source })?;
         }
@@ -83,8 +83,13 @@ impl Tenure {
 
     /// Hands out again, within this tenure, what of a lane has no end. Returns the last stream sequence that it
     /// concerns.
-    pub(crate) async fn take_back(&self, nats: &Nats, lane: Lane) -> Result<u64, async_nats::Error> {
-        take_over(nats, &queue_stream(self.shard()), lane).await
+    pub(crate) async fn take_back(
+        &self,
+        nats: &Nats,
+        lane: Lane,
+        behind: Behind,
+    ) -> Result<u64, async_nats::Error> {
+        take_over(nats, &queue_stream(self.shard()), lane, behind).await
     }
 
     /// Waits until the stream has removed what was acknowledged, which it does a moment later: what is
@@ -178,12 +183,24 @@ impl Drop for Settling {
     }
 }
 
-/// Forgets who holds what. The consumer begins again behind what is settled; the reset has no
-/// call in the client library yet.
-async fn take_over(nats: &Nats, stream: &str, lane: Lane) -> Result<u64, async_nats::Error> {
+/// Where a consumer begins again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// All that it calls settled. The stream may remove the last of that a moment later.
+    Settled,
+    /// Nothing: whatever the stream has was not settled.
+    Nothing,
+}
+
+/// Forgets who holds what. The reset has no call in the client library yet.
+async fn take_over(nats: &Nats, stream: &str, lane: Lane, behind: Behind) -> Result<u64, async_nats::Error> {
     let info = nats.jetstream.get_stream_no_info(stream).await?.consumer_info(lane.name()).await?;
     let subject = format!("CONSUMER.RESET.{stream}.{}", lane.name());
-    let answer: serde_json::Value = nats.jetstream.request(subject, &serde_json::json!({})).await?;
+    let from = match behind {
+        Behind::Settled => serde_json::json!({}),
+        Behind::Nothing => serde_json::json!({ "seq": 1 }),
+    };
+    let answer: serde_json::Value = nats.jetstream.request(subject, &from).await?;
     match answer.get("error") {
         Some(error) => Err(format!("consumer {} was not reset: {error}", lane.name()).into()),
         None => Ok(info.delivered.stream_sequence),

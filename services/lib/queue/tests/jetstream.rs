@@ -24,7 +24,11 @@ use hikyaku_queue::{
     tenure::Tenure,
     topology::{TopologyConfig, TopologyError, reconcile},
 };
-use hikyaku_testkit::{eventually::eventually, nats::NatsServer, nats_cluster::NatsCluster};
+use hikyaku_testkit::{
+    eventually::eventually,
+    nats::{NatsServer, PASSWORD, USER},
+    nats_cluster::NatsCluster,
+};
 use hikyaku_types::{
     body::Body,
     destination::Destination,
@@ -94,6 +98,36 @@ async fn a_retry_waits_in_no_lane_and_comes_at_its_time() {
     browser.delete(&Selector::Destination(accepted.destination), &progress).await.unwrap();
     assert_eq!(progress.borrow().done, 1);
     assert!(every(&browser, &Selector::All).await.is_empty());
+}
+
+/// Acknowledgements that go astray can leave a consumer behind entries that were never settled.
+#[tokio::test]
+async fn what_a_consumer_overlooks_is_handed_out_all_the_same() {
+    let server = NatsServer::start().unwrap();
+    let nats = queue(&server).await;
+    let publisher = Publisher::new(nats.clone(), shards(2));
+    for id in 1..4 {
+        publisher.accept(None, vec![envelope(id, "example.org", Bytes::from_static(b"x"))]).await.unwrap();
+    }
+    let held = next(&nats, "example.org", Lane::Fresh).await;
+    let tenure = held.tenure().clone();
+    held.give_back().await;
+    let mut puller = LanePuller::new(nats.clone(), tenure.clone(), Lane::Fresh, Arc::new(SystemTime::now));
+    // It believes that all that there is was settled long ago.
+    let reset = format!("$JS.API.CONSUMER.RESET.HIKYAKU_QUEUE_{}.fresh", tenure.shard());
+    let login = async_nats::ConnectOptions::with_user_and_password(USER.to_owned(), PASSWORD.to_owned());
+    let client = login.connect(server.url()).await.unwrap();
+    let answer = client.request(reset, r#"{"seq":1000}"#.into()).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer.payload).contains("\"num_pending\":0"), "{answer:?}");
+    let mut found = Vec::new();
+    for _ in 1..4 {
+        let lease = tokio::time::timeout(LIMIT, puller.next()).await.unwrap();
+        found.push(lease.envelope().entry.queue_id);
+        assert!(lease.done().await);
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    found.dedup();
+    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 /// What a worker wrote while it was cut off may be stored when somebody else has ended the entry.
