@@ -163,10 +163,12 @@ impl Storm {
         let copies = self.copies();
         let duplicates: usize = copies.values().map(|copies| copies - 1).sum();
         let sessions: Vec<usize> = self.servers.iter().map(ScriptedMx::most_sessions).collect();
-        let stalls = self.stalls();
+        let stalls = self.workers_that_say("shard was taken by another worker");
+        let overlooked =
+            self.workers_that_say("the consumer overlooks an entry; the lane is handed out again");
         println!(
             "{} acknowledged, all arrived; {duplicates} duplicates after {faults} faults and {stalls} stalls; most \
-             sessions {sessions:?}",
+             sessions {sessions:?}; {overlooked} workers found overlooked entries",
             acknowledged.len()
         );
         let most = (faults + stalls) * sessions.iter().sum::<usize>();
@@ -179,11 +181,10 @@ impl Storm {
         assert!(sessions.iter().all(|sessions| *sessions <= cap), "{sessions:?}");
     }
 
-    /// Workers that this machine has let wait for so long that others took what they had: a fault, too.
-    fn stalls(&self) -> usize {
+    /// Those from which a shard was taken were let wait by this machine for too long: a fault, too.
+    fn workers_that_say(&self, message: &str) -> usize {
         let workers = self.workers.iter().chain(&self.gone);
-        let is_taken = |line: &serde_json::Value| line["message"] == "shard was taken by another worker";
-        workers.filter(|worker| worker.log().iter().any(is_taken)).count()
+        workers.filter(|worker| worker.log().iter().any(|line| line["message"] == message)).count()
     }
 
     /// What each worker wrote about the message to this local part, and of trouble.
