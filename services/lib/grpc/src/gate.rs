@@ -167,12 +167,17 @@ where
                 request.extensions_mut().insert(Admitted { peer, path, refusals });
                 let answer = self.inner.call(request);
                 Box::pin(async move {
-                    let answer = span.around(answer).await;
+                    // In the span, because the trace of a slow call is looked for.
+                    let measured = async {
+                        let answer = answer.await;
+                        if let Some(names) = names {
+                            metrics::answered(names, begun.elapsed());
+                        }
+                        answer
+                    };
+                    let answer = span.around(measured).await;
                     if let Ok(answer) = &answer {
                         span::answered(&span, answer);
-                    }
-                    if let Some(names) = names {
-                        metrics::answered(names, begun.elapsed());
                     }
                     answer
                 })

@@ -10,6 +10,6 @@ mod origin; // in headers of NATS and gRPC
 
 pub use crate::{
     origin::{Origin, TRACEPARENT},
-    span::{Span, enable, is_enabled},
+    span::{Span, enable, is_enabled, sampled},
 };
 pub use opentelemetry::Value;

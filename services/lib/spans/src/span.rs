@@ -7,7 +7,7 @@ use opentelemetry::{
     Context, KeyValue, Value,
     context::WithContext,
     global::BoxedTracer,
-    trace::{FutureExt as _, Link, SpanBuilder, Status, TraceContextExt as _, Tracer as _},
+    trace::{FutureExt as _, Link, SpanBuilder, SpanId, Status, TraceContextExt as _, TraceId, Tracer as _},
 };
 
 use crate::{Origin, declared::Declared};
@@ -24,6 +24,18 @@ pub fn enable(tracer: BoxedTracer) {
 
 pub fn is_enabled() -> bool {
     TRACER.get().is_some()
+}
+
+/// The trace and the span that run now, if they are exported. Nothing is copied or locked to find out.
+pub fn sampled() -> Option<(TraceId, SpanId)> {
+    if !is_enabled() {
+        return None;
+    }
+    Context::map_current(|context| {
+        let span = context.span();
+        let identity = span.span_context();
+        identity.is_sampled().then(|| (identity.trace_id(), identity.span_id()))
+    })
 }
 
 /// A span, or nothing.
@@ -173,6 +185,7 @@ mod tests {
     fn without_an_exporter_there_are_no_spans() {
         let span = Span::root(&crate::declared::CONNECTION, "smtp.server.connection", []);
         assert!(!span.is_recorded() && span.origin().valid().is_none());
+        assert_eq!(sampled(), None);
         let mut headers = Vec::new();
         span.origin().write(|name, value| headers.push((name.to_owned(), value)));
         assert!(headers.is_empty(), "{headers:?}");
