@@ -88,3 +88,52 @@ fn every_name_is_declared() {
     }
     assert_eq!(declared, constants.iter().map(String::as_str).collect());
 }
+
+/// Scrapers get the same series by either format. OpenMetrics calls a counter by its name without `_total`, so
+/// another metric must not have that; and it wants quotation marks in a help written otherwise.
+#[test]
+fn names_are_good_for_open_metrics() {
+    let mut families = BTreeSet::new();
+    for measure in all() {
+        let exposed = measure.exposed();
+        assert_eq!(exposed.ends_with("_total"), measure.kind == Kind::Counter, "{exposed}");
+        assert!(!measure.help.contains(['"', '\\']), "{exposed}: {}", measure.help);
+        let family = exposed.trim_end_matches("_total").to_owned();
+        let parts = ["", "_total", "_created", "_bucket", "_count", "_sum"];
+        for part in parts {
+            assert!(!families.contains(&format!("{family}{part}")), "{family}{part} is there twice");
+            let whole = family.strip_suffix(part).filter(|_| !part.is_empty());
+            assert!(!whole.is_some_and(|whole| families.contains(whole)), "{family} is a part of another");
+        }
+        families.insert(family);
+    }
+}
+
+/// The exemplar of a value is the trace in which its histogram is asked for, so nobody asks before there is a value.
+#[test]
+fn histograms_are_asked_for_when_something_is_recorded() {
+    let services = super::root().join("services");
+    let mut folders = vec![services];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&entry).unwrap();
+                for (_, after) in text.match_indices("histogram!(").map(|(at, _)| text.split_at(at)) {
+                    let mut open = 0;
+                    let end = after.find(|c| {
+                        open += i32::from(c == '(') - i32::from(c == ')');
+                        c == ')' && open == 0
+                    });
+                    let rest = end.map_or("", |end| &after[end + 1..]).trim_start();
+                    let is_description = text[..text.len() - after.len()].ends_with("describe_");
+                    assert!(is_description || rest.starts_with(".record("), "{entry:?}: {after:.80}");
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 8, "{found}");
+}

@@ -171,6 +171,14 @@ async fn the_directory_takes_the_documents() -> anyhow::Result<()> {
 fn observers_take_their_configuration() {
     let Some(compose) = read(&folder().join("compose.yaml")) else { return };
     promtool(&["check", "config"], &[folder().join("prometheus.yml")]);
+    let started = words(&compose["services"]["prometheus"]["command"]);
+    let mounted = words(&compose["services"]["prometheus"]["volumes"]);
+    for (flag, mount) in [("--config.file=", "./prometheus.yml:"), ("--storage.tsdb.path=", "prometheus:")] {
+        let path = started.iter().find_map(|word| word.strip_prefix(flag)).unwrap();
+        let wanted = format!("{mount}{path}");
+        assert!(mounted.iter().any(|it| it.trim_end_matches(":ro") == wanted), "{wanted}: {mounted:?}");
+    }
+    assert!(started.contains(&"--enable-feature=exemplar-storage"));
     let prometheus = read(&folder().join("prometheus.yml")).unwrap();
     for job in list(&prometheus["scrape_configs"]) {
         let name = &job["dns_sd_configs"][0]["names"][0];

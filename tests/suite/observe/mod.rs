@@ -9,6 +9,7 @@ pub mod traffic; // mail of every fate
 mod prometheus; // the program
 mod shown; // what a process shows is what is declared
 mod live; // every query over a run of all roles
+mod exemplars; // from a bucket to a trace
 mod compose; // deploy/compose
 
 use std::path::PathBuf;

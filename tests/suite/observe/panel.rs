@@ -62,6 +62,13 @@ pub struct Query {
     legend: &'static str,
 }
 
+impl Query {
+    /// Buckets may have traces beside them, dots in the panel that lead to a message.
+    fn has_exemplars(&self) -> bool {
+        self.expression.contains("_bucket{")
+    }
+}
+
 pub fn query(expression: String, legend: &'static str) -> Query {
     Query { expression, legend }
 }
@@ -136,6 +143,12 @@ pub fn durations(metric: &str, which: &str) -> Vec<Query> {
 impl Board {
     pub fn queries(&self) -> impl Iterator<Item = &Query> {
         self.rows.iter().flat_map(|row| &row.panels).flat_map(|panel| &panel.queries)
+    }
+
+    /// With which Grafana asks for exemplars too.
+    pub fn exemplar_queries(&self) -> Vec<String> {
+        let queries = self.queries().filter(|query| query.has_exemplars());
+        queries.map(|query| query.expression.clone()).collect()
     }
 
     pub fn json(&self) -> Value {
@@ -222,5 +235,11 @@ impl Panel {
 }
 
 fn target((query, id): (&Query, char)) -> Value {
-    json!({ "refId": id.to_string(), "datasource": source(), "expr": query.expression, "legendFormat": query.legend })
+    let mut target = json!({
+        "refId": id.to_string(), "datasource": source(), "expr": query.expression, "legendFormat": query.legend,
+    });
+    if query.has_exemplars() {
+        target["exemplar"] = json!(true);
+    }
+    target
 }

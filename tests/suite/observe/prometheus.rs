@@ -26,13 +26,22 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Looks each second. `None`, and it is said, where there is none.
     pub async fn start(target: SocketAddr, rules: &[PathBuf]) -> anyhow::Result<Option<Self>> {
+        Self::of(&[("relay", target)], rules).await
+    }
+
+    /// Looks each second at each job, and keeps exemplars. `None`, and it is said, where there is no such program.
+    pub async fn of(jobs: &[(&str, SocketAddr)], rules: &[PathBuf]) -> anyhow::Result<Option<Self>> {
         let folder = tempfile::tempdir()?;
         let rules = rules.iter().map(fs::canonicalize).collect::<Result<Vec<_>, _>>()?;
+        let scraped: Vec<String> = jobs
+            .iter()
+            .map(|(job, at)| format!("{{ job_name: {job}, static_configs: [{{ targets: [\"{at}\"] }}] }}"))
+            .collect();
         let config = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: {rules:?}\n\
-             scrape_configs: [{{ job_name: relay, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
+             scrape_configs: [{}]\n",
+            scraped.join(", ")
         );
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config)?;
@@ -42,6 +51,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--log.level=error")
+            .arg("--enable-feature=exemplar-storage")
             .stdout(Stdio::null())
             .spawn();
         let child = match child {
@@ -53,7 +63,7 @@ impl Prometheus {
         };
         let prometheus = Self { child, address, _folder: folder };
         eventually(SOON, async || match prometheus.query("up == 1").await {
-            Ok(found) if !found.is_empty() => Ok(()),
+            Ok(found) if found.len() == jobs.len() => Ok(()),
             other => Err(format!("{other:?}")),
         })
         .await;
@@ -64,6 +74,18 @@ impl Prometheus {
     pub async fn query(&self, query: &str) -> anyhow::Result<Vec<Value>> {
         let data = self.get(&format!("/api/v1/query?query={}", encoded(query))).await?;
         Ok(data["result"].as_array().context("no result")?.clone())
+    }
+
+    /// Of the series that a query is made of: each with its own.
+    pub async fn exemplars(&self, query: &str) -> anyhow::Result<Vec<Value>> {
+        let data = self.get(&format!("/api/v1/query_exemplars?query={}", encoded(query))).await?;
+        Ok(data.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Labels of all that were ever seen.
+    pub async fn series(&self, selector: &str) -> anyhow::Result<Vec<Value>> {
+        let data = self.get(&format!("/api/v1/series?match%5B%5D={}", encoded(selector))).await?;
+        Ok(data.as_array().context("no series")?.clone())
     }
 
     /// All rules, as they stand.

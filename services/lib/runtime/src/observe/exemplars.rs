@@ -198,6 +198,7 @@ mod tests {
         let labels = format!("trace_id=\"{}\",span_id=\"0000000000000001\"", "f".repeat(32));
         assert_eq!(text, format!("{{{labels}}} 0.5 1700000000.000"));
         assert!(labels.len() <= 128);
+        assert_eq!(size_of::<Option<Exemplar>>(), 48, "services/METRICS.md says so");
     }
 
     /// Series are found again in what the exporter writes, and those who are not sampled leave nothing.
