@@ -191,7 +191,7 @@ async fn exemplars_are_traces_that_arrived() -> anyhow::Result<()> {
         };
         let (open, text) = (of("relay").await?, of("text").await?);
         let different: Vec<&String> = open.symmetric_difference(&text).collect();
-        if different.is_empty() && open.len() > 500 {
+        if different.is_empty() && open.len() > 300 {
             println!("{} series in both formats", open.len());
             Ok(())
         } else {
@@ -211,12 +211,14 @@ async fn who_does_not_ask_for_open_metrics_gets_text() -> anyhow::Result<()> {
         header.contains("\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
         "{header}"
     );
-    assert!(open.ends_with("\n# EOF\n") && open.contains(" # {trace_id=\""), "{open}");
+    assert!(open.ends_with("\n# EOF\n") && open.contains(" # {trace_id=\""), "no exemplar, or no end");
     for accept in [TEXT, "*/*", "application/json"] {
         let (header, text) = traced.shown(accept).await?;
         assert!(header.contains("\r\ncontent-type: text/plain; charset=utf-8"), "{header}");
-        assert!(!text.contains("trace_id") && !text.contains("# EOF"), "{text}");
-        assert!(text.contains("\n# TYPE smtp_server_transactions_total counter\n"), "{text}");
+        let of_the_other = text.lines().find(|line| line.contains("trace_id") || line.contains("# EOF"));
+        assert_eq!(of_the_other, None);
+        let kind = text.lines().find(|line| line.starts_with("# TYPE smtp_server_transactions"));
+        assert_eq!(kind, Some("# TYPE smtp_server_transactions_total counter"));
         check_metrics(&text)?;
     }
     Ok(())
@@ -255,7 +257,7 @@ async fn what_is_not_sampled_is_no_exemplar() -> anyhow::Result<()> {
     traced.send("b@own.test", CONTENT, "delivered").await?;
     let (_, open) = traced.shown(OPEN).await?;
     let counted = "mail_delivery_latency_seconds_count{outcome=\"delivered\",lane=\"fresh\"}";
-    assert!(metrics::value(&open, counted) > 0.0, "{open}");
-    assert!(!open.contains("trace_id"), "{open}");
+    assert!(metrics::value(&open, counted) > 0.0, "nothing was delivered");
+    assert_eq!(open.lines().find(|line| line.contains("trace_id")), None);
     Ok(())
 }
