@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args as ClapArgs, ValueEnum};
-use hikyaku_mail_log::{Entry, Event};
+use hikyaku_mail_log::{Entry, Event, TARGET};
 use serde_json::Value;
 
 use crate::{
@@ -34,44 +34,71 @@ pub(crate) enum Shape {
 #[command(after_help = "\
 Examples:
   hikyakuctl legacylog --as inlog /var/log/hikyaku/mail.log
-  kubectl logs -l app.kubernetes.io/name=hikyaku --tail=-1 | hikyakuctl legacylog --as outlog -")]
+  kubectl logs -l app.kubernetes.io/name=hikyaku --tail=-1 | hikyakuctl legacylog --as outlog -
+A line that is no UTF-8 or no JSON, or an event of a later version, is named on the standard error, with its number, and
+the others follow. Exit status 1: there was one.")]
 pub(crate) struct LegacyLogArgs {
     /// The log whose lines are wanted.
     #[arg(long = "as", value_name = "LOG")]
     shape: Shape,
-    /// A mail log, JSON lines; - reads the standard input. Other lines are passed over.
+    /// A mail log, JSON lines; - reads the standard input. Other JSON lines are passed over.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
+/// A line that cannot be read is named on `errors`, and the others follow.
 pub(crate) fn run(
     args: &LegacyLogArgs,
     stdin: impl io::Read,
     output: &mut Output<impl Write>,
+    errors: &mut impl Write,
 ) -> anyhow::Result<End> {
     let input: Box<dyn io::Read + '_> = if args.file.as_os_str() == "-" {
         Box::new(stdin)
     } else {
         Box::new(std::fs::File::open(&args.file).map_err(|source| Unreadable::new(&args.file, source))?)
     };
-    for line in BufReader::new(input).lines() {
+    let mut end = End::Done;
+    for (line, number) in BufReader::new(input).split(b'\n').zip(1_u64..) {
         let line = line.map_err(|source| Unreadable::new(&args.file, source))?;
-        for old in old_lines(args.shape, &line) {
-            output.print_line(&old, |writer| writeln!(writer, "{}", harmless(&old)))?;
+        match old_lines(args.shape, line.trim_ascii()) {
+            Ok(lines) => {
+                for old in lines {
+                    output.print_line(&old, |writer| writeln!(writer, "{}", harmless(&old)))?;
+                }
+            }
+            Err(wrong) => {
+                // Nobody may be there to hear it; the status says it too.
+                let _ = writeln!(errors, "hikyakuctl: {}: line {number}: {wrong}", args.file.display());
+                end = End::Refused;
+            }
         }
     }
-    Ok(End::Done)
+    Ok(end)
 }
 
-fn old_lines(shape: Shape, line: &str) -> Vec<String> {
-    let Ok(document) = serde_json::from_str::<Value>(line) else { return Vec::new() };
+/// Or what is wrong with the line.
+fn old_lines(shape: Shape, line: &[u8]) -> Result<Vec<String>, String> {
+    if line.is_empty() {
+        return Ok(Vec::new());
+    }
+    let line = str::from_utf8(line).map_err(|error| format!("no UTF-8: {error}"))?;
+    let document = serde_json::from_str::<Value>(line).map_err(|error| format!("no JSON: {error}"))?;
     // Collectors put lines into documents of their own.
     let fields = document.get("fields").filter(|fields| fields.is_object()).unwrap_or(&document);
-    let Ok(event) = Entry::read(&fields.to_string()) else { return Vec::new() };
+    match Entry::read(&fields.to_string()) {
+        Ok(event) => Ok(in_shape(shape, &event, &document)),
+        Err(error) if document.get("target").is_some_and(|target| target == TARGET) => Err(error.to_string()),
+        // Of the rest of the process's log.
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+fn in_shape(shape: Shape, event: &Event, document: &Value) -> Vec<String> {
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or("-");
     let (time, server) = (text("timestamp"), text("node"));
     let id = |queue_id: &str| format!("{queue_id}@{server}");
-    match (shape, &event) {
+    match (shape, event) {
         (Shape::Acceptlog, Event::Connected(it)) => {
             let port = it.port.map(|port| format!(":{port}")).unwrap_or_default();
             vec![format!("{time}, {server}, {}{port}, Client accept now.", it.client)]
@@ -128,7 +155,8 @@ mod tests {
         "\n",
         r#"{"timestamp":"2026-11-22T08:00:00.000002Z","target":"mail","node":"gw-1","role":"ingress","event":"accepted","queue_id":"Q","entry":"Q-0","session":"s","client":"192.0.2.1","helo":"c.example","admitted_by":"access:3","tls":"none","listener":"relay","sender":"a@x.example","recipients":["b@y.example","c@y.example"],"destination":"y.example","size":10,"lane":"fresh"}"#,
         "\n",
-        "a line of somebody else\n",
+        r#"{"timestamp":"2026-11-22T08:00:00.000003Z","level":"INFO","target":"hikyaku","message":"a line of somebody else"}"#,
+        "\n",
         r#"{"timestamp":"2026-11-22T08:00:01.000000Z","fields":{"event":"refused","client":"192.0.2.9","sender":"z@x.example","code":550,"enhanced":"5.7.1","decided_by":"access:7"},"node":"gw-1"}"#,
         "\n",
         r#"{"timestamp":"2026-11-22T08:00:02.000000Z","target":"mail","node":"gw-2","role":"delivery","event":"attempt","queue_id":"Q","entry":"Q-0","destination":"y.example","host":"mx.y.example","address":"198.51.100.1:25","attempt":1,"tls":"none","tls_verified":false}"#,
@@ -139,11 +167,34 @@ mod tests {
         "\n",
     );
 
-    fn of(shape: Shape) -> String {
-        let mut written = Vec::new();
+    fn told(shape: Shape, log: &[u8]) -> (End, String, String) {
+        let (mut written, mut errors) = (Vec::new(), Vec::new());
         let mut output = Output::new(Format::Human, &mut written);
-        run(&LegacyLogArgs { shape, file: "-".into() }, LOG.as_bytes(), &mut output).unwrap();
-        String::from_utf8(written).unwrap()
+        let end = run(&LegacyLogArgs { shape, file: "-".into() }, log, &mut output, &mut errors).unwrap();
+        (end, String::from_utf8(written).unwrap(), String::from_utf8(errors).unwrap())
+    }
+
+    fn of(shape: Shape) -> String {
+        let (end, written, errors) = told(shape, LOG.as_bytes());
+        assert_eq!((end, errors.as_str()), (End::Done, ""));
+        written
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_and_the_others_follow() {
+        let whole = of(Shape::Outlog);
+        let mut log =
+            b"{\"target\":\"mail\",\"event\":\"of a later version\"}\n\n{\"cut\r\n\xff\xfe\n".to_vec();
+        log.extend(LOG.as_bytes());
+        log.extend(b"{\"cut");
+        let (end, written, errors) = told(Shape::Outlog, &log);
+        assert_eq!((end, written), (End::Refused, whole));
+        let errors: Vec<&str> = errors.lines().collect();
+        let wrong = ["1: this is no line of a mail log: ", "3: no JSON: ", "4: no UTF-8: ", "12: no JSON: "];
+        assert_eq!(errors.len(), wrong.len(), "{errors:?}");
+        for (error, wrong) in errors.iter().zip(wrong) {
+            assert!(error.starts_with(&format!("hikyakuctl: -: line {wrong}")), "{error}");
+        }
     }
 
     #[test]

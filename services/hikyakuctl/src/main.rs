@@ -120,7 +120,7 @@ async fn run(args: Args, stdout: impl io::Write, stdin: impl io::Read) -> anyhow
         Noun::Doctor(args) => doctor::run(args, &server, &mut output).await,
         Noun::Diagnose(args) => diagnose::run(args, &server, &mut output).await,
         Noun::Trace(args) => trace::run(args, (&server, &directory), stdin, &mut output).await,
-        Noun::Legacylog(args) => legacylog::run(&args, stdin, &mut output),
+        Noun::Legacylog(args) => legacylog::run(&args, stdin, &mut output, &mut io::stderr()),
         Noun::Check { folder } => directory::check(folder.as_deref(), &directory, &mut output).await,
         Noun::Explain(args) => explain::explain(args, &directory, &mut output).await,
         Noun::Selftest { command } => explain::selftest(command, (&server, &directory), &mut output).await,
