@@ -50,7 +50,7 @@ async fn run(role: cli::Role, config: config::Config, flags: cli::Flags) -> anyh
     let signals = Signals::listen()?;
     let reload = reload::Reload::listen(role, flags)?;
     let telemetry = telemetry::init(&config.telemetry)?;
-    parts::begin_mail_log(role, &config)?;
+    parts::begin_mail_log(role, &config, telemetry.output())?;
     let readiness = Readiness::default();
     if let Some(address) = config.metrics {
         observe::serve(address, readiness.clone()).await?;

@@ -14,7 +14,7 @@ use hikyaku_grpc::Guard;
 use hikyaku_ingress::{listeners::Listeners, service::Listening};
 use hikyaku_mail_log::{
     Form, Sink,
-    sink::{File, Stdout},
+    sink::{File, Output, Stdout},
 };
 use hikyaku_policy::{App as PolicyApp, PolicyConfig, Surroundings};
 use hikyaku_policy_client::{PolicyClient, PolicyClientConfig};
@@ -70,7 +70,7 @@ pub(crate) fn describe_metrics(role: Role) {
 }
 
 /// Where the process's mail log goes. The stream of the cluster comes later, when there is a broker.
-pub(crate) fn begin_mail_log(role: Role, config: &Config) -> anyhow::Result<()> {
+pub(crate) fn begin_mail_log(role: Role, config: &Config, output: Output) -> anyhow::Result<()> {
     let MailLogConfig { stdout, connections, file, otlp, .. } = &config.mail_log;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     if *stdout {
@@ -78,7 +78,7 @@ pub(crate) fn begin_mail_log(role: Role, config: &Config) -> anyhow::Result<()> 
             LogFormat::Json => Form::Json,
             LogFormat::Text => Form::Text,
         };
-        sinks.push(Arc::new(Stdout(form)));
+        sinks.push(Arc::new(Stdout { form, output }));
     }
     if let Some(file) = file {
         sinks.push(Arc::new(File::open(file.clone())?));

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
+    sync::watch,
 };
 
 use crate::eventually::eventually;
@@ -25,6 +26,7 @@ const OPERATOR_TOKEN: &str = "operator-token";
 pub struct Relay {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    is_read: watch::Sender<bool>,
     data_dir: PathBuf,
     arguments: Vec<String>,
 }
@@ -96,19 +98,29 @@ impl Relay {
         let stdout = child.stdout.take().context("standard output")?;
         let log: Arc<Mutex<Vec<Value>>> = Arc::default();
         let sink = Arc::clone(&log);
+        let (is_read, mut may_read) = watch::channel(true);
         tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
+                // The other end of the pipe stays open, whoever reads or not.
+                if may_read.wait_for(|may| *may).await.is_err() {
+                    return;
+                }
                 let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 sink.lock().unwrap().push(event);
             }
         });
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Ok(Self { child, log, data_dir: data_dir.to_owned(), arguments })
+        Ok(Self { child, log, is_read, data_dir: data_dir.to_owned(), arguments })
     }
 
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Whether its standard output is read; nothing of it comes into [`Self::log`] meanwhile.
+    pub fn read_log(&self, is_read: bool) {
+        self.is_read.send_replace(is_read);
     }
 
     pub fn pid(&self) -> Option<u32> {

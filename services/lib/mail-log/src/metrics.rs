@@ -7,7 +7,7 @@ pub const LOST: &str = "mail.log.lost";
 
 pub const ALL: &[Measure] = &[counter(
     LOST,
-    &[Label { name: "sink", values: || vec!["file", "stream"] }],
+    &[Label { name: "sink", values: || vec!["stdout", "file", "stream", "webhook"] }],
     "Lines of the mail log that a sink did not take",
 )];
 
@@ -15,7 +15,7 @@ pub fn describe() {
     hikyaku_measures::describe(ALL);
 }
 
-/// `sink`: file or stream.
+/// `sink`: stdout, file, stream or webhook.
 pub fn lost(sink: &'static str, lines: u64) {
     metrics::counter!(LOST, "sink" => sink).increment(lines);
 }

@@ -22,6 +22,9 @@ pub const MAX_FILES: &str = "process.max_fds";
 pub const THREADS: &str = "process.threads";
 pub const START: &str = "process.start_time";
 
+/// Lines of the process's log that standard output did not take.
+pub const LINES_LOST: &str = "process.log.lost";
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Files are read as often.
 const EVERY: Duration = Duration::from_secs(30);
@@ -47,6 +50,11 @@ pub const ALL: &[Measure] = &[
     gauge(MAX_FILES, &[], "Files and connections that may be open"),
     gauge(THREADS, &[], "Threads of the process"),
     gauge(START, &[], "When the process began, since 1970").of(Unit::Seconds),
+    counter(
+        LINES_LOST,
+        &[],
+        "Lines of the process's log that standard output did not take; not those of the mail log",
+    ),
     counter(
         SPANS,
         &[Label { name: "outcome", values: || vec!["exported", "failed", "dropped"] }],

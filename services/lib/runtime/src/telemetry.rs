@@ -1,7 +1,8 @@
 //! Logs on standard output, traces by OTLP when an endpoint is given.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 
+use hikyaku_mail_log::sink::Output;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     filter::{FilterExt as _, filter_fn},
@@ -10,7 +11,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::traces::{self, Traces, TracesConfig, TracesError};
+use crate::{
+    metrics::LINES_LOST,
+    traces::{self, Traces, TracesConfig, TracesError},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -39,6 +43,8 @@ pub enum TelemetryError {
     },
     #[error(transparent)]
     Traces(#[from] TracesError),
+    #[error("failed to write to standard output")]
+    Output(#[source] io::Error),
     #[error("failed to install the log")]
     Install(#[source] tracing_subscriber::util::TryInitError),
 }
@@ -46,15 +52,58 @@ pub enum TelemetryError {
 /// Keep it until the end, then call [`Telemetry::shutdown`].
 #[derive(Debug)]
 #[must_use]
-pub struct Telemetry(Option<Traces>);
+pub struct Telemetry {
+    traces: Option<Traces>,
+    output: Last,
+}
+
+/// What was logged before the process ends is written, also when that is because of an error.
+#[derive(Debug)]
+struct Last(Output);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
+/// One line of the log, which goes out when it is complete.
+struct Line {
+    octets: Vec<u8>,
+    output: Output,
+}
+
+impl Write for Line {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.octets.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.octets.is_empty() {
+            self.output
+                .write(std::mem::take(&mut self.octets), || metrics::counter!(LINES_LOST).increment(1));
+        }
+    }
+}
 
 /// Needs a running Tokio runtime.
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::try_new(&config.log_filter)
         .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
+    // Who reads standard output may stop reading: nobody waits for that.
+    let output = Output::standard().map_err(TelemetryError::Output)?;
+    let lines = output.clone();
+    let line = move || Line { octets: Vec::new(), output: lines.clone() };
     let log = match config.log_format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
-        LogFormat::Text => fmt::layer().with_ansi(std::io::stdout().is_terminal()).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(line).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(io::stdout().is_terminal()).with_writer(line).boxed(),
     };
     // A line says all that it has to say; the spans of libraries are nobody's.
     let filter = filter.and(filter_fn(|metadata| !metadata.is_span()));
@@ -63,7 +112,8 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
         .try_init()
         .map_err(TelemetryError::Install)?;
     traces::carry();
-    Ok(Telemetry(config.traces.as_ref().map(start).transpose()?))
+    let output = Last(output);
+    Ok(Telemetry { traces: config.traces.as_ref().map(start).transpose()?, output })
 }
 
 fn start(config: &TracesConfig) -> Result<Traces, TracesError> {
@@ -75,9 +125,14 @@ fn start(config: &TracesConfig) -> Result<Traces, TracesError> {
 }
 
 impl Telemetry {
+    /// Where the log goes.
+    pub fn output(&self) -> Output {
+        self.output.0.clone()
+    }
+
     /// Sends what is buffered.
     pub fn shutdown(self) {
-        if let Some(traces) = self.0 {
+        if let Some(traces) = self.traces {
             traces.shutdown();
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use file::{File, FileConfig, FileError};
 pub use room::Room;
-pub use stdout::Stdout;
+pub use stdout::{Output, Stdout};
 
 use crate::Entry;
 
