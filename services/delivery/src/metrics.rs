@@ -53,6 +53,10 @@ pub const RESTARTS: &str = "actor.restarts";
 pub const DEFERRALS: &str = "mail.delivery.deferrals";
 /// Dead letters that are kept.
 pub const DEAD_LETTERS_KEPT: &str = "mail.queue.dead_letters";
+/// Holds of operators that are in force; `scope` = all, destination.
+pub const HOLDS: &str = "mail.queue.holds";
+/// How long the oldest of them has been.
+pub const OLDEST_HOLD: &str = "mail.queue.holds.oldest.age";
 /// Shards of the cluster; `state` = owned, unowned.
 pub const ALL_SHARDS: &str = "mail.queue.shards";
 
@@ -109,6 +113,19 @@ pub const ALL: &[Measure] = &[
         &[],
         "Dead letters that are kept, shown by the worker that has the first shard; nothing by others",
     ),
+    gauge(
+        HOLDS,
+        &[Label { name: "scope", values: || vec!["all", "destination"] }],
+        "Holds of operators that are in force, of all mail or of a destination, shown by the worker that has the first \
+         shard; 0 by others",
+    ),
+    gauge(
+        OLDEST_HOLD,
+        &[],
+        "How long the oldest hold of an operator has been in force, shown by the worker that has the first shard; 0 by \
+         others",
+    )
+    .of(Unit::Seconds),
     counter(FENCED, &[], "Attempts given up because the broker had not been heard for too long"),
     counter(
         RECIPIENT_QUESTIONS,

@@ -7,14 +7,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hikyaku_queue::depth::{Depth, dead_letters, depth};
+use hikyaku_queue::{
+    depth::{Depth, dead_letters, depth},
+    holds::InForce,
+};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::{envelope::Lane, shard::ShardId};
 
 use crate::{
     context::Context,
     destination::HeldBack,
-    metrics::{DEAD_LETTERS_KEPT, DUE, ENTRIES, OLDEST_AGE},
+    metrics::{DEAD_LETTERS_KEPT, DUE, ENTRIES, HOLDS, OLDEST_AGE, OLDEST_HOLD},
 };
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +40,7 @@ pub(crate) async fn watch(context: Arc<Context>, shard: ShardId) {
         }
         // One worker has the first shard, so one shows what is the cluster's.
         if shard == ShardId::new(0) {
+            show_holds(context.holds.holds().in_force(context.clock.now()), context.clock.now());
             show_dead_letters(&context).await;
         }
         tokio::time::sleep(EVERY).await;
@@ -50,6 +54,13 @@ async fn show_dead_letters(context: &Context) {
     }
 }
 
+fn show_holds(holds: InForce, now: SystemTime) {
+    let age = holds.since.map(|since| now.duration_since(since).unwrap_or_default());
+    metrics::gauge!(HOLDS, "scope" => "all").set(f64::from(u8::from(holds.everything)));
+    metrics::gauge!(HOLDS, "scope" => "destination").set(holds.destinations as f64);
+    metrics::gauge!(OLDEST_HOLD).set(age.unwrap_or_default().as_secs_f64());
+}
+
 struct Leaving<'a> {
     context: &'a Context,
     shard: ShardId,
@@ -60,6 +71,7 @@ impl Drop for Leaving<'_> {
         self.context.depths.set(self.shard, None);
         if self.shard == ShardId::new(0) {
             metrics::gauge!(DEAD_LETTERS_KEPT).set(0.0);
+            show_holds(InForce::default(), SystemTime::UNIX_EPOCH);
         }
     }
 }

@@ -45,6 +45,14 @@ pub struct Holds {
     destinations: HashMap<Destination, Hold>,
 }
 
+/// What of them has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InForce {
+    pub everything: bool,
+    pub destinations: usize,
+    pub since: Option<SystemTime>,
+}
+
 impl Hold {
     pub fn is_in_force(&self, now: SystemTime) -> bool {
         self.until.is_none_or(|until| until > now)
@@ -74,6 +82,18 @@ impl Holds {
     /// The destinations that are held by themselves.
     pub fn destinations(&self) -> impl Iterator<Item = (&Destination, &Hold)> {
         self.destinations.iter()
+    }
+
+    /// How many destinations are held by themselves, whether everything is, and since when the first of these holds.
+    pub fn in_force(&self, now: SystemTime) -> InForce {
+        let in_force = |hold: &&Hold| hold.is_in_force(now);
+        let everything = self.everything.as_ref().filter(in_force);
+        let destinations = self.destinations.values().filter(in_force);
+        InForce {
+            everything: everything.is_some(),
+            destinations: destinations.clone().count(),
+            since: destinations.chain(everything).map(|hold| hold.since).min(),
+        }
     }
 
     pub(crate) fn set(&mut self, scope: HoldScope, hold: Option<Hold>) {
@@ -118,5 +138,21 @@ mod tests {
         holds.set(HoldScope::Everything, None);
         holds.set(HoldScope::Destination(here.clone()), None);
         assert_eq!(holds, Holds::default());
+    }
+
+    #[test]
+    fn what_has_ended_is_not_in_force() {
+        let mut holds = Holds::default();
+        assert_eq!(holds.in_force(at(9)), InForce::default());
+        let since = |since| Hold { since: at(since), ..hold(None) };
+        let of = |name: &str| HoldScope::Destination(name.parse().unwrap());
+        holds.set(of("a.example"), Some(hold(Some(20))));
+        holds.set(of("b.example"), Some(since(5)));
+        holds.set(HoldScope::Everything, Some(since(7)));
+        let expected = InForce { everything: true, destinations: 2, since: Some(at(0)) };
+        assert_eq!(holds.in_force(at(19)), expected);
+        assert_eq!(holds.in_force(at(20)), InForce { destinations: 1, since: Some(at(5)), ..expected });
+        holds.set(of("b.example"), None);
+        assert_eq!(holds.in_force(at(20)), InForce { destinations: 0, since: Some(at(7)), ..expected });
     }
 }
