@@ -12,9 +12,10 @@ use hikyaku_proto::admin::v1::{
     self as proto, list_message_events_request::Key as Asked,
     message_admin_service_server::MessageAdminService,
 };
-use hikyaku_queue::mail_log::{self, Query};
+use hikyaku_queue::mail_log::{self, Found, Query};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::ids::{EntryId, NotAnId, QueueId};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
 use super::Admin;
@@ -39,15 +40,24 @@ impl MessageAdminService for Admin {
             return Err(Status::failed_precondition("the cluster keeps no mail log: mail_log.stream is off"));
         }
         let busy = "others look for messages already; try again when that has ended";
-        let _turn =
+        let turn =
             Arc::clone(&self.searches).try_acquire_owned().map_err(|_| Status::resource_exhausted(busy))?;
         let found = mail_log::find(&self.context.nats, &query).await;
         let found = found.map_err(|error| Status::unavailable(chain(&error)))?;
-        let end = proto::ListMessageEventsResponse { has_more: found.has_more, ..Default::default() };
-        let line = |line| proto::ListMessageEventsResponse { line, has_more: false };
-        let lines = found.lines.into_iter().map(line).chain([end]).map(Ok);
-        Ok(Response::new(futures::stream::iter(lines).boxed()))
+        Ok(Response::new(answer(found, turn)))
     }
+}
+
+/// The next search has its turn when this was sent, or nobody wants it any more: until then it is in memory.
+fn answer(found: Found, turn: OwnedSemaphorePermit) -> Lines {
+    let end = proto::ListMessageEventsResponse { has_more: found.has_more, ..Default::default() };
+    let line = |line| proto::ListMessageEventsResponse { line, has_more: false };
+    let lines = found.lines.into_iter().map(line).chain([end]);
+    let lines = lines.map(move |line| {
+        let _turn = &turn;
+        Ok(line)
+    });
+    futures::stream::iter(lines).boxed()
 }
 
 fn query(request: proto::ListMessageEventsRequest) -> Result<Query, Status> {
@@ -139,5 +149,23 @@ mod tests {
             let request = proto::ListMessageEventsRequest { key: key.clone(), since, until, limit };
             assert_eq!(query(request).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
+    }
+
+    #[tokio::test]
+    async fn a_search_has_its_turn_until_its_answer_is_sent() {
+        let searches = Arc::new(tokio::sync::Semaphore::new(1));
+        let begin = || {
+            let turn = Arc::clone(&searches).try_acquire_owned().ok()?;
+            Some(answer(Found { lines: vec!["a".to_owned(), "b".to_owned()], has_more: true }, turn))
+        };
+        let mut sent = begin().unwrap();
+        for expected in ["a", "b", ""] {
+            assert!(begin().is_none());
+            assert_eq!(sent.next().await.unwrap().unwrap().line, expected);
+        }
+        drop(sent);
+        // Nobody wants it any more.
+        drop(begin().unwrap());
+        assert!(begin().is_some());
     }
 }
