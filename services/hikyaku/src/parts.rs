@@ -31,7 +31,7 @@ use hikyaku_queue::{
 };
 use hikyaku_route::resolver::Resolver;
 use hikyaku_runtime::{
-    mail_log::{Otlp, Webhook},
+    mail_log::{NotTaken, Otlp, Webhook},
     telemetry::LogFormat,
     tls::TlsAcceptor,
 };
@@ -97,7 +97,9 @@ impl Forward for Forwarding {
     async fn forward(&self, id: &str, lines: Bytes) -> Forwarded {
         match self.0.post(id, lines).await {
             Ok(()) => Forwarded::Taken,
-            Err(reason) => Forwarded::Refused(reason),
+            Err(NotTaken::Later(reason)) => Forwarded::Later(reason),
+            Err(NotTaken::Refused(reason)) => Forwarded::Refused(reason),
+            Err(NotTaken::Unclear(reason)) => Forwarded::Unclear(reason),
         }
     }
 }

@@ -1,15 +1,18 @@
-//! The mail log is an interface: every line is as its schema says, and every sink gets all of them.
+//! The mail log is an interface: every line is as its schema says, and every sink gets all of them; one that does not
+//! take them stops nobody.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
+use anyhow::Context as _;
 use hikyaku_testkit::{
-    client::send_one,
+    client::{SmtpClient, send_one},
     collector::Collector,
     eventually::eventually,
     hook::Hook,
     mx::{Script, ScriptedMx},
 };
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::{
     chart::helm::python,
@@ -152,5 +155,119 @@ async fn every_sink_gets_every_line() -> anyhow::Result<()> {
         }
     }
     assert_eq!(told(lines(&text).iter()), stdout);
+    Ok(())
+}
+
+async fn metric(at: SocketAddr, series: &'static str) -> f64 {
+    let text = tokio::task::spawn_blocking(move || hikyaku_testkit::metrics::read(at)).await;
+    text.ok().and_then(Result::ok).map_or(f64::NAN, |text| hikyaku_testkit::metrics::value(&text, series))
+}
+
+fn posted(hook: &Hook) -> String {
+    hook.posts().into_iter().filter(|post| post.was_taken).map(|post| post.body).collect()
+}
+
+/// A line that the web server never takes is lost to it, and counted; the others arrive. One that takes nothing is seen.
+#[tokio::test]
+async fn a_web_server_that_refuses_a_line_gets_the_others() -> anyhow::Result<()> {
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    let hook = Hook::start(0).await?;
+    let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let mut lab = Lab::new().await?;
+    lab.mail_for("there.test", mx.address());
+    lab.configure(&format!(
+        "metrics = \"{metrics}\"\n[mail_log]\nwebhook = \"http://{}/lines\"\n[delivery]\nmx_port = {}\n",
+        hook.address,
+        mx.address().port()
+    ))?;
+    let relay = lab.up().await?;
+    hook.refuse("poison", 422)?;
+    let send = async |sender: &str| {
+        let id = send_one(relay.smtp(), sender, &["u@there.test"], CONTENT).await?;
+        relay.wait_for_mail_log("delivered", &id, SOON).await;
+        anyhow::Ok(id)
+    };
+    let mut ids = Vec::new();
+    for sender in ["a@client.test", "poison@client.test", "b@client.test"] {
+        ids.push(send(sender).await?);
+    }
+    let of = |id: &str, text: &str| text.lines().filter(|line| line.contains(id)).count();
+    eventually(SOON, async || match posted(&hook) {
+        text if of(&ids[0], &text) == 3 && of(&ids[2], &text) == 3 => Ok(()),
+        text => Err(text),
+    })
+    .await;
+    // Its acceptance and its delivery name the sender.
+    assert_eq!(of(&ids[1], &posted(&hook)), 1);
+    eventually(SOON, async || match metric(metrics, "mail_log_lost_total{sink=\"webhook\"}").await {
+        2.0 => Ok(()),
+        lost => Err(format!("{lost} lines lost")),
+    })
+    .await;
+    let message = "lines of the mail log are refused for ever; the webhook does not get them";
+    let told: Vec<Value> = relay.log().into_iter().filter(|line| line["message"] == message).collect();
+    assert_eq!(told.iter().filter_map(|line| line["lines"].as_u64()).sum::<u64>(), 2, "{told:?}");
+
+    // It knows our token no more: nothing is lost, and how much waits is seen.
+    hook.refuse("", 401)?;
+    let waits = send("c@client.test").await?;
+    eventually(SOON, async || {
+        let batches = metric(metrics, "mail_log_webhook_waiting").await;
+        let age = metric(metrics, "mail_log_webhook_oldest_age_seconds").await;
+        if batches >= 1.0 && age > 0.0 { Ok(()) } else { Err(format!("{batches} batches, {age} s")) }
+    })
+    .await;
+    hook.refuse_nothing();
+    eventually(SOON, async || match of(&waits, &posted(&hook)) {
+        3 => Ok(()),
+        lines => Err(format!("{lines} lines")),
+    })
+    .await;
+    eventually(SOON, async || match metric(metrics, "mail_log_webhook_waiting").await {
+        0.0 => Ok(()),
+        batches => Err(format!("{batches} batches")),
+    })
+    .await;
+    assert_eq!(metric(metrics, "mail_log_lost_total{sink=\"webhook\"}").await, 2.0);
+    Ok(())
+}
+
+/// More than a pipe holds: mail goes on, the loss is counted where there is more than we keep, and the process ends.
+#[tokio::test]
+async fn a_standard_output_that_nobody_reads_stops_no_mail() -> anyhow::Result<()> {
+    const MESSAGES: usize = 300;
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    let mut lab = Lab::new().await?;
+    lab.mail_for("there.test", mx.address());
+    lab.configure(&format!("[delivery]\nmx_port = {}\n", mx.address().port()))?;
+    let mut relay = lab.up().await?;
+    let send = async |count: usize| {
+        let mut client = SmtpClient::connect(relay.smtp()).await?;
+        client.expect("EHLO client.test").await?;
+        for number in 0..count {
+            client.send_mail("a@client.test", &[&format!("u{number}@there.test")], CONTENT).await?;
+        }
+        anyhow::Ok(())
+    };
+    relay.read_log(false);
+    send(MESSAGES).await?;
+    eventually(SOON, async || match mx.received_count() {
+        MESSAGES => Ok(()),
+        count => Err(format!("{count} of {MESSAGES}")),
+    })
+    .await;
+    assert!(relay.mail_log("delivered", None).len() < MESSAGES, "somebody reads");
+    // Who reads again gets what waited.
+    relay.read_log(true);
+    eventually(SOON, async || match relay.mail_log("delivered", None).len() {
+        MESSAGES => Ok(()),
+        count => Err(format!("{count} of {MESSAGES} lines")),
+    })
+    .await;
+    // And the process ends while nobody reads.
+    relay.read_log(false);
+    send(MESSAGES).await?;
+    let ended = tokio::time::timeout(Duration::from_secs(120), relay.stop()).await;
+    assert_eq!(ended.context("it does not end")??, Some(0));
     Ok(())
 }

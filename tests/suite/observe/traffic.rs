@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use hikyaku_testkit::{
     client::{SmtpClient, send_one},
     eventually::eventually,
+    hook::Hook,
     mx::{Script, ScriptedMx},
     nats::NatsServer,
     relay::Relay,
@@ -63,13 +64,15 @@ impl Scene {
         lab.dns.text("_mta-sts.tests.test", "v=STSv1; id=1;");
         lab.dns.address_of("mta-sts.tests.test", [127, 0, 0, 1].into());
 
+        let hook = Hook::start(0).await?;
         let nats = NatsServer::start()?;
         let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         lab.configure(&format!(
-            "metrics = \"{metrics}\"\n{}{}\n[mail_log]\nconnections = true\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
+            "metrics = \"{metrics}\"\n{}{}\n[mail_log]\nconnections = true\nwebhook = \"http://{}/lines\"\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
              [delivery]\nmx_port = {}\nmta_sts_port = {}\n[delivery.tls]\nca = {:?}\n",
             nats.configuration()?,
             certificates.configuration(&["gw.test"]),
+            hook.address,
             clear.address().port(),
             web.port,
             certificates.trusted,

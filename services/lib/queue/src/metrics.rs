@@ -1,6 +1,7 @@
 //! Metric names of this crate.
 
 use hikyaku_measures::{Label, Measure, counter, gauge, seconds};
+use metrics::Unit;
 
 /// Time from publish to the stream's acknowledgement.
 pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
@@ -12,6 +13,11 @@ pub const REPEATED: &str = "mail.queue.publish.repeated";
 pub const CUSTODY_LATE: &str = "mail.custody.late";
 /// Custody events that were never written: an audit misses them.
 pub const CUSTODY_LOST: &str = "mail.custody.lost";
+
+/// Batches of the mail log that the webhook has not taken.
+pub const WEBHOOK_WAITING: &str = "mail.log.webhook.waiting";
+/// How long ago the oldest of them was written.
+pub const WEBHOOK_AGE: &str = "mail.log.webhook.oldest.age";
 
 /// Values of `messaging.operation.name`.
 pub(crate) mod operation {
@@ -38,6 +44,13 @@ pub const ALL: &[Measure] = &[
     ),
     counter(CUSTODY_LATE, &[], "Custody events whose mail went on before they were written"),
     counter(CUSTODY_LOST, &[], "Custody events that were never written: an audit misses them"),
+    gauge(
+        WEBHOOK_WAITING,
+        &[],
+        "Batches of the mail log that the webhook has not taken; all workers show the same, where there is one",
+    ),
+    gauge(WEBHOOK_AGE, &[], "How long ago the oldest batch was written that the webhook has not taken")
+        .of(Unit::Seconds),
 ];
 
 pub fn describe() {

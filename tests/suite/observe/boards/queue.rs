@@ -50,6 +50,18 @@ pub fn board() -> Board {
                         vec![query(level("mail_queue_dead_letters", ""), "kept")],
                     ),
                     lines(
+                        "Held by operators",
+                        Count,
+                        "All mail, or so many destinations: hikyakuctl destination list. It waits until somebody releases it.",
+                        vec![query(level("mail_queue_holds", "scope"), "{{scope}}")],
+                    ),
+                    lines(
+                        "Age of the oldest hold",
+                        Seconds,
+                        "Give-up clocks of what is held stand still, so nobody else is told of it.",
+                        vec![query(extreme("max", "mail_queue_holds_oldest_age_seconds", ""), "oldest")],
+                    ),
+                    lines(
                         "Content collected",
                         PerSecond,
                         "Of entries that are gone; the shards are looked at every ten minutes.",
@@ -110,10 +122,25 @@ pub fn board() -> Board {
                         ],
                     ),
                     lines(
-                        "Lines of the mail log that were lost",
+                        "Lines of logs that were lost",
                         PerSecond,
-                        "A disk, a collector or the brokers do not keep up. Mail is not touched.",
-                        vec![query(rate("mail_log_lost_total", "sink"), "{{sink}}")],
+                        "A disk, a reader of standard output, a web server or the brokers do not keep up or refuse. Mail is not touched.",
+                        vec![
+                            query(rate("mail_log_lost_total", "sink"), "{{sink}}"),
+                            query(rate("process_log_lost_total", ""), "log of the processes"),
+                        ],
+                    ),
+                    lines(
+                        "Mail log: the webhook is behind by",
+                        Count,
+                        "Batches that it has not taken; they wait in the brokers.",
+                        vec![query(extreme("max", "mail_log_webhook_waiting", ""), "batches")],
+                    ),
+                    lines(
+                        "Mail log: the oldest batch that the webhook has not taken",
+                        Seconds,
+                        "What passes the age of the log, or its limit in bytes, before it was taken is lost to the webhook.",
+                        vec![query(extreme("max", "mail_log_webhook_oldest_age_seconds", ""), "age")],
                     ),
                 ],
             ),

@@ -9,6 +9,8 @@ mod segment; // what some batches are about; pure
 mod writer; // lines -> batches and segments
 mod search; // what is known of a message
 mod forward; // all lines, to somebody else
+mod pieces; // what of a batch is sent next; pure
+mod backlog; // how far that is behind
 
 #[cfg(test)]
 mod tests;

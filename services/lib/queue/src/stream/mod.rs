@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_nats::Request;
 use bytes::Bytes;
-pub(crate) use names::{Extent, count_subjects, delivered, extent, has_subject, subjects, subjects_from};
+pub(crate) use names::{
+    Extent, count_subjects, delivered, extent, has_subject, subjects, subjects_from, unacknowledged,
+};
 pub(crate) use read::{From, Message, Reading, count, last, last_of_leader};
 pub(crate) use remove::{delete, purge};
 use serde::de::DeserializeOwned;

@@ -136,6 +136,27 @@ pub(crate) async fn delivered(nats: &Nats, stream: &str, consumer: &str) -> Resu
     Ok(info.delivered.stream_seq)
 }
 
+/// What a consumer has not acknowledged: how many messages, and behind which one they stand.
+pub(crate) async fn unacknowledged(
+    nats: &Nats,
+    stream: &str,
+    consumer: &str,
+) -> Result<(u64, u64), async_nats::Error> {
+    #[derive(Deserialize)]
+    struct Info {
+        num_pending: u64,
+        num_ack_pending: u64,
+        ack_floor: Floor,
+    }
+    #[derive(Deserialize)]
+    struct Floor {
+        stream_seq: u64,
+    }
+    let question = serde_json::json!({});
+    let info: Info = call(nats, &format!("CONSUMER.INFO.{stream}.{consumer}"), &question).await?;
+    Ok((info.num_pending + info.num_ack_pending, info.ack_floor.stream_seq))
+}
+
 fn info_of(stream: &str) -> String {
     format!("STREAM.INFO.{stream}")
 }

@@ -4,4 +4,4 @@ mod otlp; // to a collector
 mod webhook; // to a web server
 
 pub use otlp::{Otlp, OtlpError};
-pub use webhook::{Webhook, WebhookConfig, WebhookError};
+pub use webhook::{NotTaken, Webhook, WebhookConfig, WebhookError};

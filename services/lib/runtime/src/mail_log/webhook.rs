@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
-    Client, Url,
+    Client, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
     redirect::Policy,
 };
@@ -50,6 +50,17 @@ pub enum WebhookError {
     Authorities(#[from] crate::tls::CertificateError),
     #[error("failed to set up HTTP")]
     Http(#[source] reqwest::Error),
+}
+
+/// Why, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The same may be taken another time.
+    Later(String),
+    /// These lines are never taken.
+    Refused(String),
+    /// These lines are not wanted, or we are not.
+    Unclear(String),
 }
 
 pub struct Webhook {
@@ -98,7 +109,7 @@ impl Webhook {
     }
 
     /// Every answer 2yz means taken. The reason of anything else names no secret.
-    pub async fn post(&self, id: &str, lines: Bytes) -> Result<(), String> {
+    pub async fn post(&self, id: &str, lines: Bytes) -> Result<(), NotTaken> {
         let mut request = self
             .client
             .post(self.url.clone())
@@ -107,16 +118,32 @@ impl Webhook {
             .body(lines);
         if let Some(file) = &self.token_file {
             let shown = file.display();
-            let text = tokio::fs::read_to_string(file).await.map_err(|error| format!("{shown}: {error}"))?;
+            let text = tokio::fs::read_to_string(file)
+                .await
+                .map_err(|error| NotTaken::Later(format!("{shown}: {error}")))?;
             let token = text.lines().next().unwrap_or_default().trim();
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| format!("{shown}: not a token"))?;
+                .map_err(|_| NotTaken::Later(format!("{shown}: not a token")))?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let response = request.send().await.map_err(|error| chain(&error.without_url()).to_string())?;
-        let status = response.status();
-        if status.is_success() { Ok(()) } else { Err(format!("the server answered {status}")) }
+        let failed = |error: reqwest::Error| NotTaken::Later(chain(&error.without_url()).to_string());
+        judge(request.send().await.map_err(failed)?.status())
+    }
+}
+
+/// What is wrong with our login, with the way there or with the server is wrong with all lines, so they wait until
+/// that is mended.
+fn judge(status: StatusCode) -> Result<(), NotTaken> {
+    let reason = format!("the server answered {status}");
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        // Not understood, or too large.
+        400 | 413 | 422 => Err(NotTaken::Refused(reason)),
+        401 | 402 | 404 | 405 | 407..=410 | 421 | 423..=425 | 429 => Err(NotTaken::Later(reason)),
+        // 403 among them: a token that is not known any more, or a guard that does not like a line.
+        400..=499 => Err(NotTaken::Unclear(reason)),
+        _ => Err(NotTaken::Later(reason)),
     }
 }
 
@@ -145,5 +172,24 @@ mod tests {
         let url = "https://siem.example/in?key=secret".to_owned();
         let shown = format!("{:?}", WebhookConfig { url, token_file: None, ca: None });
         assert!(shown.contains("siem.example") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn only_what_is_about_lines_is_for_ever() {
+        let judged = |status: u16| judge(StatusCode::from_u16(status).unwrap());
+        let reason = |status: &str| format!("the server answered {status}");
+        assert_eq!(judged(204), Ok(()));
+        assert_eq!(judged(413), Err(NotTaken::Refused(reason("413 Payload Too Large"))));
+        assert_eq!(judged(403), Err(NotTaken::Unclear(reason("403 Forbidden"))));
+        assert_eq!(judged(301), Err(NotTaken::Later(reason("301 Moved Permanently"))));
+        for status in [401, 404, 408, 409, 410, 425, 429, 500, 503] {
+            assert!(matches!(judged(status), Err(NotTaken::Later(_))), "{status}");
+        }
+        for status in [400, 422] {
+            assert!(matches!(judged(status), Err(NotTaken::Refused(_))), "{status}");
+        }
+        for status in [406, 415, 418, 451] {
+            assert!(matches!(judged(status), Err(NotTaken::Unclear(_))), "{status}");
+        }
     }
 }
