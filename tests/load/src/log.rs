@@ -114,10 +114,17 @@ async fn write(
     Ok(())
 }
 
+/// One message of so many is a report, whose sender nobody is: 10,000 a day.
+const A_REPORT: u64 = 100;
+
 /// 100,000 senders, 300,000 recipients, 5,000 destinations.
 fn life(id: QueueId, number: u64) -> [Event; 3] {
     let (queue_id, entry) = (id.to_string(), id.entry(0).to_string());
-    let sender = format!("sender{}@client{}.example", number % 100_000, number % 1_000);
+    let sender = if number.is_multiple_of(A_REPORT) {
+        String::new()
+    } else {
+        format!("sender{}@client{}.example", number % 100_000, number % 1_000)
+    };
     let recipient = format!("recipient{}@domain{}.example", number % 300_000, number % 5_000);
     let destination = format!("domain{}.example", number % 5_000);
     let accepted = Event::Accepted(Box::new(Accepted {
