@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::RangeInclusive,
     time::{Duration, SystemTime},
 };
 
@@ -24,14 +25,18 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(60);
 const SEGMENTS: Reading<'static> =
     Reading { stream: LOG_INDEX_STREAM, filter: subject::ALL_LOG_SEGMENTS, messages: 1_000 };
-/// Batches that are read at once.
-const BATCHES: usize = 500;
+/// Batches that are asked for at first, and at most. A question costs the broker what 1,000 batches do, because it finds
+/// and unpacks a block of its file and counts what else there is, so a part is read by one; what it sends beyond a part is
+/// for nothing.
+const BATCHES: (usize, usize) = (128, 500);
+/// As long as a queue id is.
+const ID_LENGTH: usize = 26;
 /// Stretches that are read at the same time.
 const PARALLEL: usize = 4;
 /// Who looks for a sender of very much mail gets its newest messages and no more lines than a person reads.
 const MOST_LINES: usize = 10_000;
-/// More would seem to be in every other part of the log.
-const IDS_AT_ONCE: usize = 50;
+/// Each of them seems to be in one of 2,000 parts of the log where it is not.
+const IDS_AT_ONCE: usize = 250;
 
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -66,6 +71,9 @@ pub async fn find(nats: &Nats, query: &Query) -> Result<Found, SearchError> {
 type Place = (u64, usize);
 /// The time that a line begins with, and the line.
 type Lines = BTreeMap<(String, u64, usize), String>;
+
+/// A key, and when the first line about it may be.
+type Sought = (Hash, SystemTime);
 
 struct Search<'a> {
     nats: &'a Nats,
@@ -112,8 +120,9 @@ impl Search<'_> {
         ids: &mut BTreeSet<String>,
         refusals: &mut Lines,
     ) -> Result<bool, async_nats::Error> {
-        let hashes: Vec<Hash> = query.keys.iter().map(|key| Hash::of(&key.text())).collect();
-        let mut stretches = self.stretches(&hashes, before(query.since), Some(query.until)).await?;
+        let since = before(query.since);
+        let sought: Vec<Sought> = query.keys.iter().map(|key| (Hash::of(&key.text()), since)).collect();
+        let mut stretches = self.stretches(&sought, Some(query.until)).await?;
         // The newest first. What is in no segment is newer than all that is.
         stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.to.map_or((1, None), |to| (0, Some(to)))));
         let mut newest = BTreeMap::new();
@@ -158,24 +167,27 @@ impl Search<'_> {
                 found.push((place, line.to_owned(), event.queue_id().map(str::to_owned)));
             }
         };
-        self.read(stretch, |_| true, each).await?;
+        let needles = Needles::of(&query.keys);
+        self.read(stretch, |line| needles.may_be_in(line), each).await?;
         Ok(found)
     }
 
     /// All lines about these, and the ids of what belongs to them.
     async fn lives_of(&self, ids: &[String], lines: &mut Lines) -> Result<Vec<String>, async_nats::Error> {
-        let keys: Vec<Hash> = ids.iter().map(|id| Hash::of(&Key::QueueId(fold(id)).text())).collect();
         // An id says when its life began.
-        let begins = ids.iter().filter_map(|id| id.parse::<QueueId>().ok()).map(QueueId::made_at).min();
-        let since = begins.and_then(|at| at.checked_sub(MARGIN)).unwrap_or(SystemTime::UNIX_EPOCH);
-        let stretches = self.stretches(&keys, since, None).await?;
+        let began_at =
+            |id: &String| id.parse::<QueueId>().map_or(SystemTime::UNIX_EPOCH, |id| before(id.made_at()));
+        let key = |id: &String| Hash::of(&Key::QueueId(fold(id)).text());
+        let sought: Vec<Sought> = ids.iter().map(|id| (key(id), began_at(id))).collect();
+        let ids: &HashSet<&str> = &ids.iter().map(String::as_str).collect();
+        let stretches = self.stretches(&sought, None).await?;
         let read = futures::stream::iter(stretches).map(|stretch| async move {
             let (mut lines, mut others) = (Vec::new(), Vec::new());
             self.read(
                 &stretch,
-                |line| ids.iter().any(|id| line.contains(id.as_str())),
+                |line| names_one_of(line, ids),
                 |place, line, event| {
-                    let is_meant = |id: &str| ids.iter().any(|meant| meant.eq_ignore_ascii_case(id));
+                    let is_meant = |id: &str| ids.contains(id.to_uppercase().as_str());
                     if event.queue_id().is_some_and(is_meant) || event.other_queue_id().is_some_and(is_meant)
                     {
                         lines.push(((began(line, event), place.0, place.1), line.to_owned()));
@@ -203,13 +215,13 @@ impl Search<'_> {
         Ok(others)
     }
 
-    /// Where lines about these keys may be.
+    /// Where lines about these may be.
     async fn stretches(
         &self,
-        keys: &[Hash],
-        since: SystemTime,
+        sought: &[Sought],
         until: Option<SystemTime>,
     ) -> Result<Vec<Stretch>, async_nats::Error> {
+        let since = sought.iter().map(|(_, since)| *since).min().unwrap_or(SystemTime::UNIX_EPOCH);
         let mut stretches = Vec::new();
         // What of each process is in segments: up to this batch.
         let mut covered: HashMap<String, u64> = HashMap::new();
@@ -245,8 +257,10 @@ impl Search<'_> {
                     }
                 }
                 if until.is_none_or(|until| segment.from <= until) {
-                    let places = segment.may_hold(keys);
-                    stretches.extend(places.map(|(first, last)| Stretch {
+                    let of_its_time = sought.iter().filter(|(_, since)| segment.to >= *since);
+                    let keys: Vec<Hash> = of_its_time.map(|(key, _)| *key).collect();
+                    let places = segment.may_hold(&keys);
+                    stretches.extend(places.into_iter().map(|(first, last)| Stretch {
                         process: process.clone(),
                         first,
                         last,
@@ -297,12 +311,15 @@ impl Search<'_> {
         mut each: impl FnMut(Place, &str, &Event),
     ) -> Result<(), async_nats::Error> {
         let filter = subject::log_batch(&stretch.process);
-        let reading = Reading { stream: LOG_STREAM, filter: &filter, messages: BATCHES };
+        let most = stretch.last.saturating_sub(stretch.first).saturating_add(1);
+        let messages = usize::try_from(most).unwrap_or(usize::MAX).min(BATCHES.0);
+        let mut reading = Reading { stream: LOG_STREAM, filter: &filter, messages };
         let mut from = stretch.first;
         while from <= stretch.last {
             let batch = reading.next(self.nats, From::Sequence(from)).await?;
             // Gone already: they have passed their age.
             let Some(newest) = batch.messages.last() else { return Ok(()) };
+            reading.messages = as_many_as_follow(batch.messages.len(), from..=newest.sequence, stretch.last);
             from = newest.sequence + 1;
             for message in batch.messages.iter().filter(|message| message.sequence <= stretch.last) {
                 // Sessions have their turn.
@@ -318,6 +335,44 @@ impl Search<'_> {
         }
         Ok(())
     }
+}
+
+/// So many stood within `read`, as far as that goes: there are as many in the rest, if they are as dense there. Other
+/// processes write between them.
+fn as_many_as_follow(count: usize, read: RangeInclusive<u64>, last: u64) -> usize {
+    let (length, rest) = (read.end() - read.start() + 1, last.saturating_sub(*read.end()));
+    let expected = rest.saturating_mul(count as u64).div_ceil(length);
+    usize::try_from(expected).unwrap_or(usize::MAX).saturating_add(1).min(BATCHES.1)
+}
+
+/// What has to stand in a line that is about one of the keys: the others are not taken to pieces.
+struct Needles(Option<Vec<String>>);
+
+impl Needles {
+    fn of(keys: &[Key]) -> Self {
+        let needle = |key: &Key| match key {
+            Key::Sender(text) if text.is_empty() => {
+                Some(vec![r#""sender":"""#.to_owned(), r#""sender":"<>""#.to_owned()])
+            }
+            Key::QueueId(text) | Key::MessageId(text) | Key::Sender(text) | Key::Recipient(text) => {
+                let is_written_as_it_is = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+                text.chars().all(is_written_as_it_is).then(|| vec![text.clone()])
+            }
+        };
+        Self(keys.iter().map(needle).collect::<Option<Vec<_>>>().map(|needles| needles.concat()))
+    }
+
+    /// Other scripts have letters that become ASCII when they are made small.
+    fn may_be_in(&self, line: &str) -> bool {
+        let Some(needles) = self.0.as_ref().filter(|_| line.is_ascii()) else { return true };
+        let line = line.to_ascii_lowercase();
+        needles.iter().any(|needle| line.contains(needle))
+    }
+}
+
+/// Ids stand at the beginning of a text: of an entry too.
+fn names_one_of(line: &str, ids: &HashSet<&str>) -> bool {
+    line.split('"').any(|text| text.get(..ID_LENGTH).is_some_and(|id| ids.contains(id)))
 }
 
 /// Where a line stands in the life of its message. An acceptance is written when all of its entries are stored, and a
@@ -359,4 +414,102 @@ fn keep_newest(
         refusals.pop_first();
     }
     has_more
+}
+
+#[cfg(test)]
+mod tests {
+    use hikyaku_mail_log::{
+        Place,
+        event::{Accepted, Refused, Reported, Resent},
+    };
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_asked_for_than_there_is() {
+        // One of six processes; the part ends with the 125th batch.
+        assert_eq!(as_many_as_follow(64, 1..=384, 750), 62);
+        // Alone.
+        assert_eq!(as_many_as_follow(64, 1_001..=1_064, 1_125), 62);
+        assert_eq!(as_many_as_follow(64, 1..=64, 64), 1);
+        // What is in no segment.
+        assert_eq!(as_many_as_follow(64, 1..=64, u64::MAX), BATCHES.1);
+    }
+
+    fn line(event: Event) -> (Event, String) {
+        let entry = Entry::new(event, &Place::default(), SystemTime::UNIX_EPOCH).unwrap();
+        (entry.event.clone(), String::from_utf8(entry.line.to_vec()).unwrap())
+    }
+
+    fn reported(report: &str) -> Reported {
+        let (queue_id, entry) = ("Q".to_owned(), "Q-0".to_owned());
+        Reported {
+            queue_id,
+            entry,
+            sender: String::new(),
+            kind: "failed".to_owned(),
+            report: report.to_owned(),
+        }
+    }
+
+    fn resent(dead_letter: &str) -> Resent {
+        let (queue_id, entry, destination) = ("Q".to_owned(), "Q-0".to_owned(), "x.example".to_owned());
+        let dead_letter = dead_letter.to_owned();
+        Resent { queue_id, entry, dead_letter, sender: String::new(), recipients: Vec::new(), destination }
+    }
+
+    /// Never passes over a line that would be found: names with signs that JSON writes otherwise, and letters of other
+    /// scripts among them (the sign of Kelvin is a k when it is small).
+    #[test]
+    fn what_is_passed_over_is_about_something_else() {
+        let senders =
+            ["", "Ann@Example.org", "\"a\\\" b\"@x.example", "\u{212a}arl@x.example", "\u{e4}nn@x.example"];
+        let lines: Vec<_> = senders
+            .iter()
+            .flat_map(|sender| {
+                let recipients = vec![format!("to-{sender}")];
+                let message_id = Some(format!("<id-{sender}>"));
+                let sender = (*sender).to_owned();
+                let shown = if sender.is_empty() { "<>".to_owned() } else { sender.clone() };
+                [
+                    Event::Accepted(Box::new(Accepted {
+                        sender: sender.clone(),
+                        recipients: recipients.clone(),
+                        message_id,
+                        ..Accepted::default()
+                    })),
+                    Event::Refused(Box::new(Refused {
+                        sender: Some(shown),
+                        recipient: recipients.first().cloned(),
+                        ..Refused::default()
+                    })),
+                    Event::Reported(Reported { sender: sender.clone(), ..reported("R") }),
+                    Event::Resent(Resent { sender, recipients, ..resent("D-0") }),
+                ]
+            })
+            .map(line)
+            .collect();
+        let keys: HashSet<Key> = lines.iter().flat_map(|(event, _)| event.keys()).collect();
+        let mut passed_over = 0;
+        for key in &keys {
+            let needles = Needles::of(std::slice::from_ref(key));
+            for (event, line) in &lines {
+                let may_be = needles.may_be_in(line);
+                assert!(may_be || !event.keys().contains(key), "{key:?} in {line}");
+                passed_over += usize::from(!may_be);
+            }
+        }
+        assert!(passed_over > lines.len(), "{passed_over}");
+    }
+
+    #[test]
+    fn ids_are_seen_wherever_they_stand() {
+        let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        let ids = HashSet::from([id]);
+        for event in [Event::Resent(resent(&format!("{id}-0"))), Event::Reported(reported(id))] {
+            assert!(names_one_of(&line(event).1, &ids));
+        }
+        assert!(!names_one_of(&line(Event::Resent(resent("D-0"))).1, &ids));
+        assert!(!names_one_of(&format!("{{\"queue_id\":\"\u{e4}{id}\"}}"), &ids));
+    }
 }

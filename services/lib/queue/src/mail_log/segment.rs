@@ -131,10 +131,20 @@ impl Segment {
         })
     }
 
-    /// Where these keys may be: the first batch and the last of each place.
-    pub(super) fn may_hold<'a>(&'a self, keys: &'a [Hash]) -> impl Iterator<Item = (u64, u64)> + 'a {
-        let holds = |part: &&wire::LogPart| keys.iter().any(|key| filter::may_hold(&part.filter, *key));
-        self.parts.iter().filter(holds).map(|part| (part.first, part.last))
+    /// Where these keys may be: the first batch and the last of each place. Parts beside each other are one.
+    pub(super) fn may_hold(&self, keys: &[Hash]) -> Vec<(u64, u64)> {
+        let mut places: Vec<(u64, u64)> = Vec::new();
+        let mut is_beside = false;
+        for part in &self.parts {
+            let holds = keys.iter().any(|key| filter::may_hold(&part.filter, *key));
+            match places.last_mut().filter(|_| holds && is_beside) {
+                Some((_, last)) => *last = part.last,
+                None if holds => places.push((part.first, part.last)),
+                None => {}
+            }
+            is_beside = holds;
+        }
+        places
     }
 }
 
@@ -169,16 +179,16 @@ mod tests {
         let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs();
         assert_eq!((seconds(segment.from), seconds(segment.to)), (90, 130));
         for found in [&[hash("C")][..], &[hash("Z"), hash("A")]] {
-            assert_eq!(segment.may_hold(found).collect::<Vec<_>>(), [(7, 11)]);
+            assert_eq!(segment.may_hold(found), [(7, 11)]);
         }
-        assert_eq!(segment.may_hold(&[hash("Z")]).count(), 0);
+        assert_eq!(segment.may_hold(&[hash("Z")]), []);
 
         gathering.begin_next();
         assert!(gathering.written().is_none());
         gathering.add(12, &[entry("D", 140)]);
         let segment = Segment::read(gathering.written().unwrap()).unwrap();
         assert_eq!((segment.previous, segment.first, segment.last), (11, 12, 12));
-        assert_eq!(segment.may_hold(&[hash("A")]).count(), 0);
+        assert_eq!(segment.may_hold(&[hash("A")]), []);
     }
 
     #[test]
@@ -192,8 +202,9 @@ mod tests {
         for (id, place) in
             [("1", (10, 2_500)), ("250", (10, 2_500)), ("251", (2_510, 5_000)), ("1000", (7_510, 10_000))]
         {
-            assert_eq!(segment.may_hold(&[hash(id)]).collect::<Vec<_>>(), [place], "{id}");
+            assert_eq!(segment.may_hold(&[hash(id)]), [place], "{id}");
         }
+        assert_eq!(segment.may_hold(&[hash("1"), hash("251"), hash("1000")]), [(10, 5_000), (7_510, 10_000)]);
     }
 
     #[test]

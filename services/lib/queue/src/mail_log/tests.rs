@@ -6,7 +6,7 @@ use std::{
 };
 
 use hikyaku_mail_log::{Entry, Event, Key, Place, Sink as _, event::Accepted};
-use hikyaku_testkit::nats::NatsServer;
+use hikyaku_testkit::{eventually::eventually, nats::NatsServer};
 use hikyaku_types::{ids::QueueId, shard::ShardCount};
 
 use super::{LogWriter, Query, find};
@@ -22,15 +22,16 @@ const LIMITS: MailLogLimits = MailLogLimits { age: Duration::from_secs(24 * 3_60
 
 async fn connected(server: &NatsServer) -> Nats {
     let password = std::fs::read_to_string(server.password_file().unwrap()).unwrap();
-    let nats = Nats::connect(&NatsConfig {
+    let config = NatsConfig {
         url: server.url(),
         login: Some(Login { user: "hikyaku".to_owned(), password: password.trim().to_owned().into() }),
         system_login: None,
         tls: None,
         client_name: "test".to_owned(),
-    })
-    .await
-    .unwrap();
+    };
+    // It has just been started.
+    let connect = async || Nats::connect(&config).await.map_err(|error| error.to_string());
+    let nats = eventually(Duration::from_secs(30), connect).await;
     let shards = ShardCount::new(1).unwrap();
     let config = TopologyConfig { shards, replicas: 1, mail_log: Some(LIMITS) };
     // Twice, as every role does.
