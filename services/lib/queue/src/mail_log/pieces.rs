@@ -47,7 +47,8 @@ impl Pieces {
     }
 
     fn begin(&mut self) {
-        self.open = vec![0..self.lines];
+        self.open.clear();
+        self.open.push(0..self.lines);
         (self.lost, self.doubtful, self.unclear) = (0, 0, 0);
     }
 
