@@ -64,14 +64,12 @@ impl Entry {
         Ok(serde_json::from_str(line)?)
     }
 
-    /// Ends with a line feed.
-    pub(crate) fn written(&self, form: Form) -> Vec<u8> {
-        let mut octets = match form {
-            Form::Json => self.line.to_vec(),
-            Form::Text => self.for_people().into_bytes(),
-        };
-        octets.push(b'\n');
-        octets
+    /// Without the end of the line.
+    pub(crate) fn shown(&self, form: Form) -> Bytes {
+        match form {
+            Form::Json => self.line.clone(),
+            Form::Text => self.for_people().into(),
+        }
     }
 
     fn for_people(&self) -> String {
@@ -111,12 +109,11 @@ mod tests {
     fn a_line_says_when_where_and_what() {
         let entry = entry();
         assert_eq!(
-            String::from_utf8(entry.written(Form::Json)).unwrap(),
+            entry.shown(Form::Json),
             concat!(
                 r#"{"timestamp":"2026-11-22T08:00:00.123456Z","target":"mail","node":"gw-1","role":"delivery","#,
                 r#""event":"deleted","queue_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","entry":"01ARZ3NDEKTSV4RRFFQ69G5FAV-0","#,
                 r#""destination":"a\" b=\"c\n.example"}"#,
-                "\n"
             )
         );
         let line = str::from_utf8(&entry.line).unwrap();
@@ -125,12 +122,12 @@ mod tests {
 
     #[test]
     fn what_others_said_looks_like_no_field_and_no_line() {
-        let text = String::from_utf8(entry().written(Form::Text)).unwrap();
+        let text = entry().shown(Form::Text);
         assert_eq!(
             text,
             concat!(
                 "2026-11-22T08:00:00.123456Z  INFO mail: deleted destination=\"a\\\" b=\\\"c\\n.example\" ",
-                "entry=\"01ARZ3NDEKTSV4RRFFQ69G5FAV-0\" queue_id=\"01ARZ3NDEKTSV4RRFFQ69G5FAV\"\n"
+                "entry=\"01ARZ3NDEKTSV4RRFFQ69G5FAV-0\" queue_id=\"01ARZ3NDEKTSV4RRFFQ69G5FAV\""
             )
         );
     }

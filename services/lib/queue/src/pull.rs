@@ -21,7 +21,7 @@ use crate::{
     lease::{Held, LaneHoldings, Reply, StreamPlace},
     stream::{From, Reading},
     subject,
-    tenure::{Behind, Tenure},
+    tenure::Tenure,
     topology::{LARGEST_ENTRY, queue_stream},
     trace,
 };
@@ -184,8 +184,9 @@ impl LanePuller {
         let said = Said { place: info.delivered.stream_sequence, unsettled: info.num_ack_pending };
         if self.overlooked.must_come_again(first, said, Instant::now()) && !self.tenure.is_over() {
             tracing::warn!(shard = %self.tenure.shard(), lane = self.lane.name(), entry = %found.messages[0].subject, sequence = first, "the consumer overlooks an entry; the lane is handed out again");
-            let taken_back = self.tenure.take_back(&self.nats, self.lane, Behind::Nothing).await?;
+            let taken_back = self.tenure.begin_lane_anew(&self.nats, self.lane).await?;
             self.way = Way { taken_back, connects: self.way.connects, ..Way::default() };
+            self.overlooked.came_again(first, Instant::now());
         }
         Ok(())
     }
@@ -237,7 +238,7 @@ async fn look(
     if !way.agrees(delivered.consumer_sequence) && !tenure.is_over() {
         let missing = delivered.consumer_sequence.saturating_sub(way.last);
         tracing::info!(shard = %tenure.shard(), lane = lane.name(), missing, "entries were lost on their way; the lane is handed out again");
-        let taken_back = tenure.take_back(nats, lane, Behind::Settled).await?;
+        let taken_back = tenure.take_back(nats, lane).await?;
         *way = Way { taken_back, ..Way::default() };
     }
     (way.is_lossy, way.is_doubtful) = (false, false);

@@ -17,6 +17,8 @@ use crate::{Nats, stream, subject, topology::queue_stream};
 
 const REMOVED_LOOKS: u32 = 20;
 const REMOVED_PAUSE: Duration = Duration::from_millis(100);
+const LED_LOOKS: u32 = 20;
+const LED_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to take over {stream}")]
@@ -83,13 +85,28 @@ impl Tenure {
 
     /// Hands out again, within this tenure, what of a lane has no end. Returns the last stream sequence that it
     /// concerns.
-    pub(crate) async fn take_back(
-        &self,
-        nats: &Nats,
-        lane: Lane,
-        behind: Behind,
-    ) -> Result<u64, async_nats::Error> {
-        take_over(nats, &queue_stream(self.shard()), lane, behind).await
+    pub(crate) async fn take_back(&self, nats: &Nats, lane: Lane) -> Result<u64, async_nats::Error> {
+        take_over(nats, &queue_stream(self.shard()), lane, Behind::Settled).await
+    }
+
+    /// The same with all that the stream has, by another broker: neither what the consumer knows nor the one that
+    /// leads it can be trusted.
+    pub(crate) async fn begin_lane_anew(&self, nats: &Nats, lane: Lane) -> Result<u64, async_nats::Error> {
+        let stream = queue_stream(self.shard());
+        let step_down = format!("CONSUMER.LEADER.STEPDOWN.{stream}.{}", lane.name());
+        let answer: serde_json::Value = nats.jetstream.request(step_down, &serde_json::json!({})).await?;
+        let last = stream::extent(nats, &stream).await?.last;
+        // A single broker refuses it, and one without a leader cannot do it.
+        tracing::debug!(stream, lane = lane.name(), %answer, "another broker shall lead the consumer");
+        let mut looks = 0..LED_LOOKS;
+        loop {
+            match take_over(nats, &stream, lane, Behind::Nothing).await {
+                // Until there is another leader.
+                Err(_) if looks.next().is_some() => tokio::time::sleep(LED_PAUSE).await,
+                // What the consumer says it has handed out may be nothing.
+                ended => return ended.map(|_| last),
+            }
+        }
     }
 
     /// Waits until the stream has removed what was acknowledged, which it does a moment later: what is
@@ -185,7 +202,7 @@ impl Drop for Settling {
 
 /// Where a consumer begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Behind {
+enum Behind {
     /// All that it calls settled. The stream may remove the last of that a moment later.
     Settled,
     /// Nothing: whatever the stream has was not settled.

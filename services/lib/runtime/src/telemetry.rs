@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use bytes::Bytes;
 use hikyaku_mail_log::sink::Output;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
@@ -86,9 +87,11 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.octets.is_empty() {
-            self.output
-                .write(std::mem::take(&mut self.octets), || metrics::counter!(LINES_LOST).increment(1));
+        let line = std::mem::take(&mut self.octets);
+        let length = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
+        if length > 0 {
+            let line = Bytes::from(line).slice(..length);
+            self.output.write(line, || metrics::counter!(LINES_LOST).increment(1));
         }
     }
 }

@@ -1,16 +1,13 @@
-//! A file, for machines without a collector. A thread of its own writes: disks make people wait.
+//! A file, for machines without a collector.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, mpsc},
-    time::Duration,
+use std::{io, path::PathBuf, sync::Arc};
+
+use super::{
+    Sink,
+    lines::{Lines, Target},
+    rotation::Rotation,
 };
-
-use super::{Room, Sink, rotation::Rotation};
 use crate::{Entry, Form, metrics};
-
-/// The last lines of a process may take so long.
-const LAST: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileConfig {
@@ -26,70 +23,49 @@ pub struct FileConfig {
 pub struct FileError {
     path: PathBuf,
     #[source]
-    source: std::io::Error,
-}
-
-enum Work {
-    Line(Arc<Entry>),
-    Flush(mpsc::Sender<()>),
+    source: io::Error,
 }
 
 #[derive(Debug)]
-pub struct File {
-    work: mpsc::SyncSender<Work>,
-    room: Room,
-}
+pub struct File(Lines);
 
 impl File {
     /// The file can be written now; when that changes later, lines are counted as lost, and mail goes on.
     pub fn open(config: FileConfig) -> Result<Self, FileError> {
-        let failed = |source| FileError { path: config.path.clone(), source };
-        let mut rotation = Rotation::open(config.clone()).map_err(failed)?;
-        let (work, lines) = mpsc::sync_channel(Room::LINES);
-        let room = Room::default();
-        let written = room.clone();
-        let write = move || {
-            let mut is_failing = false;
-            for work in lines {
-                let entry: Arc<Entry> = match work {
-                    Work::Line(entry) => entry,
-                    Work::Flush(done) => {
-                        let _ = done.send(()); // who asked may not wait any more
-                        continue;
-                    }
-                };
-                let result = rotation.write(&entry.written(Form::Json));
-                written.free(entry.line.len());
-                match result {
-                    Ok(()) => is_failing = false,
-                    Err(error) => {
-                        metrics::lost("file", 1);
-                        if !std::mem::replace(&mut is_failing, true) {
-                            let path = rotation.path().display();
-                            tracing::error!(%path, %error, "the mail log cannot be written to its file");
-                        }
-                    }
-                }
-            }
-        };
-        std::thread::Builder::new().name("mail-log-file".to_owned()).spawn(write).map_err(failed)?;
-        Ok(Self { work, room })
+        let path = config.path.clone();
+        let rotation = Rotation::open(config).map(|rotation| Rotated { rotation, is_failing: false });
+        let lines = rotation.and_then(|rotation| Lines::to("mail-log-file", rotation));
+        lines.map(Self).map_err(|source| FileError { path, source })
     }
 }
 
 impl Sink for File {
     fn write(&self, entry: &Arc<Entry>) {
-        let hand_over = || self.work.try_send(Work::Line(Arc::clone(entry))).is_ok();
-        if !self.room.put(entry.line.len(), hand_over) {
-            metrics::lost("file", 1);
-        }
+        self.0.write(entry.shown(Form::Json), || metrics::lost("file", 1));
     }
 
     fn flush(&self) {
-        let (done, is_done) = mpsc::channel();
-        if self.work.try_send(Work::Flush(done)).is_ok() {
-            let _ = is_done.recv_timeout(LAST); // a disk that hangs does not keep the process
+        self.0.flush();
+    }
+}
+
+struct Rotated {
+    rotation: Rotation,
+    is_failing: bool,
+}
+
+impl Target for Rotated {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let result = self.rotation.write(lines);
+        // Said once, until it is over.
+        match (std::mem::replace(&mut self.is_failing, result.is_err()), &result) {
+            (false, Err(error)) => {
+                let path = self.rotation.path().display();
+                tracing::error!(%path, %error, "the mail log cannot be written to its file");
+            }
+            (true, Err(_)) | (_, Ok(())) => {}
         }
+        result
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod stdout;
 mod file;
+mod lines; // on their way to both of them
 mod room; // how much may wait
 mod rotation; // which file is written, and which are kept
 

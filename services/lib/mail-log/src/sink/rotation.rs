@@ -29,15 +29,30 @@ impl Rotation {
         &self.config.path
     }
 
-    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        let length = line.len() as u64;
+    /// Each of the lines ends with a line feed.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.is_gone() {
             *self = Self::open(self.config.clone())?;
-        } else if self.size > 0 && self.size + length > self.config.max_bytes {
-            self.put_aside()?;
         }
-        self.file.write_all(line)?;
-        self.size += length;
+        if self.has_room(lines) {
+            return self.append(lines);
+        }
+        for line in lines.split_inclusive(|octet| *octet == b'\n') {
+            if self.size > 0 && !self.has_room(line) {
+                self.put_aside()?;
+            }
+            self.append(line)?;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, octets: &[u8]) -> bool {
+        self.size + octets.len() as u64 <= self.config.max_bytes
+    }
+
+    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)?;
+        self.size += octets.len() as u64;
         Ok(())
     }
 

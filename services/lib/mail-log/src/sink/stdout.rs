@@ -1,29 +1,30 @@
-//! Standard output, where the rest of the process's log is too. A thread of its own writes: who reads may stop reading,
-//! and a pipe that is full makes people wait for ever.
+//! Standard output, where the rest of the process's log is too.
 
 use std::{
     io::{self, Write},
-    sync::{Arc, mpsc},
-    time::Duration,
+    sync::Arc,
 };
 
-use super::{Room, Sink};
+use bytes::Bytes;
+
+use super::{
+    Sink,
+    lines::{IsLost, Lines, Target},
+};
 use crate::{Entry, Form, metrics};
 
-/// The last lines of a process may take so long.
-const LAST: Duration = Duration::from_secs(2);
+struct Stream<W>(W);
 
-enum Work {
-    Lines { octets: Vec<u8>, is_lost: fn() },
-    Flush(mpsc::Sender<()>),
+impl<W: Write + Send + 'static> Target for Stream<W> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.0.write_all(lines)?;
+        self.0.flush()
+    }
 }
 
 /// Lines of whoever has one of its clones, in one order, each whole.
 #[derive(Debug, Clone)]
-pub struct Output {
-    work: mpsc::SyncSender<Work>,
-    room: Room,
-}
+pub struct Output(Lines);
 
 impl Output {
     /// The process has one.
@@ -31,45 +32,18 @@ impl Output {
         Self::to(io::stdout())
     }
 
-    fn to(mut output: impl Write + Send + 'static) -> io::Result<Self> {
-        let (work, lines) = mpsc::sync_channel(Room::LINES);
-        let room = Room::default();
-        let written = room.clone();
-        let write = move || {
-            for work in lines {
-                match work {
-                    Work::Lines { octets, is_lost } => {
-                        // A reader that is gone is no reason to stop mail.
-                        if output.write_all(&octets).and_then(|()| output.flush()).is_err() {
-                            is_lost();
-                        }
-                        written.free(octets.len());
-                    }
-                    Work::Flush(done) => {
-                        let _ = done.send(()); // who asked may not wait any more
-                    }
-                }
-            }
-        };
-        std::thread::Builder::new().name("stdout".to_owned()).spawn(write)?;
-        Ok(Self { work, room })
+    fn to(output: impl Write + Send + 'static) -> io::Result<Self> {
+        Lines::to("stdout", Stream(output)).map(Self)
     }
 
-    /// Without waiting; `is_lost` is called when there is no room, or it cannot be written.
-    pub fn write(&self, octets: Vec<u8>, is_lost: fn()) {
-        let length = octets.len();
-        let hand_over = || self.work.try_send(Work::Lines { octets, is_lost }).is_ok();
-        if !self.room.put(length, hand_over) {
-            is_lost();
-        }
+    /// A line without its line feed. Nobody waits; `is_lost` is called when there is no room, or it cannot be written.
+    pub fn write(&self, line: Bytes, is_lost: IsLost) {
+        self.0.write(line, is_lost);
     }
 
     /// What was handed over before is written, unless that takes too long.
     pub fn flush(&self) {
-        let (done, is_done) = mpsc::channel();
-        if self.work.try_send(Work::Flush(done)).is_ok() {
-            let _ = is_done.recv_timeout(LAST); // a reader that does not read does not keep the process
-        }
+        self.0.flush();
     }
 }
 
@@ -81,7 +55,7 @@ pub struct Stdout {
 
 impl Sink for Stdout {
     fn write(&self, entry: &Arc<Entry>) {
-        self.output.write(entry.written(self.form), || metrics::lost("stdout", 1));
+        self.output.write(entry.shown(self.form), || metrics::lost("stdout", 1));
     }
 
     fn flush(&self) {
@@ -106,29 +80,32 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_loses_lines_and_stops_nobody() {
         static LOST: AtomicUsize = AtomicUsize::new(0);
+        let one_more = || {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        };
         let (mut reader, writer) = io::pipe().unwrap();
         let output = Output::to(writer).unwrap();
-        let line = |number: usize| format!("{number:05} {}\n", "x".repeat(993)).into_bytes();
+        let line = |number: usize| Bytes::from(format!("{number:05} {}", "x".repeat(993)));
         for number in 0..LINES {
-            output.write(line(number), || drop(LOST.fetch_add(1, Ordering::Relaxed)));
+            output.write(line(number), one_more);
         }
         let lost = LOST.load(Ordering::Relaxed);
         assert!((10_000..LINES).contains(&lost), "{lost}");
         // It ends, with what nobody has read left in the pipe.
         output.flush();
-        assert!(output.room.waiting() > 0);
+        assert!(output.0.waiting() > 0);
 
         // Whoever reads again gets what there was room for, whole and in order; and the last lines of the process.
         let read = std::thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).map(|_| text)
         });
-        while output.room.waiting() > 0 {
-            std::thread::sleep(Duration::from_millis(1));
+        while output.0.waiting() > 0 {
+            std::thread::yield_now();
         }
-        output.write(line(LINES), || drop(LOST.fetch_add(1, Ordering::Relaxed)));
+        output.write(line(LINES), one_more);
         output.flush();
-        assert_eq!(output.room.waiting(), 0);
+        assert_eq!(output.0.waiting(), 0);
         drop(output);
         let text = read.join().unwrap().unwrap();
         let numbers: Vec<usize> = text.lines().map(|line| line[..5].parse().unwrap()).collect();
@@ -140,14 +117,17 @@ mod tests {
     #[test]
     fn a_reader_that_is_gone_is_no_reason_to_stop() {
         static LOST: AtomicUsize = AtomicUsize::new(0);
+        let one_more = || {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        };
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let output = Output::to(writer).unwrap();
         for _ in 0..3 {
-            output.write(b"a line\n".to_vec(), || drop(LOST.fetch_add(1, Ordering::Relaxed)));
+            output.write(Bytes::from_static(b"a line"), one_more);
         }
         output.flush();
-        assert_eq!((LOST.load(Ordering::Relaxed), output.room.waiting()), (3, 0));
+        assert_eq!((LOST.load(Ordering::Relaxed), output.0.waiting()), (3, 0));
     }
 
     #[test]
@@ -161,6 +141,6 @@ mod tests {
         drop(sink);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text.as_bytes(), entry.written(Form::Json));
+        assert_eq!(text.strip_suffix('\n').unwrap().as_bytes(), entry.line);
     }
 }

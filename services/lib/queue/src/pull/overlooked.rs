@@ -1,6 +1,6 @@
-//! An entry that stands in a lane while the lane's consumer does not know of it: acknowledgements that went astray
-//! when brokers lost each other can leave it so, and then nobody would ever be handed it. The stream is what counts,
-//! so now and then its first entry is compared with what the consumer says.
+//! An entry that stands in a lane while nobody is ever handed it. Brokers that lost each other can leave a consumer so:
+//! it calls settled what was not, or a leader of it (2.15.1) counts entries as handed out that it sends to nobody, for as
+//! long as it leads. The stream is what counts, so now and then its first entry is compared with what is held here.
 
 use std::time::{Duration, Instant};
 
@@ -63,12 +63,13 @@ impl Overlooked {
         };
         // What it has not handed out yet it would hand out at once, because there is room.
         let is_waited_for = first <= said.place && said.unsettled > 0;
-        let is_over = now.saturating_duration_since(since) >= if is_waited_for { LATE } else { SOON };
-        if is_over {
-            self.clear(now);
-            self.from = first + 1;
-        }
-        is_over
+        now.saturating_duration_since(since) >= if is_waited_for { LATE } else { SOON }
+    }
+
+    /// It has been handed out again.
+    pub(super) fn came_again(&mut self, first: u64, now: Instant) {
+        self.clear(now);
+        self.from = first + 1;
     }
 }
 
@@ -114,6 +115,16 @@ mod tests {
     fn a_lane_that_moves_is_left_alone() {
         assert_eq!(taken_back(|second| Some((second, NOTHING_UNSETTLED))), None);
         assert_eq!(taken_back(|second| (second % 10 == 0).then_some((7, NOTHING_UNSETTLED))), None);
+    }
+
+    #[test]
+    fn what_came_again_in_vain_is_passed_over() {
+        let start = Instant::now();
+        let mut overlooked = Overlooked::new(start);
+        assert_eq!(overlooked.from(), 1);
+        overlooked.came_again(7, start);
+        assert_eq!(overlooked.from(), 8);
+        assert!(!overlooked.must_come_again(8, NOTHING_UNSETTLED, start), "it has its own time");
     }
 
     #[test]
