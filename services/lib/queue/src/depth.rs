@@ -55,7 +55,7 @@ async fn look(nats: &Nats, shard: ShardId, name: &str) -> Result<Depth, async_na
         if found.entries == 0 {
             continue;
         }
-        // Everything up to the floor has left the lane.
+        // Everything up to the floor has left the lane, as the consumer knows it.
         let from = info.ack_floor.stream_sequence + 1;
         match handle.direct_get_next_for_subject(subject::lane_filter(shard, lane), Some(from)).await {
             Ok(message) => found.oldest = Some(message.time.into()),

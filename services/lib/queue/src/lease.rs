@@ -171,7 +171,7 @@ impl Lease {
     /// The entry has had its end in this tenure; only the stream does not know it.
     pub(crate) fn has_had_its_end(&self) -> bool {
         let sequence = self.place.sequence;
-        self.tenure.was_unconfirmed(sequence) || self.is_redelivery() && self.held.lane.has_ended(sequence)
+        self.tenure.was_unconfirmed(sequence) || self.held.lane.has_ended(sequence)
     }
 
     /// Another copy of the same entry is held: this one needs no end.
@@ -290,7 +290,9 @@ pub(crate) struct LaneHoldings {
 #[derive(Debug, Default)]
 struct Sequences {
     held: HashSet<u64>,
-    ended: VecDeque<u64>,
+    ended: HashSet<u64>,
+    /// In their order.
+    ended_last: VecDeque<u64>,
 }
 
 impl LaneHoldings {
@@ -311,13 +313,18 @@ impl LaneHoldings {
     /// No more copies can be under way than a lane may hold.
     fn ends(&self, sequence: u64) {
         let mut sequences = self.sequences();
-        if sequences.ended.len() == usize::from(LANE_CAPACITY) {
-            sequences.ended.pop_front();
+        if sequences.ended_last.len() == usize::from(LANE_CAPACITY)
+            && let Some(oldest) = sequences.ended_last.pop_front()
+        {
+            sequences.ended.remove(&oldest);
         }
-        sequences.ended.push_back(sequence);
+        if sequences.ended.insert(sequence) {
+            sequences.ended_last.push_back(sequence);
+        }
     }
 
-    fn has_ended(&self, sequence: u64) -> bool {
+    /// A stream uses no sequence twice.
+    pub(crate) fn has_ended(&self, sequence: u64) -> bool {
         self.sequences().ended.contains(&sequence)
     }
 

@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use async_nats::jetstream::consumer::{
-    Consumer,
-    pull::{self, Batch},
+use async_nats::jetstream::{
+    consumer::{
+        Consumer,
+        pull::{self, Batch},
+    },
+    stream::DirectGetErrorKind,
 };
 use futures::StreamExt as _;
 use hikyaku_types::envelope::Lane;
@@ -19,7 +22,7 @@ use self::overlooked::{Overlooked, Said};
 use crate::{
     Lease, Nats, codec,
     lease::{Held, LaneHoldings, Reply, StreamPlace},
-    stream::{From, Reading},
+    stream::last_of_leader,
     subject,
     tenure::Tenure,
     topology::{LARGEST_ENTRY, queue_stream},
@@ -34,6 +37,8 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 /// The broker's word that a batch is over arrives within this time after its end.
 const WORD: Duration = Duration::from_millis(500);
+/// A broker that does not answer a look within this time does not keep mail waiting.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The broker's time, as far as it is known.
 pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -49,6 +54,8 @@ pub struct LanePuller {
     batch: Option<(Batch, Instant)>,
     way: Way,
     overlooked: Overlooked,
+    /// The last place of an entry that is of another version; nobody looks for what stands before.
+    unreadable: u64,
 }
 
 /// What the consumer has handed out and what has come here. A broker that goes takes with it what it had sent to
@@ -100,7 +107,8 @@ impl LanePuller {
     pub fn new(nats: Nats, tenure: Tenure, lane: Lane, now: Now) -> Self {
         let way = Way { connects: connects(&nats), ..Way::default() };
         let overlooked = Overlooked::new(Instant::now());
-        Self { nats, tenure, lane, held: Arc::default(), now, consumer: None, batch: None, way, overlooked }
+        let held = Arc::default();
+        Self { nats, tenure, lane, held, now, consumer: None, batch: None, way, overlooked, unreadable: 0 }
     }
 
     /// The next entry of the lane. Safe to drop while it waits.
@@ -157,7 +165,9 @@ impl LanePuller {
             look(consumer, &self.nats, &self.tenure, self.lane, &mut self.way).await?;
             self.way.connects = now;
         }
-        self.look_for_overlooked().await?;
+        if self.overlooked.is_time(Instant::now()) {
+            self.look_for_overlooked().await?;
+        }
         let Some(consumer) = &self.consumer else { return Ok(()) };
         let batch = consumer.batch().max_messages(room.min(BATCH)).max_bytes(bytes);
         let batch = batch.expires(EXPIRES).messages().await?;
@@ -165,30 +175,52 @@ impl LanePuller {
         Ok(())
     }
 
-    /// What stands in the lane and what the consumer says of it must agree, or it is handed out again.
+    /// What stands in the lane and what the consumer says of it must agree, or it is handed out again. Without an
+    /// answer mail goes on, and it is looked at later.
     async fn look_for_overlooked(&mut self) -> Result<(), async_nats::Error> {
-        let Some(consumer) = self.consumer.as_mut().filter(|_| self.overlooked.is_time(Instant::now()))
-        else {
-            return Ok(());
+        let (shard, lane) = (self.tenure.shard(), self.lane.name());
+        let entry = match tokio::time::timeout(LOOK, self.overlooked_entry()).await {
+            Ok(Ok(Some(entry))) if !self.tenure.is_over() => entry,
+            Ok(Ok(Some(_) | None)) | Err(_) => return Ok(()),
+            Ok(Err(error)) => {
+                tracing::debug!(%shard, lane, %error, "lane was not compared with its consumer");
+                return Ok(());
+            }
         };
-        let (stream, filter) =
-            (queue_stream(self.tenure.shard()), subject::lane_filter(self.tenure.shard(), self.lane));
-        let reading = Reading { stream: &stream, filter: &filter, messages: 1 };
-        let found = reading.next(&self.nats, From::Sequence(self.overlooked.from())).await?;
-        let first = found.messages.first().map(|message| message.sequence);
-        let Some(first) = first.filter(|first| !self.held.holds(*first)) else {
-            self.overlooked.clear(Instant::now());
-            return Ok(());
+        tracing::warn!(%shard, lane, entry, "the consumer overlooks an entry; the lane is handed out again");
+        let taken_back = self.tenure.begin_lane_anew(&self.nats, self.lane).await?;
+        self.way = Way { taken_back, connects: self.way.connects, ..Way::default() };
+        self.overlooked.came_again(Instant::now());
+        Ok(())
+    }
+
+    /// The subject of the lane's first entry, when it is time that it comes again.
+    async fn overlooked_entry(&mut self) -> Result<Option<String>, async_nats::Error> {
+        let name = queue_stream(self.tenure.shard());
+        let filter = subject::lane_filter(self.tenure.shard(), self.lane);
+        let stream = self.nats.jetstream.get_stream_no_info(&name).await?;
+        let first = match stream.direct_get_next_for_subject(filter, Some(self.unreadable + 1)).await {
+            Ok(message) => Some(message).filter(|message| !self.held.holds(message.sequence)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
         };
+        let (Some(first), Some(consumer)) = (first, &mut self.consumer) else {
+            self.overlooked.is_none();
+            return Ok(None);
+        };
+        if self.held.has_ended(first.sequence) {
+            // Only the stream does not know it: that is all that it needs when it comes.
+            self.tenure.remember_unconfirmed(first.sequence);
+        }
         let info = consumer.get_info().await?;
         let said = Said { place: info.delivered.stream_sequence, unsettled: info.num_ack_pending };
-        if self.overlooked.must_come_again(first, said, Instant::now()) && !self.tenure.is_over() {
-            tracing::warn!(shard = %self.tenure.shard(), lane = self.lane.name(), entry = %found.messages[0].subject, sequence = first, "the consumer overlooks an entry; the lane is handed out again");
-            let taken_back = self.tenure.begin_lane_anew(&self.nats, self.lane).await?;
-            self.way = Way { taken_back, connects: self.way.connects, ..Way::default() };
-            self.overlooked.came_again(first, Instant::now());
+        if !self.overlooked.must_come_again(first.sequence, said, Instant::now()) {
+            return Ok(None);
         }
-        Ok(())
+        // A replica that lags shows what is gone.
+        let subject = first.subject.to_string();
+        let is_there = last_of_leader(&self.nats, &name, &subject).await?;
+        Ok(is_there.filter(|last| last.sequence == first.sequence).map(|_| subject))
     }
 
     fn lease(&mut self, message: async_nats::jetstream::Message) -> Option<Lease> {
@@ -213,6 +245,7 @@ impl LanePuller {
             }
             Err(error) => {
                 // It is not acknowledged: it stays for a version that can read it.
+                self.unreadable = self.unreadable.max(sequence);
                 tracing::error!(%subject, %error, "entry cannot be read");
                 None
             }

@@ -100,6 +100,10 @@ impl Tenure {
         tracing::debug!(stream, lane = lane.name(), %answer, "another broker shall lead the consumer");
         let mut looks = 0..LED_LOOKS;
         loop {
+            // Late, it would take from the next owner what that has just ended.
+            if self.is_over() {
+                return Err(format!("{stream} has another owner").into());
+            }
             match take_over(nats, &stream, lane, Behind::Nothing).await {
                 // Until there is another leader.
                 Err(_) if looks.next().is_some() => tokio::time::sleep(LED_PAUSE).await,
