@@ -295,7 +295,7 @@ fn sinks_of_the_mail_log_that_could_not_work_are_refused() {
 fn spans_are_made_for_a_collector_only() {
     assert!(from_toml("trace_sample_ratio = 1.0").unwrap().telemetry.traces.is_none());
     let rate = |text| from_toml(text).map(|config| config.telemetry.traces.unwrap().rate.to_string());
-    assert_eq!(rate("otlp_endpoint = \"http://c:4317\"").unwrap(), "50/s");
+    assert_eq!(rate("otlp_endpoint = \"http://c:4317\"").unwrap(), "20/s");
     assert_eq!(rate("otlp_endpoint = \"http://c:4317\"\ntrace_rate = \"9/m\"").unwrap(), "9/m");
     let refused = rate("otlp_endpoint = \"http://c:4317\"\ntrace_rate = \"often\"").unwrap_err().to_string();
     assert!(refused.contains("trace_rate") && refused.contains("often"), "{refused}");

@@ -9,7 +9,7 @@ use super::Problems;
 use crate::cli::Role;
 
 /// Enough to see what goes on; a busy node would otherwise pay for each tenth message.
-const RATE: Rate = Rate { count: NonZeroU32::new(50).unwrap(), per: Duration::from_secs(1) };
+const RATE: Rate = Rate { count: NonZeroU32::new(20).unwrap(), per: Duration::from_secs(1) };
 /// Some two megabytes.
 const QUEUE: usize = 4_096;
 const BATCH: usize = 512;

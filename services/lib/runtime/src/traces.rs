@@ -279,7 +279,7 @@ mod tests {
             ca: None,
             headers_file,
             sample_ratio: 1.0,
-            rate: "50/s".parse().unwrap(),
+            rate: "20/s".parse().unwrap(),
             queue: 10,
             batch: 5,
             timeout: Duration::from_secs(1),

@@ -22,6 +22,8 @@ use crate::{
 
 /// One message of the stream, with the line that passes it.
 const BATCH_BYTES: usize = 256 * 1024;
+/// Lines are taken over so often while they are gathered.
+const STEP: Duration = Duration::from_millis(20);
 /// What happened so long ago can be found. A batch is a write to the broker's disk.
 pub(crate) const GATHERED_FOR: Duration = Duration::from_secs(1);
 const ACK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -136,18 +138,18 @@ impl Writer {
         let until = Instant::now() + self.gathered_for;
         let mut next = Some(first);
         let mut octets = 0;
-        while let Some(work) = next {
-            match work {
-                Work::Line(entry) => {
+        while octets < BATCH_BYTES {
+            match next.or_else(|| self.lines.try_recv().ok()) {
+                Some(Work::Line(entry)) => {
                     octets += entry.line.len() + 1;
                     batch.push(entry);
                 }
-                Work::Flush(done) => return Some(done),
+                Some(Work::Flush(done)) => return Some(done),
+                None if Instant::now() >= until => break,
+                // Not by waiting for it: each line would wake this task.
+                None => tokio::time::sleep_until(until.min(Instant::now() + STEP)).await,
             }
-            if octets >= BATCH_BYTES {
-                return None;
-            }
-            next = tokio::time::timeout_at(until, self.lines.recv()).await.ok().flatten();
+            next = None;
         }
         None
     }
