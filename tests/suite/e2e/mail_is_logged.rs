@@ -181,7 +181,7 @@ async fn a_web_server_that_refuses_a_line_gets_the_others() -> anyhow::Result<()
         mx.address().port()
     ))?;
     let relay = lab.up().await?;
-    hook.refuse("poison", 422)?;
+    hook.refuse("poison", 413)?;
     let send = async |sender: &str| {
         let id = send_one(relay.smtp(), sender, &["u@there.test"], CONTENT).await?;
         relay.wait_for_mail_log("delivered", &id, SOON).await;
@@ -232,7 +232,7 @@ async fn a_web_server_that_refuses_a_line_gets_the_others() -> anyhow::Result<()
     Ok(())
 }
 
-/// More than a pipe holds: mail goes on, the loss is counted where there is more than we keep, and the process ends.
+/// More than a pipe holds: mail goes on, and the process ends.
 #[tokio::test]
 async fn a_standard_output_that_nobody_reads_stops_no_mail() -> anyhow::Result<()> {
     const MESSAGES: usize = 300;

@@ -26,14 +26,17 @@ pub(super) struct Backlog {
 
 /// Each worker shows it, whichever of them sends: also when none does.
 pub(super) async fn show(nats: &Nats) {
+    let mut known = None;
     loop {
         match backlog(nats).await {
-            Ok(Backlog { batches, since }) => {
-                let age = since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default());
-                metrics::gauge!(WEBHOOK_WAITING).set(batches as f64);
-                metrics::gauge!(WEBHOOK_AGE).set(age.unwrap_or_default().as_secs_f64());
-            }
+            Ok(backlog) => known = Some(backlog),
+            // What was the oldest grows older: it does not leave while the broker is away.
             Err(error) => tracing::debug!(%error, "how far the webhook is behind is not known"),
+        }
+        if let Some(Backlog { batches, since }) = known {
+            let age = since.map(|since| SystemTime::now().duration_since(since).unwrap_or_default());
+            metrics::gauge!(WEBHOOK_WAITING).set(batches as f64);
+            metrics::gauge!(WEBHOOK_AGE).set(age.unwrap_or_default().as_secs_f64());
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -98,17 +98,9 @@ async fn hand_over(batch: &Message, to: &impl Forward) -> Result<(), async_nats:
     let (mut pieces, began) = (Pieces::of(ends.len()), Instant::now());
     let (mut pause, mut refusal) = (PAUSES.0, None);
     while let Some(piece) = pieces.next() {
-        let name = if piece.len() == ends.len() {
-            id.clone()
-        } else {
-            format!("{id}:{}-{}", piece.start, piece.end)
-        };
-        let (answer, reason) = match to.forward(&name, part(&batch.payload, &ends, &piece)).await {
-            Forwarded::Taken => (Answer::Taken, None),
-            Forwarded::Later(reason) => (Answer::Later, Some(reason)),
-            Forwarded::Refused(reason) => (Answer::Refused, Some(reason)),
-            Forwarded::Unclear(reason) => (Answer::Unclear, Some(reason)),
-        };
+        let is_whole = piece.len() == ends.len();
+        let name = if is_whole { id.clone() } else { format!("{id}:{}-{}", piece.start, piece.end) };
+        let (answer, reason) = asked(to, &name, part(&batch.payload, &ends, &piece)).await;
         let step = pieces.answered(answer, began.elapsed());
         if let (Answer::Refused | Answer::Unclear, None, Some(reason)) = (answer, &refusal, &reason) {
             tracing::warn!(id, reason, "a batch of the mail log is refused; it is sent in smaller pieces");
@@ -127,18 +119,25 @@ async fn hand_over(batch: &Message, to: &impl Forward) -> Result<(), async_nats:
             batch.ack_with(AckKind::Progress).await?;
         }
     }
-    if pieces.lost() > 0 {
-        let (lines, reason) = (pieces.lost(), refusal.unwrap_or_default());
-        tracing::error!(
-            id,
-            lines,
-            reason,
-            "lines of the mail log are refused for ever; the webhook does not get them"
-        );
-        lost(WEBHOOK, lines as u64);
-    }
+    // Who gets it once more counts it.
     batch.double_ack().await?;
+    let (lines, reason) = (pieces.lost(), refusal.unwrap_or_default());
+    if lines > 0 {
+        lost(WEBHOOK, lines as u64);
+        let message = "lines of the mail log are refused for ever; the webhook does not get them";
+        tracing::error!(id, lines, reason, "{message}");
+    }
     Ok(())
+}
+
+/// What the receiver says of these, and why it does not take them.
+async fn asked(to: &impl Forward, name: &str, lines: Bytes) -> (Answer, Option<String>) {
+    match to.forward(name, lines).await {
+        Forwarded::Taken => (Answer::Taken, None),
+        Forwarded::Later(reason) => (Answer::Later, Some(reason)),
+        Forwarded::Refused(reason) => (Answer::Refused, Some(reason)),
+        Forwarded::Unclear(reason) => (Answer::Unclear, Some(reason)),
+    }
 }
 
 /// Where each line ends, behind its line feed.

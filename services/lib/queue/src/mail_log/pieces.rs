@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(told(1, NOW, |_| Answer::Refused), (vec![], 1, 1, 0));
     }
 
-    /// A token that is not known any more takes no line away; a line that a guard does not let through stops nothing.
+    /// A token that is not known any more, or a name that was mistyped, takes no line away; a line that a guard does not
+    /// let through stops nothing.
     #[test]
     fn who_is_refused_waits_until_it_is_more_than_an_hour() {
         assert_eq!(told(600, NOW, |_| Answer::Unclear), (vec![], 0, 3 * PROBES, 3));

@@ -232,6 +232,8 @@ impl Search<'_> {
             let batch = SEGMENTS.next_of(self.nats, from, &extent).await?;
             from = From::Sequence(batch.messages.last().map_or(extent.last, |it| it.sequence) + 1);
             for message in batch.messages {
+                // Sessions have their turn.
+                tokio::task::yield_now().await;
                 let process = message.subject.rsplit('.').next().unwrap_or_default().to_owned();
                 let Some(segment) = Segment::read(message.payload) else {
                     tracing::error!(sequence = message.sequence, "a segment of the mail log cannot be read");

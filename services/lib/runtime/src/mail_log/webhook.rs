@@ -138,10 +138,11 @@ fn judge(status: StatusCode) -> Result<(), NotTaken> {
     let reason = format!("the server answered {status}");
     match status.as_u16() {
         200..=299 => Ok(()),
-        // Not understood, or too large.
-        400 | 413 | 422 => Err(NotTaken::Refused(reason)),
+        // Too large.
+        413 => Err(NotTaken::Refused(reason)),
         401 | 402 | 404 | 405 | 407..=410 | 421 | 423..=425 | 429 => Err(NotTaken::Later(reason)),
-        // 403 among them: a token that is not known any more, or a guard that does not like a line.
+        // 400, 403 and 422 among them: a guard or a reader that does not like a line, or a token that is not known any
+        // more, a mistyped index, a proxy that answers so to everything.
         400..=499 => Err(NotTaken::Unclear(reason)),
         _ => Err(NotTaken::Later(reason)),
     }
@@ -185,10 +186,7 @@ mod tests {
         for status in [401, 404, 408, 409, 410, 425, 429, 500, 503] {
             assert!(matches!(judged(status), Err(NotTaken::Later(_))), "{status}");
         }
-        for status in [400, 422] {
-            assert!(matches!(judged(status), Err(NotTaken::Refused(_))), "{status}");
-        }
-        for status in [406, 415, 418, 451] {
+        for status in [400, 406, 415, 418, 422, 451] {
             assert!(matches!(judged(status), Err(NotTaken::Unclear(_))), "{status}");
         }
     }
