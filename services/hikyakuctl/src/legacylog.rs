@@ -35,6 +35,7 @@ pub(crate) enum Shape {
 Examples:
   hikyakuctl legacylog --as inlog /var/log/hikyaku/mail.log
   kubectl logs -l app.kubernetes.io/name=hikyaku --tail=-1 | hikyakuctl legacylog --as outlog -
+
 A line that is no UTF-8 or no JSON, or an event of a later version, is named on the standard error, with its number, and
 the others follow. Exit status 1: there was one.")]
 pub(crate) struct LegacyLogArgs {
@@ -69,7 +70,12 @@ pub(crate) fn run(
             }
             Err(wrong) => {
                 // Nobody may be there to hear it; the status says it too.
-                let _ = writeln!(errors, "hikyakuctl: {}: line {number}: {wrong}", args.file.display());
+                let _ = writeln!(
+                    errors,
+                    "hikyakuctl: {}: line {number}: {}",
+                    args.file.display(),
+                    harmless(&wrong)
+                );
                 end = End::Refused;
             }
         }
@@ -184,7 +190,8 @@ mod tests {
     fn a_line_that_cannot_be_read_is_named_and_the_others_follow() {
         let whole = of(Shape::Outlog);
         let mut log =
-            b"{\"target\":\"mail\",\"event\":\"of a later version\"}\n\n{\"cut\r\n\xff\xfe\n".to_vec();
+            b"{\"target\":\"mail\",\"event\":\"of a later \\u001b[2Jversion\"}\n\n{\"cut\r\n\xff\xfe\n"
+                .to_vec();
         log.extend(LOG.as_bytes());
         log.extend(b"{\"cut");
         let (end, written, errors) = told(Shape::Outlog, &log);
@@ -195,6 +202,7 @@ mod tests {
         for (error, wrong) in errors.iter().zip(wrong) {
             assert!(error.starts_with(&format!("hikyakuctl: -: line {wrong}")), "{error}");
         }
+        assert!(errors[0].contains("of a later ?[2Jversion"), "{errors:?}");
     }
 
     #[test]

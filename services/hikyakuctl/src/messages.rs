@@ -57,17 +57,19 @@ pub(crate) async fn run(
     let request = ListMessageEventsRequest { key, since, until: None, limit };
     let mut messages = MessageAdminServiceClient::new(connect(server).await?);
     let mut lines = messages.list_message_events(request).await.map_err(refusal)?.into_inner();
-    let mut found = 0;
+    // All of it first: a pager or a terminal that stands still keeps nobody else from a search.
+    let (mut found, mut has_more) = (Vec::new(), false);
     while let Some(response) = lines.message().await.map_err(refusal)? {
-        if !response.line.is_empty() {
-            found += 1;
-            show(&response.line, output)?;
-        }
-        if response.has_more {
-            output.note("There is more: --since and --limit choose what is shown.")?;
-        }
+        has_more |= response.has_more;
+        found.extend((!response.line.is_empty()).then_some(response.line));
     }
-    if found == 0 {
+    for line in &found {
+        show(line, output)?;
+    }
+    if has_more {
+        output.note("There is more: --since and --limit choose what is shown.")?;
+    }
+    if found.is_empty() {
         output.note("Nothing is known of it: made up, of another cluster, or older than lines are kept.")?;
         return Ok(End::Refused);
     }

@@ -1,12 +1,10 @@
 //! What became of a message, by the mail log of all nodes (SEED-202).
 
 use std::{
-    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures::{Stream, StreamExt as _};
 use hikyaku_mail_log::{Key, fold};
 use hikyaku_proto::admin::v1::{
     self as proto, list_message_events_request::Key as Asked,
@@ -15,7 +13,11 @@ use hikyaku_proto::admin::v1::{
 use hikyaku_queue::mail_log::{self, Found, Query};
 use hikyaku_runtime::error_chain::chain;
 use hikyaku_types::ids::{EntryId, NotAnId, QueueId};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time,
+};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Admin;
@@ -25,7 +27,12 @@ const MOST: u32 = 1_000;
 /// Clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
 
-type Lines = Pin<Box<dyn Stream<Item = Result<proto::ListMessageEventsResponse, Status>> + Send>>;
+/// A reader that stands still has the turn of others. 10,000 lines are read in seconds by whoever reads.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+/// Lines on their way to the reader, beside what the connection holds.
+const ON_THEIR_WAY: usize = 16;
+
+type Lines = ReceiverStream<Result<proto::ListMessageEventsResponse, Status>>;
 
 #[tonic::async_trait]
 impl MessageAdminService for Admin {
@@ -48,16 +55,30 @@ impl MessageAdminService for Admin {
     }
 }
 
-/// The next search has its turn when this was sent, or nobody wants it any more: until then it is in memory.
+/// The next search has its turn when this was sent, or nobody wants it any more, or it took too long: until then it
+/// is in memory. A task sends it: while the connection takes nothing nobody asks a stream for more, and it would not
+/// hear of its time.
 fn answer(found: Found, turn: OwnedSemaphorePermit) -> Lines {
-    let end = proto::ListMessageEventsResponse { has_more: found.has_more, ..Default::default() };
-    let line = |line| proto::ListMessageEventsResponse { line, has_more: false };
-    let lines = found.lines.into_iter().map(line).chain([end]);
-    let lines = lines.map(move |line| {
-        let _turn = &turn;
-        Ok(line)
+    let (sender, receiver) = mpsc::channel(ON_THEIR_WAY);
+    tokio::spawn(async move {
+        let _turn = turn;
+        // There is always room for the last word.
+        let Ok(last_word) = sender.clone().try_reserve_owned() else { return };
+        let end = proto::ListMessageEventsResponse { has_more: found.has_more, ..Default::default() };
+        let line = |line| proto::ListMessageEventsResponse { line, has_more: false };
+        let sending = async {
+            for response in found.lines.into_iter().map(line).chain([end]) {
+                if sender.send(Ok(response)).await.is_err() {
+                    break;
+                }
+            }
+        };
+        if time::timeout(READ_WITHIN, sending).await.is_err() {
+            let within = READ_WITHIN.as_secs();
+            last_word.send(Err(Status::deadline_exceeded(format!("not read within {within} s"))));
+        }
     });
-    futures::stream::iter(lines).boxed()
+    ReceiverStream::new(receiver)
 }
 
 fn query(request: proto::ListMessageEventsRequest) -> Result<Query, Status> {
@@ -84,8 +105,8 @@ fn query(request: proto::ListMessageEventsRequest) -> Result<Query, Status> {
         1..=MOST => limit,
         _ => return Err(Status::invalid_argument(format!("limit: at most {MOST}"))),
     };
-    let since = time("since", since, UNIX_EPOCH)?;
-    let until = time("until", until, SystemTime::now() + MARGIN)?;
+    let since = instant("since", since, UNIX_EPOCH)?;
+    let until = instant("until", until, SystemTime::now() + MARGIN)?;
     if since > until {
         return Err(Status::invalid_argument("since is later than until"));
     }
@@ -104,7 +125,7 @@ fn named(field: &str, text: &str) -> Result<String, Status> {
     if folded.is_empty() { Err(Status::invalid_argument(format!("{field}: empty"))) } else { Ok(folded) }
 }
 
-fn time(
+fn instant(
     field: &str,
     given: Option<prost_types::Timestamp>,
     otherwise: SystemTime,
@@ -116,6 +137,9 @@ fn time(
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     fn ask(key: Asked) -> Result<Vec<Key>, String> {
@@ -151,21 +175,45 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    fn begin(searches: &Arc<Semaphore>, lines: usize) -> Option<Lines> {
+        let turn = Arc::clone(searches).try_acquire_owned().ok()?;
+        let lines = (0..lines).map(|number| number.to_string()).collect();
+        Some(answer(Found { lines, has_more: true }, turn))
+    }
+
+    async fn is_free(searches: &Arc<Semaphore>) -> bool {
+        time::timeout(Duration::from_secs(5), searches.acquire()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_search_has_its_turn_until_its_answer_is_sent() {
-        let searches = Arc::new(tokio::sync::Semaphore::new(1));
-        let begin = || {
-            let turn = Arc::clone(&searches).try_acquire_owned().ok()?;
-            Some(answer(Found { lines: vec!["a".to_owned(), "b".to_owned()], has_more: true }, turn))
-        };
-        let mut sent = begin().unwrap();
-        for expected in ["a", "b", ""] {
-            assert!(begin().is_none());
-            assert_eq!(sent.next().await.unwrap().unwrap().line, expected);
+        const LINES: usize = ON_THEIR_WAY * 3;
+        let searches = Arc::new(Semaphore::new(1));
+        let mut sent = begin(&searches, LINES).unwrap();
+        assert!(!is_free(&searches).await);
+        for number in 0..LINES {
+            assert_eq!(sent.next().await.unwrap().unwrap().line, number.to_string());
         }
-        drop(sent);
+        assert!(sent.next().await.unwrap().unwrap().has_more);
+        assert!(sent.next().await.is_none());
+        assert!(is_free(&searches).await);
         // Nobody wants it any more.
-        drop(begin().unwrap());
-        assert!(begin().is_some());
+        let unread = begin(&searches, LINES).unwrap();
+        assert!(!is_free(&searches).await);
+        drop(unread);
+        assert!(is_free(&searches).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_has_no_turn_for_ever() {
+        let searches = Arc::new(Semaphore::new(1));
+        let unread = begin(&searches, ON_THEIR_WAY * 3).unwrap();
+        assert!(!is_free(&searches).await);
+        time::sleep(READ_WITHIN).await;
+        assert!(is_free(&searches).await);
+        // It is told that this is not all.
+        let mut read: Vec<_> = unread.collect().await;
+        assert_eq!(read.pop().unwrap().unwrap_err().code(), tonic::Code::DeadlineExceeded);
+        assert!(read.len() < ON_THEIR_WAY && read.iter().all(Result::is_ok));
     }
 }
