@@ -61,11 +61,19 @@ impl Exemplars {
 
     /// By the series of the bucket, as the exporter writes it.
     pub(super) fn by_series(&self) -> HashMap<String, Exemplar> {
+        let kept = self.kept().into_iter();
+        kept.map(|(key, bucket, exemplar)| (line(&key, bucket), exemplar)).collect()
+    }
+
+    /// Whoever records in a trace waits for this, so nothing is written out here.
+    fn kept(&self) -> Vec<(Key, usize, Exemplar)> {
         let series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let buckets = series.iter().flat_map(|(key, kept)| {
-            kept.iter().enumerate().filter_map(move |(bucket, exemplar)| Some((key, bucket, (*exemplar)?)))
+            kept.iter()
+                .enumerate()
+                .filter_map(move |(bucket, exemplar)| Some((key.clone(), bucket, (*exemplar)?)))
         });
-        buckets.map(|(key, bucket, exemplar)| (line(key, bucket), exemplar)).collect()
+        buckets.collect()
     }
 }
 
