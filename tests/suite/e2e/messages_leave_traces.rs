@@ -25,7 +25,8 @@ use crate::{
 const RATIO: &str = "HIKYAKU__TRACE_SAMPLE_RATIO";
 
 fn exporting(to: &str, ratio: &str) -> Vec<(&'static str, String)> {
-    vec![("HIKYAKU__OTLP_ENDPOINT", to.to_owned()), (RATIO, ratio.to_owned())]
+    let rate = ("HIKYAKU__TRACE_RATE", "100000/s".to_owned());
+    vec![("HIKYAKU__OTLP_ENDPOINT", to.to_owned()), (RATIO, ratio.to_owned()), rate]
 }
 
 struct Traced {

@@ -1,7 +1,8 @@
 //! A role of the relay, or `hikyaku up`, as a process, with its log in memory.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -12,13 +13,14 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     sync::watch,
 };
 
 use crate::eventually::eventually;
 
+/// The process gathers its lines before it writes them.
+const LINES_TAKE: Duration = Duration::from_millis(50);
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// In the folder of a relay: `up` makes it, others are given it.
 const OPERATOR_TOKEN: &str = "operator-token";
@@ -29,6 +31,11 @@ pub struct Relay {
     is_read: watch::Sender<bool>,
     data_dir: PathBuf,
     arguments: Vec<String>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "of a test, and short")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// The folder in which cargo put this test and the programs.
@@ -98,13 +105,17 @@ impl Relay {
         let stdout = child.stdout.take().context("standard output")?;
         let log: Arc<Mutex<Vec<Value>>> = Arc::default();
         let sink = Arc::clone(&log);
-        let (is_read, mut may_read) = watch::channel(true);
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stdout).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
+        let (is_read, may_read) = watch::channel(true);
+        // Whatever else the test's thread does.
+        let stdout = BufReader::new(File::from(stdout.into_owned_fd()?));
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
                 // The other end of the pipe stays open, whoever reads or not.
-                if may_read.wait_for(|may| *may).await.is_err() {
-                    return;
+                while !*may_read.borrow() {
+                    if may_read.has_changed().is_err() {
+                        return;
+                    }
+                    pause(LINES_TAKE);
                 }
                 let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 sink.lock().unwrap().push(event);
@@ -114,7 +125,9 @@ impl Relay {
         Ok(Self { child, log, is_read, data_dir: data_dir.to_owned(), arguments })
     }
 
+    /// What the process has said up to now.
     pub fn log(&self) -> Vec<Value> {
+        pause(LINES_TAKE);
         self.log.lock().unwrap().clone()
     }
 

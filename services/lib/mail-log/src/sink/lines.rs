@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::Room;
 
 /// A line waits for others so long.
-const GATHERED_FOR: Duration = Duration::from_millis(10);
+const GATHERED_FOR: Duration = Duration::from_millis(2);
 /// Or until so many octets are there.
 const GATHERED: usize = 64 * 1024;
 /// The last lines of a process may take so long.
