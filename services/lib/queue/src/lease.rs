@@ -171,7 +171,7 @@ impl Lease {
     /// The entry has had its end in this tenure; only the stream does not know it.
     pub(crate) fn has_had_its_end(&self) -> bool {
         let sequence = self.place.sequence;
-        self.tenure.was_unconfirmed(sequence) || self.held.lane.has_ended(sequence)
+        self.tenure.was_unconfirmed(sequence) || self.is_redelivery() && self.held.lane.has_ended(sequence)
     }
 
     /// Another copy of the same entry is held: this one needs no end.
@@ -323,8 +323,7 @@ impl LaneHoldings {
         }
     }
 
-    /// A stream uses no sequence twice.
-    pub(crate) fn has_ended(&self, sequence: u64) -> bool {
+    fn has_ended(&self, sequence: u64) -> bool {
         self.sequences().ended.contains(&sequence)
     }
 

@@ -208,10 +208,6 @@ impl LanePuller {
             self.overlooked.is_none();
             return Ok(None);
         };
-        if self.held.has_ended(first.sequence) {
-            // Only the stream does not know it: that is all that it needs when it comes.
-            self.tenure.remember_unconfirmed(first.sequence);
-        }
         let info = consumer.get_info().await?;
         let said = Said { place: info.delivered.stream_sequence, unsettled: info.num_ack_pending };
         if !self.overlooked.must_come_again(first.sequence, said, Instant::now()) {
