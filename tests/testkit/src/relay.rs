@@ -38,6 +38,10 @@ fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
+fn is_event(line: &Value, event: &str, queue_id: Option<&str>) -> bool {
+    line["target"] == "mail" && line["event"] == event && queue_id.is_none_or(|id| line["queue_id"] == id)
+}
+
 /// The folder in which cargo put this test and the programs.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
@@ -128,6 +132,11 @@ impl Relay {
     /// What the process has said up to now.
     pub fn log(&self) -> Vec<Value> {
         pause(LINES_TAKE);
+        self.arrived()
+    }
+
+    /// As much of it as is here.
+    fn arrived(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
 
@@ -142,17 +151,12 @@ impl Relay {
 
     /// Lines of the mail log with this event, optionally about one queue id.
     pub fn mail_log(&self, event: &str, queue_id: Option<&str>) -> Vec<Value> {
-        let wanted = |line: &Value| {
-            line["target"] == "mail"
-                && line["event"] == event
-                && queue_id.is_none_or(|id| line["queue_id"] == id)
-        };
-        self.log().into_iter().filter(wanted).collect()
+        self.log().into_iter().filter(|line| is_event(line, event, queue_id)).collect()
     }
 
     pub async fn wait_for_message(&self, message: &str) {
         eventually(START_LIMIT, async || {
-            let log = self.log();
+            let log = self.arrived();
             if log.iter().any(|line| line["message"] == message) {
                 return Ok(());
             }
@@ -169,10 +173,9 @@ impl Relay {
 
     pub async fn wait_for_mail_log(&self, event: &str, queue_id: &str, limit: Duration) -> Value {
         eventually(limit, async || {
-            let found = self.mail_log(event, Some(queue_id));
-            found.first().cloned().ok_or_else(|| {
-                let about: Vec<Value> =
-                    self.log().into_iter().filter(|line| line["queue_id"] == queue_id).collect();
+            let log = self.arrived();
+            log.iter().find(|line| is_event(line, event, Some(queue_id))).cloned().ok_or_else(|| {
+                let about: Vec<&Value> = log.iter().filter(|line| line["queue_id"] == queue_id).collect();
                 format!("no {event:?} of {queue_id}; its log: {about:#?}")
             })
         })
@@ -181,7 +184,7 @@ impl Relay {
 
     /// Where a service listens: smtp, policy or admin.
     pub fn address(&self, service: &str) -> anyhow::Result<SocketAddr> {
-        let log = self.log();
+        let log = self.arrived();
         let line = log.iter().find(|line| line["message"] == "listening" && line["service"] == service);
         let address = line
             .and_then(|line| line["address"].as_str())

@@ -290,9 +290,7 @@ pub(crate) struct LaneHoldings {
 #[derive(Debug, Default)]
 struct Sequences {
     held: HashSet<u64>,
-    ended: HashSet<u64>,
-    /// In their order.
-    ended_last: VecDeque<u64>,
+    ended: VecDeque<u64>,
 }
 
 impl LaneHoldings {
@@ -313,14 +311,10 @@ impl LaneHoldings {
     /// No more copies can be under way than a lane may hold.
     fn ends(&self, sequence: u64) {
         let mut sequences = self.sequences();
-        if sequences.ended_last.len() == usize::from(LANE_CAPACITY)
-            && let Some(oldest) = sequences.ended_last.pop_front()
-        {
-            sequences.ended.remove(&oldest);
+        if sequences.ended.len() == usize::from(LANE_CAPACITY) {
+            sequences.ended.pop_front();
         }
-        if sequences.ended.insert(sequence) {
-            sequences.ended_last.push_back(sequence);
-        }
+        sequences.ended.push_back(sequence);
     }
 
     fn has_ended(&self, sequence: u64) -> bool {

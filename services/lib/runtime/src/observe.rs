@@ -79,15 +79,20 @@ pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<(), Obse
 }
 
 fn install() -> Result<(PrometheusHandle, Arc<Exemplars>), Why> {
+    let (recorder, metrics, exemplars) = recorder()?;
+    metrics::set_global_recorder(recorder).map_err(|_| Why::Installed)?;
+    Ok((metrics, exemplars))
+}
+
+/// With the two that show what it was given.
+fn recorder() -> Result<(Recorder, PrometheusHandle, Arc<Exemplars>), BuildError> {
     let exporter = PrometheusBuilder::new()
         .with_recommended_naming(true)
         .set_buckets(&SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix(SIZE.to_owned()), &BYTES)?
         .build_recorder();
     let (metrics, exemplars) = (exporter.handle(), Arc::<Exemplars>::default());
-    let recorder = Recorder::new(exporter, Arc::clone(&exemplars));
-    metrics::set_global_recorder(recorder).map_err(|_| Why::Installed)?;
-    Ok((metrics, exemplars))
+    Ok((Recorder::new(exporter, Arc::clone(&exemplars)), metrics, exemplars))
 }
 
 /// Upper bounds of a histogram's buckets, without the last one, which has none; and of what they are.

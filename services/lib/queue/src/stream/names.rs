@@ -123,17 +123,7 @@ pub(crate) async fn subjects_from(
 
 /// The newest message that a consumer has handed out.
 pub(crate) async fn delivered(nats: &Nats, stream: &str, consumer: &str) -> Result<u64, async_nats::Error> {
-    #[derive(Deserialize)]
-    struct Info {
-        delivered: Delivered,
-    }
-    #[derive(Deserialize)]
-    struct Delivered {
-        stream_seq: u64,
-    }
-    let question = serde_json::json!({});
-    let info: Info = call(nats, &format!("CONSUMER.INFO.{stream}.{consumer}"), &question).await?;
-    Ok(info.delivered.stream_seq)
+    Ok(state_of(nats, stream, consumer).await?.delivered.stream_seq)
 }
 
 /// What a consumer has not acknowledged: how many messages, and behind which one they stand.
@@ -142,19 +132,25 @@ pub(crate) async fn unacknowledged(
     stream: &str,
     consumer: &str,
 ) -> Result<(u64, u64), async_nats::Error> {
-    #[derive(Deserialize)]
-    struct Info {
-        num_pending: u64,
-        num_ack_pending: u64,
-        ack_floor: Floor,
-    }
-    #[derive(Deserialize)]
-    struct Floor {
-        stream_seq: u64,
-    }
-    let question = serde_json::json!({});
-    let info: Info = call(nats, &format!("CONSUMER.INFO.{stream}.{consumer}"), &question).await?;
-    Ok((info.num_pending + info.num_ack_pending, info.ack_floor.stream_seq))
+    let state = state_of(nats, stream, consumer).await?;
+    Ok((state.num_pending + state.num_ack_pending, state.ack_floor.stream_seq))
+}
+
+#[derive(Deserialize)]
+struct ConsumerState {
+    delivered: Place,
+    ack_floor: Place,
+    num_pending: u64,
+    num_ack_pending: u64,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    stream_seq: u64,
+}
+
+async fn state_of(nats: &Nats, stream: &str, consumer: &str) -> Result<ConsumerState, async_nats::Error> {
+    call(nats, &format!("CONSUMER.INFO.{stream}.{consumer}"), &serde_json::json!({})).await
 }
 
 fn info_of(stream: &str) -> String {

@@ -149,14 +149,13 @@ impl HistogramFn for Traced {
 #[cfg(test)]
 mod tests {
     use metrics::{Label, Recorder as _};
-    use metrics_exporter_prometheus::PrometheusBuilder;
     use opentelemetry::{
         Context, global,
         trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState, noop::NoopTracerProvider},
     };
 
     use super::*;
-    use crate::observe::{BYTES, SECONDS};
+    use crate::observe::recorder;
 
     fn exemplar(trace: u128, value: f64, second: u64) -> Exemplar {
         let at = UNIX_EPOCH + Duration::from_secs(second);
@@ -215,13 +214,7 @@ mod tests {
         hikyaku_spans::enable(global::BoxedTracer::new(Box::new(
             opentelemetry::trace::TracerProvider::tracer(&NoopTracerProvider::new(), "x"),
         )));
-        let exporter = PrometheusBuilder::new().with_recommended_naming(true);
-        let exporter = exporter.set_buckets(&SECONDS).unwrap();
-        let exporter = exporter
-            .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("size".to_owned()), &BYTES);
-        let exporter = exporter.unwrap().build_recorder();
-        let (handle, exemplars) = (exporter.handle(), Arc::<Exemplars>::default());
-        let recorder = Recorder::new(exporter, Arc::clone(&exemplars));
+        let (recorder, handle, exemplars) = recorder().unwrap();
         recorder.describe_histogram("a.duration".into(), Some(Unit::Seconds), "a".into());
         recorder.describe_histogram("a.size".into(), Some(Unit::Bytes), "a".into());
         metrics::with_local_recorder(&recorder, || {

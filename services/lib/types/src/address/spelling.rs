@@ -22,10 +22,12 @@ impl Mailbox {
     #[must_use]
     pub fn canonical(&self) -> Self {
         let local_part = canonical_local_part(self.local_part());
-        let quoted = || local_part.replace('\\', "\\\\").replace('"', "\\\"");
-        Self::new(&local_part, self.host().clone())
-            .or_else(|_| Self::new(&format!("\"{}\"", quoted()), self.host().clone()))
-            .unwrap_or_else(|_| self.clone())
+        let escaped = local_part.replace('\\', "\\\\").replace('"', "\\\"");
+        // Quotes that are meant would be read as quotes around what is meant.
+        let plain = Self::new(&local_part, self.host().clone()).ok().filter(|_| !local_part.starts_with('"'));
+        plain
+            .or_else(|| Self::new(&format!("\"{escaped}\""), self.host().clone()).ok())
+            .unwrap_or_else(|| self.clone())
     }
 }
 
@@ -43,6 +45,8 @@ mod tests {
             ("ÉMILE@d.jp", "émile@d.jp"),
             ("\"a\\\"b\"@d.jp", "\"a\\\"b\"@d.jp"),
             ("\"a@b\"@d.jp", "\"a@b\"@d.jp"),
+            ("\"\\\"ann\\\"\"@d.jp", "\"\\\"ann\\\"\"@d.jp"),
+            ("\"\\\"\\\"\"@d.jp", "\"\\\"\\\"\"@d.jp"),
         ] {
             let written: Mailbox = written.parse().unwrap();
             assert_eq!(written.canonical().to_string(), spelled, "{written}");
