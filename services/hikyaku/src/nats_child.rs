@@ -5,6 +5,7 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
@@ -20,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 const PROGRAM: &str = "nats-server";
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// The kernel gives none of these to a connection by itself (`net.ipv4.ip_local_port_range`). Otherwise one could get
+/// the broker's while that is away, even one to the broker, which then would talk to itself.
+const PORTS: Range<u16> = 10_000..32_768;
 const POLL: Duration = Duration::from_millis(50);
 const USER: &str = "hikyaku";
 const SYSTEM_USER: &str = "system";
@@ -239,7 +243,9 @@ fn find_program(named: Option<&Path>, data_dir: &Path) -> Result<PathBuf, NatsCh
 }
 
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut drawn = std::iter::repeat_with(|| rand::random_range(PORTS)).take(PORTS.len());
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    drawn.find(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// The file holds passwords.

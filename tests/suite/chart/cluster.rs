@@ -4,8 +4,8 @@
 use std::{
     fs,
     io::{BufRead as _, Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -13,6 +13,7 @@ use hikyaku_testkit::{
     client::send_one,
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    nats, port,
     relay::{Relay, ctl},
 };
 use serde_json::Value;
@@ -26,11 +27,12 @@ use super::{
 };
 use crate::lab::{CONTENT, SOON};
 
-struct Brokers(Vec<Child>);
+struct Brokers(Vec<(Child, PathBuf)>);
 
 impl Drop for Brokers {
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        for (child, log) in &mut self.0 {
+            nats::tell_of(child, log);
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -41,10 +43,6 @@ struct Ports {
     clients: Vec<u16>,
     routes: Vec<u16>,
     monitors: Vec<u16>,
-}
-
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
@@ -64,7 +62,7 @@ fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
         }
         conf = conf.replace("store_dir: \"/data\"", &format!("store_dir: \"{home_name}\""));
         fs::write(home.join("nats.conf"), conf).unwrap();
-        let mut command = Command::new(hikyaku_testkit::nats::program());
+        let mut command = Command::new(nats::program());
         command.arg("-c").arg(home.join("nats.conf"));
         for (variable, mut value) in broker_environment(objects) {
             for (other, route) in ports.routes.iter().enumerate() {
@@ -75,8 +73,9 @@ fn start_brokers(objects: &Objects, folder: &Path, ports: &Ports) -> Brokers {
             command.env(variable, value);
         }
         command.env("POD_NAME", format!("rel-nats-{node}"));
-        let log = fs::File::create(home.join("log")).unwrap();
-        brokers.push(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let log = home.join("log");
+        let child = command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+        brokers.push((child, log));
     }
     Brokers(brokers)
 }
@@ -172,7 +171,7 @@ async fn through(mode: &str) -> anyhow::Result<()> {
         )
         .map_err(anyhow::Error::msg)?;
     let folder = tempfile::tempdir()?;
-    let free3 = || (0..3).map(|_| free()).collect();
+    let free3 = || (0..3).map(|_| port::unused().unwrap().port()).collect();
     let ports = Ports { clients: free3(), routes: free3(), monitors: free3() };
     let _brokers = start_brokers(&objects, folder.path(), &ports);
 

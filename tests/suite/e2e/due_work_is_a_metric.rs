@@ -4,8 +4,8 @@ use hikyaku_testkit::{
     client::send_one,
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    port,
 };
-use tokio::net::TcpListener;
 
 use crate::lab::{CONTENT, Lab, SOON, http_get};
 
@@ -26,7 +26,7 @@ async fn gauge(address: SocketAddr, name: &str) -> Result<f64, String> {
 /// worker is.
 #[tokio::test]
 async fn only_what_more_workers_would_send_is_due() -> anyhow::Result<()> {
-    let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let address = port::unused()?;
     let mut lab = Lab::new().await?;
     lab.configure(&format!("metrics = \"{address}\"\n[delivery]\nmax_connections = {SESSIONS}\n"))?;
     let grey = ScriptedMx::start(Script::Greylist(Duration::from_secs(3_600))).await?;

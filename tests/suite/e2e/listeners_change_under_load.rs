@@ -13,15 +13,12 @@ use hikyaku_testkit::{
     client::SmtpClient,
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    port,
     relay::{Relay, signal},
 };
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::lab::{CONTENT, SOON};
-
-async fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
-}
 
 struct Setup {
     folder: tempfile::TempDir,
@@ -96,7 +93,7 @@ fn is(error: &anyhow::Error, kind: ErrorKind) -> bool {
 #[tokio::test]
 async fn seed_130_ports_change_while_mail_comes_in() -> anyhow::Result<()> {
     let setup = Setup { folder: tempfile::tempdir()?, mx: ScriptedMx::start(Script::Accept).await? };
-    let (old, new) = (free_address().await?, free_address().await?);
+    let (old, new) = (port::unused()?, port::unused()?);
     setup.configure(&[old], "")?;
     let relay = setup.up().await?;
 

@@ -10,9 +10,9 @@ use hikyaku_testkit::{
     eventually::eventually,
     hook::Hook,
     mx::{Script, ScriptedMx},
+    port,
 };
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use crate::{
     chart::helm::python,
@@ -172,7 +172,7 @@ fn posted(hook: &Hook) -> String {
 async fn a_web_server_that_refuses_a_line_gets_the_others() -> anyhow::Result<()> {
     let mx = ScriptedMx::start(Script::Accept).await?;
     let hook = Hook::start(0).await?;
-    let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let metrics = port::unused()?;
     let mut lab = Lab::new().await?;
     lab.mail_for("there.test", mx.address());
     lab.configure(&format!(
@@ -229,6 +229,36 @@ async fn a_web_server_that_refuses_a_line_gets_the_others() -> anyhow::Result<()
     })
     .await;
     assert_eq!(metric(metrics, "mail_log_lost_total{sink=\"webhook\"}").await, 2.0);
+    Ok(())
+}
+
+/// Each line that a collector did not get is counted, and said once.
+#[tokio::test]
+async fn a_collector_that_is_away_loses_lines_that_are_counted() -> anyhow::Result<()> {
+    let mx = ScriptedMx::start(Script::Accept).await?;
+    let (metrics, away) = (port::unused()?, port::unused()?);
+    let mut lab = Lab::new().await?;
+    lab.mail_for("there.test", mx.address());
+    lab.configure(&format!(
+        "metrics = \"{metrics}\"\notlp_endpoint = \"http://{away}\"\n[mail_log]\notlp = true\n[delivery]\nmx_port = {}\n",
+        mx.address().port()
+    ))?;
+    let relay = lab.up().await?;
+    for _ in 0..3 {
+        let id = send_one(relay.smtp(), "a@client.test", &["u@there.test"], CONTENT).await?;
+        relay.wait_for_mail_log("delivered", &id, SOON).await;
+    }
+    eventually(SOON, async || {
+        let log = relay.log();
+        let lines = log.iter().filter(|line| line["target"] == "mail").count();
+        let lost = metric(metrics, "mail_log_lost_total{sink=\"otlp\"}").await;
+        let message = "the collector takes no lines of the mail log; they are lost to it";
+        match log.iter().filter(|line| line["message"] == message).count() {
+            1 if lines >= 9 && lost == lines as f64 => Ok(()),
+            told => Err(format!("{lost} of {lines} lines are lost, told {told} times")),
+        }
+    })
+    .await;
     Ok(())
 }
 

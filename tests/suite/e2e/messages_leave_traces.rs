@@ -1,10 +1,6 @@
 //! What processes of a cluster send to a collector: one story of each message, over all of them and over time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use hikyaku_spans::declared::{ALL, Declared, OF_CALL, PUBLISH};
 use hikyaku_testkit::{
@@ -14,6 +10,7 @@ use hikyaku_testkit::{
     eventually::eventually,
     mx::{Script, ScriptedMx},
     nats::NatsServer,
+    port,
     relay::Relay,
 };
 
@@ -313,7 +310,7 @@ async fn a_collector_that_hangs_costs_spans_and_no_mail() -> anyhow::Result<()> 
     let hanging = std::net::TcpListener::bind("127.0.0.1:0")?;
     let to = format!("http://{}", hanging.local_addr()?);
     let mut traced = Traced::start().await?;
-    let metrics = free_address()?;
+    let metrics = port::unused()?;
     let mut environment = exporting(&to, "1");
     environment.extend([
         ("HIKYAKU__TRACE_QUEUE_SPANS", "16".to_owned()),
@@ -334,10 +331,6 @@ async fn a_collector_that_hangs_costs_spans_and_no_mail() -> anyhow::Result<()> 
     assert_eq!(worker.stop().await?, Some(0));
     ingress.end().await?;
     Ok(())
-}
-
-fn free_address() -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use hikyaku_testkit::{
     metrics::{read, value},
     mx::{Script, ScriptedMx},
     nats::NatsServer,
+    port,
 };
 
 use crate::{
@@ -37,7 +38,7 @@ async fn counters_are_there_before_their_first_event() -> anyhow::Result<()> {
     let inner = ScriptedMx::start(Script::Accept).await?;
     let brokers = Brokers::One(NatsServer::start()?);
     let mut rig = Rig::secured(brokers, &domain("own.test", &inner), true).await?;
-    let metrics = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let metrics = port::unused()?;
     let ingress = rig.ingress_with(&format!("metrics = \"{metrics}\"")).await?;
     let shown = text(metrics).await?;
     for measure in hikyaku_ingress::metrics::ALL.iter().filter(|measure| measure.begins_at_zero()) {

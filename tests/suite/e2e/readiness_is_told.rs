@@ -1,7 +1,6 @@
 use std::net::SocketAddr;
 
-use hikyaku_testkit::{eventually::eventually, nats::NatsServer, relay::Relay};
-use tokio::net::TcpListener;
+use hikyaku_testkit::{eventually::eventually, nats::NatsServer, port, relay::Relay};
 
 use crate::lab::{Lab, SOON, http_get};
 
@@ -19,7 +18,7 @@ async fn ready_is_who_can_do_its_work() -> anyhow::Result<()> {
     let mut nats = NatsServer::start()?;
     let mut lab = Lab::new().await?;
     let file = nats.password_file()?;
-    let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let address = port::unused()?;
     lab.configure(&format!(
         "metrics = \"{address}\"\nnats = \"{}\"\n[nats_login]\nuser = \"hikyaku\"\npassword_file = {file:?}\n\
          [nats_system_login]\nuser = \"system\"\npassword_file = {file:?}\n",

@@ -12,6 +12,7 @@ use hikyaku_testkit::{
     mx::{Script, ScriptedMx},
     nats::NatsServer,
     nats_cluster::NatsCluster,
+    port,
     relay::Relay,
 };
 
@@ -107,7 +108,7 @@ async fn seed_229_a_gateway_that_listens_on_another_port() -> anyhow::Result<()>
     let folder = tempfile::tempdir()?;
     let dns = lab.dns.address().to_string();
     let inner = Relay::up(folder.path(), &["--dns", &dns, "--hostname", "inner.test"]).await?;
-    let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let unused = port::unused()?;
     let smart_host = folder.path().join("smart-host");
     let set = async |address: SocketAddr| {
         std::fs::write(&smart_host, format!("{address}\n"))?;

@@ -1,11 +1,12 @@
 //! `hikyakuctl diagnose`: one fault for each step of a delivery, with the real programs.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use hikyaku_testkit::{
     client::send_one,
     eventually::eventually,
     mx::{Script, ScriptedMx},
+    port,
     relay::Relay,
 };
 use serde_json::Value;
@@ -49,18 +50,13 @@ async fn set(lab: &Lab, relay: &Relay, document: &str, text: &str) -> anyhow::Re
     Ok(())
 }
 
-/// A port of 127.0.0.1 at which nothing listens.
-async fn closed() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
-}
-
 #[tokio::test]
 async fn seed_220_each_fault_fails_at_its_step() -> anyhow::Result<()> {
     let mut lab = Lab::new().await?;
     let well = ScriptedMx::start(Script::Accept).await?;
     let refusing = ScriptedMx::start(Script::RefuseRcpt(USER_UNKNOWN)).await?;
     let (silent, broken) = (ScriptedMx::start(Script::Silent).await?, ScriptedMx::start(BROKEN).await?);
-    let nobody = closed().await?;
+    let nobody = port::unused()?;
     lab.configure(&format!("[delivery]\nmx_port = {}\n", well.address().port()))?;
     for (domain, mx) in [("silent.test", &silent), ("broken.test", &broken), ("refusing.test", &refusing)] {
         lab.own_domain(domain, mx);

@@ -14,6 +14,7 @@ use hikyaku_testkit::{
     eventually::eventually,
     metrics,
     mx::{Script, ScriptedMx},
+    port,
     relay::Relay,
 };
 use serde_json::Value;
@@ -64,7 +65,7 @@ impl Traced {
             lab.own_domain(domain, &server);
             servers.push(server);
         }
-        let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let metrics = port::unused()?;
         lab.configure(&format!(
             "metrics = \"{metrics}\"\notlp_endpoint = \"http://{}\"\ntrace_sample_ratio = {ratio:?}\n",
             collector.address

@@ -3,13 +3,13 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
 use anyhow::Context as _;
-use hikyaku_testkit::eventually::eventually;
+use hikyaku_testkit::{eventually::eventually, port};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -45,7 +45,7 @@ impl Prometheus {
         );
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config)?;
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = port::unused()?;
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

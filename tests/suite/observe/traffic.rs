@@ -8,10 +8,10 @@ use hikyaku_testkit::{
     hook::Hook,
     mx::{Script, ScriptedMx},
     nats::NatsServer,
+    port,
     relay::Relay,
     web::WebServer,
 };
-use tokio::net::TcpListener;
 
 use crate::lab::{CONTENT, Certificates, Lab, SOON, set_accounts, smtplib};
 
@@ -66,7 +66,7 @@ impl Scene {
 
         let hook = Hook::start(0).await?;
         let nats = NatsServer::start()?;
-        let metrics = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let metrics = port::unused()?;
         lab.configure(&format!(
             "metrics = \"{metrics}\"\n{}{}\n[mail_log]\nconnections = true\nwebhook = \"http://{}/lines\"\n[ingress]\nproxy_from = [\"127.0.0.9/32\"]\ntarpit_seconds = 0\n\
              [delivery]\nmx_port = {}\nmta_sts_port = {}\n[delivery.tls]\nca = {:?}\n",

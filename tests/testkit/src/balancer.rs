@@ -9,10 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{
-    eventually::eventually,
-    peers::{Skipped, free_address},
-};
+use crate::{eventually::eventually, peers::Skipped, port};
 
 /// Where it connects from.
 pub const BALANCER: &str = "127.0.0.5";
@@ -46,7 +43,7 @@ impl Balancer {
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n".to_owned();
         let mut addresses = Vec::new();
         for (number, Backend { address, header, greets }) in backends.iter().enumerate() {
-            let place = free_address()?;
+            let place = port::unused()?;
             let check = if *greets { " option smtpchk EHLO probe.test\n" } else { "" };
             text += &format!(
                 "listen mail{number}\n bind {place}\n{check} \
@@ -54,7 +51,7 @@ impl Balancer {
             );
             addresses.push(place);
         }
-        let status = free_address()?;
+        let status = port::unused()?;
         text += &format!("frontend status\n mode http\n bind {status}\n stats enable\n stats uri /\n");
         let file = folder.path().join("haproxy.cfg");
         std::fs::write(&file, text)?;

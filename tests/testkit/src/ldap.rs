@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::{certificates::PairFiles, eventually::eventually, peers::Skipped};
+use crate::{certificates::PairFiles, eventually::eventually, peers::Skipped, port};
 
 pub const BASE: &str = "dc=example,dc=org";
 /// Who may search, with [`PASSWORD`].
@@ -67,7 +67,7 @@ impl LdapServer {
             .arg(folder.path().join("entries"))
             .output()?;
         anyhow::ensure!(filled.status.success(), "slapadd: {}", String::from_utf8_lossy(&filled.stderr));
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = port::unused()?;
         let mut server = Self { folder, address, child: None };
         server.resume().await?;
         Ok(Ok(server))

@@ -1,7 +1,8 @@
-//! Real parts for tests. Every server binds port 0 first and tells where it is; every wait
+//! Real parts for tests. A server that can tell where it is binds port 0; every wait
 //! is for a state and says what was missing when it gives up.
 
 pub mod eventually; // wait for a state
+pub mod port; // where nobody listens
 pub mod nats; // a nats-server of one's own
 pub mod certificates; // an authority of one's own
 pub mod wire; // a connection that can be cut

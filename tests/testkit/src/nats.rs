@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::Context as _;
 use tempfile::TempDir;
+
+use crate::port;
 
 pub const USER: &str = "hikyaku";
 pub const SYSTEM_USER: &str = "system";
@@ -30,7 +32,7 @@ impl NatsServer {
     /// `jetstream` is added to the JetStream block of the server's configuration.
     pub fn start_with(jetstream: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = port::unused()?.port();
         let store = folder.path().join("store");
         let config = format!(
             "server_name: test\nlisten: \"127.0.0.1:{port}\"\n\
@@ -134,6 +136,17 @@ pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a broker that is about to go did, when a test fails.
+pub fn tell_of(child: &mut Child, log: &Path) {
+    const LINES: usize = 20;
+    if std::thread::panicking() {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        let from = text.lines().count().saturating_sub(LINES);
+        let last: Vec<&str> = text.lines().skip(from).collect();
+        eprintln!("{}, {:?}:\n{}", log.display(), child.try_wait(), last.join("\n"));
+    }
 }
 
 /// NATS_SERVER, or the one on the PATH.

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::{
-    nats::{PASSWORD, SYSTEM_USER, USER, program},
+    nats::{self, PASSWORD, SYSTEM_USER, USER, program},
+    port,
     wire::Wire,
 };
 
@@ -48,8 +49,12 @@ impl NatsCluster {
         let mut cluster_addresses = Vec::new();
         let mut nodes = Vec::new();
         for _ in 0..NODES {
-            cluster_addresses.push(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
-            nodes.push(Node { client_port: free_port()?, monitor_port: free_port()?, child: None });
+            cluster_addresses.push(port::unused()?);
+            nodes.push(Node {
+                client_port: port::unused()?.port(),
+                monitor_port: port::unused()?.port(),
+                child: None,
+            });
         }
         let mut wires = Vec::new();
         for from in 0..NODES {
@@ -166,13 +171,12 @@ impl NatsCluster {
     }
 }
 
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 impl Drop for NatsCluster {
     fn drop(&mut self) {
         for node in 0..NODES {
+            if let Some(child) = &mut self.nodes[node].child {
+                nats::tell_of(child, &self.folder.path().join(format!("n{node}.log")));
+            }
             let _ = self.kill(node);
         }
     }

@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{eventually::eventually, peers::Skipped};
+use crate::{eventually::eventually, peers::Skipped, port};
 
 const NSD: &str = "/usr/sbin/nsd";
 const KEYGEN: &str = "/usr/bin/ldns-keygen";
@@ -85,7 +85,7 @@ impl Nsd {
         files += &format!("zone:\n name: \".\"\n zonefile: \"{}\"\n", served.display());
         let anchors = find(place, "K.+", ".key")?;
 
-        let port = free_port().await?;
+        let port = port::unused()?.port();
         let configuration = place.join("nsd.conf");
         let folder_text = place.display();
         std::fs::write(
@@ -147,9 +147,4 @@ fn find(place: &Path, prefix: &str, suffix: &str) -> anyhow::Result<PathBuf> {
         name.starts_with(prefix) && name.ends_with(suffix)
     };
     names.into_iter().find(fits).with_context(|| format!("{prefix}*{suffix} is missing"))
-}
-
-/// nsd does not tell where it is.
-async fn free_port() -> anyhow::Result<u16> {
-    Ok(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::{certificates::PairFiles, eventually::eventually};
+use crate::{certificates::PairFiles, eventually::eventually, port};
 
 const LISTENS: Duration = Duration::from_secs(10);
 
@@ -43,7 +43,7 @@ impl Socks {
         if !program.exists() {
             return Ok(Err(format!("no {}; tests/get-peers installs it", program.display())));
         }
-        let address = free_address()?;
+        let address = port::unused()?;
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
         let mut command = Command::new(program);
         command.args(["-i", &ip, "-p", &port, "-b", &own.to_string()]);
@@ -108,7 +108,7 @@ impl Peer {
         if let Some(reason) = missing(&program)? {
             return Ok(Err(reason));
         }
-        let (folder, address) = (folder()?, free_address()?);
+        let (folder, address) = (folder()?, port::unused()?);
         // Exim starts itself again as its own user, who may not see the folder of a checkout.
         let own_program = folder.path().join("exim4");
         fs::copy(program, &own_program)?;
@@ -153,7 +153,7 @@ impl Peer {
              smtpd_tls_key_file = {key}\nsmtpd_tls_received_header = yes\nsmtpd_client_connection_count_limit = 0\n\
              virtual_mailbox_domains = own.test, off.test\n"
         );
-        Self::postfix_with("static:mail/box", &settings, free_address()?, "")
+        Self::postfix_with("static:mail/box", &settings, port::unused()?, "")
     }
 
     /// Without a word in the clear (RFC 8314 3.3).
@@ -174,9 +174,9 @@ impl Peer {
         if let Some(reason) = missing(program)? {
             return Ok(Err(reason));
         }
-        let greylist = free_address()?;
+        let greylist = port::unused()?;
         let settings = format!("smtpd_recipient_restrictions = check_policy_service inet:{greylist}\n");
-        let mut peer = match Self::postfix_with("static:mail/box", &settings, free_address()?, "")? {
+        let mut peer = match Self::postfix_with("static:mail/box", &settings, port::unused()?, "")? {
             Ok(peer) => peer,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -200,7 +200,7 @@ impl Peer {
 
     /// With this map as the list of the recipients in own.test.
     pub fn postfix_knowing(recipients: &str) -> anyhow::Result<Result<Self, Skipped>> {
-        Self::postfix_with(recipients, "", free_address()?, "")
+        Self::postfix_with(recipients, "", port::unused()?, "")
     }
 
     /// As Postfix was before it minded how a line ends (CVE-2023-51764): a bare LF will do, also around the
@@ -208,7 +208,7 @@ impl Peer {
     pub fn careless_postfix() -> anyhow::Result<Result<Self, Skipped>> {
         let settings = "smtpd_forbid_bare_newline = no\nsmtpd_forbid_unauth_pipelining = no\n\
                         virtual_mailbox_domains = own.test, off.test\n";
-        Self::postfix_with("static:mail/box", settings, free_address()?, "")
+        Self::postfix_with("static:mail/box", settings, port::unused()?, "")
     }
 
     /// `settings` are lines of main.cf, `options` those of the listener.
@@ -295,10 +295,6 @@ pub(crate) fn folder() -> anyhow::Result<TempDir> {
     let folder = tempfile::tempdir_in("/var/tmp")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     Ok(folder)
-}
-
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 pub(crate) fn own(path: &Path, user: &str) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ pub const LOST: &str = "mail.log.lost";
 
 pub const ALL: &[Measure] = &[counter(
     LOST,
-    &[Label { name: "sink", values: || vec!["stdout", "file", "stream", "webhook"] }],
+    &[Label { name: "sink", values: || vec!["stdout", "file", "stream", "webhook", "otlp"] }],
     "Lines of the mail log that a sink did not take",
 )];
 
@@ -15,7 +15,7 @@ pub fn describe() {
     hikyaku_measures::describe(ALL);
 }
 
-/// `sink`: stdout, file, stream or webhook.
+/// `sink`: stdout, file, stream, webhook or otlp.
 pub fn lost(sink: &'static str, lines: u64) {
     metrics::counter!(LOST, "sink" => sink).increment(lines);
 }

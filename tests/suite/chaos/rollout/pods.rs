@@ -1,12 +1,8 @@
 //! The pods of one role: a new one first, an old one when the new one is ready.
 
-use std::{
-    collections::VecDeque,
-    net::{SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use hikyaku_testkit::{eventually::eventually, relay::Relay};
+use hikyaku_testkit::{eventually::eventually, port, relay::Relay};
 use tokio::task::JoinSet;
 
 use super::{
@@ -36,7 +32,8 @@ enum Role {
 impl Pods {
     pub async fn policies(rig: &mut Rig, plan: &Plan, count: usize) -> anyhow::Result<Self> {
         // All may be ending when all are new, and one more comes first.
-        let addresses: Vec<SocketAddr> = (0..=2 * count).map(|_| free()).collect::<anyhow::Result<_>>()?;
+        let addresses: Vec<SocketAddr> =
+            (0..=2 * count).map(|_| port::unused()).collect::<std::io::Result<_>>()?;
         rig.asks(&addresses);
         Self::start(rig, Role::Policy(addresses.into()), plan.policy, count).await
     }
@@ -102,7 +99,7 @@ impl Pods {
 
     /// Returns when it is ready.
     async fn one_more(&mut self, rig: &mut Rig) -> anyhow::Result<()> {
-        let metrics = free()?;
+        let metrics = port::unused()?;
         let line = format!("metrics = \"{metrics}\"");
         let pod = match &mut self.role {
             Role::Ingress(_) => rig.ingress_with(&line).await?,
@@ -123,8 +120,4 @@ impl Pods {
         self.running.push_back(pod);
         Ok(())
     }
-}
-
-fn free() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

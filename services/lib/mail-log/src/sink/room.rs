@@ -7,16 +7,15 @@ use std::sync::{
 
 /// In octets.
 const ROOM: usize = 16 * 1024 * 1024;
-/// No line is as short as that, so this many fit.
-const SHORTEST: usize = 256;
-
 /// Shared by who puts lines in and who takes them out.
 #[derive(Debug, Clone, Default)]
 pub struct Room(Arc<AtomicUsize>);
 
 impl Room {
+    /// A line takes as much at least, wherever lines have places beside the room.
+    pub const SHORTEST: usize = 256;
     /// Lines for which there can be room at once.
-    pub const LINES: usize = ROOM / SHORTEST;
+    pub const LINES: usize = ROOM / Self::SHORTEST;
 
     /// Puts something of so many octets in. False: there is no room, or it was not taken.
     pub fn put(&self, octets: usize, is_taken: impl FnOnce() -> bool) -> bool {

@@ -1,16 +1,30 @@
-//! Log records by OTLP. The library's queue is bounded and its thread sends; a collector that is gone loses records.
+//! Log records by OTLP. The library's thread sends them in batches; a collector that is gone loses records.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use hikyaku_mail_log::{Entry, Sink, TARGET};
+use hikyaku_mail_log::{Entry, Sink, TARGET, metrics::lost, sink::Room};
 use opentelemetry::{
     Key,
     logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity},
 };
-use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    logs::{
+        BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger,
+        SdkLoggerProvider,
+    },
+};
 
 use crate::traces::{self, TracesConfig, TracesError};
 
+const SINK: &str = "otlp";
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +36,7 @@ pub struct OtlpError(#[source] TracesError);
 pub struct Otlp {
     provider: SdkLoggerProvider,
     logger: SdkLogger,
+    room: Room,
 }
 
 impl Otlp {
@@ -31,18 +46,28 @@ impl Otlp {
     pub fn new(collector: &TracesConfig) -> Result<Self, OtlpError> {
         let builder = opentelemetry_otlp::LogExporter::builder().with_tonic();
         let builder = traces::connected(builder, collector).map_err(OtlpError)?;
-        let exporter = builder.build().map_err(|error| OtlpError(error.into()))?;
+        let inner = builder.build().map_err(|error| OtlpError(error.into()))?;
+        let room = Room::default();
+        let exporter = Exporter { inner, room: room.clone(), fails: AtomicBool::new(false) };
+        // What is too much is turned away here, where it is counted.
+        let batches = BatchConfigBuilder::default().with_max_queue_size(Room::LINES).build();
         let provider = SdkLoggerProvider::builder()
             .with_resource(traces::resource(collector))
-            .with_batch_exporter(exporter)
+            .with_log_processor(BatchLogProcessor::builder(exporter).with_batch_config(batches).build())
             .build();
         let logger = provider.logger(TARGET);
-        Ok(Self { provider, logger })
+        Ok(Self { provider, logger, room })
     }
 }
 
 impl Sink for Otlp {
     fn write(&self, entry: &Arc<Entry>) {
+        let line = String::from_utf8_lossy(&entry.line).into_owned();
+        let is_taken = self.room.put(octets(&line), || true);
+        if !is_taken {
+            lost(SINK, 1);
+            return;
+        }
         let mut record = self.logger.create_log_record();
         record.set_timestamp(entry.at);
         record.set_observed_timestamp(entry.at);
@@ -53,13 +78,62 @@ impl Sink for Otlp {
         if let Some(id) = entry.event.queue_id() {
             record.add_attribute(Key::from_static_str("mail.queue_id"), AnyValue::from(id.to_owned()));
         }
-        record.set_body(AnyValue::from(String::from_utf8_lossy(&entry.line).into_owned()));
+        record.set_body(AnyValue::from(line));
         self.logger.emit(record);
     }
 
     fn flush(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(TIMEOUT) {
-            tracing::debug!(%error, "the last lines of the mail log were not exported");
+            let octets = self.room.waiting();
+            tracing::warn!(%error, octets, "the last lines of the mail log were not exported");
         }
+    }
+}
+
+/// The shortest line takes as much room as those for which there are places.
+fn octets(line: &str) -> usize {
+    line.len().max(Room::SHORTEST)
+}
+
+/// Counts what is lost, says once that the collector takes nothing, and once that it does again.
+#[derive(Debug)]
+struct Exporter {
+    inner: opentelemetry_otlp::LogExporter,
+    room: Room,
+    fails: AtomicBool,
+}
+
+impl LogExporter for Exporter {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let (lines, room) =
+            batch.iter().fold((0, 0), |(lines, room), (record, _)| (lines + 1, room + taken(record)));
+        let result = self.inner.export(batch).await;
+        self.room.free(room);
+        if result.is_err() {
+            lost(SINK, lines);
+        }
+        match (self.fails.swap(result.is_err(), Ordering::Relaxed), &result) {
+            (false, Err(error)) => {
+                tracing::warn!(%error, "the collector takes no lines of the mail log; they are lost to it");
+            }
+            (true, Ok(())) => tracing::info!("the collector takes lines of the mail log again"),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+fn taken(record: &SdkLogRecord) -> usize {
+    match record.body() {
+        Some(AnyValue::String(line)) => octets(line.as_str()),
+        _ => 0,
     }
 }
