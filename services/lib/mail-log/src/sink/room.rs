@@ -7,6 +7,7 @@ use std::sync::{
 
 /// In octets.
 const ROOM: usize = 16 * 1024 * 1024;
+
 /// Shared by who puts lines in and who takes them out.
 #[derive(Debug, Clone, Default)]
 pub struct Room(Arc<AtomicUsize>);
