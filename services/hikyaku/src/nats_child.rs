@@ -23,7 +23,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The kernel gives none of these to a connection by itself (`net.ipv4.ip_local_port_range`). Otherwise one could get
 /// the broker's while that is away, even one to the broker, which then would talk to itself.
-const PORTS: Range<u16> = 10_000..32_768;
+const PORTS: Range<u16> = 20_000..32_768;
 const POLL: Duration = Duration::from_millis(50);
 const USER: &str = "hikyaku";
 const SYSTEM_USER: &str = "system";

@@ -50,6 +50,10 @@ fn of_mailbox(mailbox: &Mailbox) {
         canonical_local_part(mailbox.local_part()),
         "another mailbox"
     );
+    let meant = canonical_local_part(mailbox.local_part()).replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(quoted) = Mailbox::new(&format!("\"{meant}\""), mailbox.host().clone()) {
+        assert_eq!(quoted.canonical(), canonical, "another spelling of one mailbox");
+    }
 }
 
 /// What a client writes between the brackets is that path or no path, and nothing of it is a parameter.

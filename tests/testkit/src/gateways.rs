@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::{
     certificates::PairFiles,
     peers::{Skipped, folder, missing, own, postfix},
+    port,
 };
 
 mod passwords; // for a Postfix that asks
@@ -36,9 +37,8 @@ pub struct Doors {
 impl Doors {
     /// Free ports of this address, and its port 465.
     pub fn at(address: IpAddr) -> anyhow::Result<Self> {
-        let listeners = [0; 3].map(|port| TcpListener::bind((address, port)));
-        let [plain, starttls, auth] = listeners.map(|listener| listener?.local_addr());
-        Ok(Self { plain: plain?, starttls: starttls?, auth: auth?, implicit: (address, 465).into() })
+        let free = || port::unused_at(address);
+        Ok(Self { plain: free()?, starttls: free()?, auth: free()?, implicit: (address, 465).into() })
     }
 
     pub fn by_name(&self) -> [(&'static str, SocketAddr); 4] {

@@ -311,6 +311,9 @@ impl LaneHoldings {
     /// No more copies can be under way than a lane may hold.
     fn ends(&self, sequence: u64) {
         let mut sequences = self.sequences();
+        if sequences.ended.contains(&sequence) {
+            return; // a copy: others must not be forgotten for it
+        }
         if sequences.ended.len() == usize::from(LANE_CAPACITY) {
             sequences.ended.pop_front();
         }

@@ -7,14 +7,21 @@ use super::Mailbox;
 /// administrator tells user1 from User1 (spec.md 4.5, E-AC-DUP).
 pub fn canonical_local_part(local_part: &str) -> Box<str> {
     let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let Some(quoted) = quoted else { return local_part.to_lowercase().into() };
-    let mut plain = String::with_capacity(quoted.len());
+    let Some(quoted) = quoted else { return local_part.chars().flat_map(folded).collect() };
     let mut chars = quoted.chars();
-    while let Some(c) = chars.next() {
-        let meant = if c == '\\' { chars.next().unwrap_or(c) } else { c };
-        plain.extend(meant.to_lowercase());
-    }
-    plain.into()
+    let meant = std::iter::from_fn(|| match chars.next()? {
+        '\\' => Some(chars.next().unwrap_or('\\')),
+        c => Some(c),
+    });
+    meant.flat_map(folded).collect()
+}
+
+/// Each character by itself, whatever stands around it (as with a final sigma). One that would become longer stays: a
+/// local part has a limit.
+fn folded(c: char) -> impl Iterator<Item = char> {
+    let grows = c.to_lowercase().map(char::len_utf8).sum::<usize>() > c.len_utf8();
+    let kept = grows.then_some(c);
+    kept.into_iter().chain(c.to_lowercase().filter(move |_| !grows))
 }
 
 impl Mailbox {
@@ -43,6 +50,9 @@ mod tests {
             ("\"a\\nn\"@d.jp", "ann@d.jp"),
             ("\"A b\"@d.jp", "\"a b\"@d.jp"),
             ("ÉMILE@d.jp", "émile@d.jp"),
+            ("ΑΣ@d.jp", "ασ@d.jp"),
+            ("\"ΑΣ\"@d.jp", "ασ@d.jp"),
+            ("\"ȺB\"@d.jp", "Ⱥb@d.jp"),
             ("\"a\\\"b\"@d.jp", "\"a\\\"b\"@d.jp"),
             ("\"a@b\"@d.jp", "\"a@b\"@d.jp"),
             ("\"\\\"ann\\\"\"@d.jp", "\"\\\"ann\\\"\"@d.jp"),
