@@ -270,12 +270,10 @@ pub(crate) fn unread_variables() -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(headers_file: Option<PathBuf>) -> TracesConfig {
-        TracesConfig {
-            endpoint: "http://127.0.0.1:1".to_owned(),
+impl TracesConfig {
+    pub(crate) fn to(endpoint: String, headers_file: Option<PathBuf>) -> Self {
+        Self {
+            endpoint,
             ca: None,
             headers_file,
             sample_ratio: 1.0,
@@ -287,6 +285,15 @@ mod tests {
             instance: "node-1".to_owned(),
             version: "1",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(headers_file: Option<PathBuf>) -> TracesConfig {
+        TracesConfig::to("http://127.0.0.1:1".to_owned(), headers_file)
     }
 
     #[test]

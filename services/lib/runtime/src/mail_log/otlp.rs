@@ -164,20 +164,7 @@ mod tests {
 
     fn otlp(endpoint: String) -> Otlp {
         crate::crypto::install();
-        Otlp::new(&TracesConfig {
-            endpoint,
-            ca: None,
-            headers_file: None,
-            sample_ratio: 1.0,
-            rate: "20/s".parse().unwrap(),
-            queue: 10,
-            batch: 5,
-            timeout: Duration::from_secs(1),
-            service_name: "test".to_owned(),
-            instance: "node-1".to_owned(),
-            version: "1",
-        })
-        .unwrap()
+        Otlp::new(&TracesConfig::to(endpoint, None)).unwrap()
     }
 
     fn entry() -> Arc<Entry> {
